@@ -1,0 +1,139 @@
+"""Settings of a project, as they stand in `project.toml`; unknown names are errors."""
+
+import difflib
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from domain.answers import Propagation
+from domain.errors import InputError, ProjectError
+
+
+class Backbone(StrEnum):
+    RESNET18 = "resnet18"
+    RESNET50 = "resnet50"
+    MOBILENET_V2 = "mobilenet_v2"
+    VGG16 = "vgg16"
+    DENSENET121 = "densenet121"
+
+
+class Strategy(StrEnum):
+    """How the next questions are chosen."""
+
+    MGUE = "mgue"
+    RANDOM = "random"
+
+
+class Layout(StrEnum):
+    """Whether a folder of images is a class (used for simulation and evaluation only)."""
+
+    AUTO = "auto"
+    CLASSES = "classes"
+    FLAT = "flat"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ArchiveSettings(_Settings):
+    """Where the images are."""
+
+    images: Path  # absolute
+    layout: Layout = Layout.AUTO
+
+
+class ModelSettings(_Settings):
+    """The backbone that turns an image into a feature vector."""
+
+    backbone: Backbone = Backbone.RESNET18
+    weights: Path | None = None  # a safetensors or .pth file; None: download, else warm up
+    image_size_px: int = Field(default=224, ge=32, le=1024)
+
+
+class SelectionSettings(_Settings):
+    """Which pairs are asked (ANNEAL, sections on MGUE and diversity)."""
+
+    strategy: Strategy = Strategy.MGUE
+    pairs_per_round: int = Field(default=100, ge=1)  # a quarter of an hour of one person
+    lambda_: float = Field(default=3.0, alias="lambda", ge=0)  # best of 1…6 in the paper
+    clip: Literal["none", "means"] = "means"  # keep the threshold between the two means
+    candidate_factor: int = Field(default=4, ge=1)  # p = 4h in the paper
+    similar_share: float = Field(default=0.05, gt=0, lt=1)  # expected share of similar pairs
+    check_share: float = Field(default=0.05, ge=0, le=0.5)  # random pairs that measure the model
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class TrainingSettings(_Settings):
+    """How the projection head learns from known pairs."""
+
+    depth: Literal["auto", "head"] = "auto"  # auto means head until full depth is built
+    epochs: int = Field(default=15, ge=1)  # paper
+    margin: float = Field(default=0.5, ge=-1, le=1)  # paper, eq. 1
+    learning_rate: float = Field(default=1e-3, gt=0)
+    hidden: int = Field(default=512, ge=1)  # paper
+    out: int = Field(default=256, ge=1)  # paper
+
+
+class ProjectConfig(_Settings):
+    """Everything that is set once a project."""
+
+    name: str
+    archive: ArchiveSettings
+    model: ModelSettings = ModelSettings()
+    selection: SelectionSettings = SelectionSettings()
+    training: TrainingSettings = TrainingSettings()
+    propagation: Propagation = Propagation.CLOSURE
+    seed: int = 0
+
+
+def read_config(path: Path) -> ProjectConfig:
+    """The settings in a `project.toml`.
+
+    Raises:
+        ProjectError: the file is missing or no TOML.
+        InputError: a name is unknown (with the nearest valid one) or a value is not allowed.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProjectError(
+            f"{path} cannot be read: {error.strerror}.",
+            'Make a project with "python cli.py init --images DIR" or "init --demo".',
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(f"{path} is not valid TOML: {error}.", "Mend that line.") from error
+    try:
+        return ProjectConfig.model_validate(data)
+    except ValidationError as error:
+        raise InputError(_explain(path, error), "Mend the file and try again.") from error
+
+
+def config_toml(config: ProjectConfig) -> str:
+    """The settings as TOML text; `read_config` gives the same settings back."""
+    return tomli_w.dumps(config.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(step) for step in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{path.name}: {name} = {first['input']!r}; {first['msg']}."
+    near = difflib.get_close_matches(str(first["loc"][-1]), _known_names(ProjectConfig), n=1)
+    meant = f'; did you mean "{near[0]}"?' if near else "."
+    return f'{path.name}: unknown setting "{name}"{meant}'
+
+
+def _known_names(model: type[BaseModel]) -> list[str]:
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        names.append(field.alias or name)
+        inner: Any = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += _known_names(inner)
+    return names

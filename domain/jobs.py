@@ -1,0 +1,63 @@
+"""Work of the worker process, and how long work reports itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job; `progress` is a fraction, `attempt` counts from 1 once it has started."""
+
+    job_id: int
+    kind: str
+    params: Mapping[str, Any]
+    state: JobState
+    progress: float
+    message: str
+    attempt: int
+    cancel_requested: bool
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    heartbeat_at: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    logged_at: str
+    text: str
+
+
+class Progress(Protocol):
+    """Told by long work how far it is; raises `Cancelled` when the work should stop."""
+
+    def __call__(self, done: float, message: str) -> None:
+        """Report a fraction 0…1 and what is being done, in words."""
+
+
+def silent(done: float, message: str) -> None:
+    """A `Progress` that tells nobody."""
+
+
+def part_of(progress: Progress, start: float, end: float) -> Progress:
+    """The progress of a step that fills `start`…`end` of a longer work."""
+
+    def report(done: float, message: str) -> None:
+        progress(start + (end - start) * done, message)
+
+    return report

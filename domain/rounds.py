@@ -1,0 +1,104 @@
+"""Rounds, the questions they ask, and the runs they leave behind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from domain.answers import Kind
+from domain.pairs import Pair
+
+
+class RoundState(StrEnum):
+    COLLECTING = "collecting"
+    TRAINING = "training"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Round:
+    round_id: int
+    number: int
+    strategy: str
+    state: RoundState
+    model: str | None  # run that proposed the questions; None before the first model
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A question for people, before it is in the queue.
+
+    Attributes:
+        score: higher = ask first; 0 is the most uncertain (the negative of the papers' value).
+        reason: one sentence for the annotator: why this pair is asked.
+        similarity: cosine under the proposing model, None before there is one.
+        threshold: the similarity above which the model says similar.
+        cluster: which diversity cluster the pair came from.
+        check: asked at random, to measure the model; not chosen by the strategy.
+    """
+
+    pair: Pair
+    score: float
+    reason: str
+    similarity: float | None = None
+    threshold: float | None = None
+    cluster: int | None = None
+    check: bool = False
+
+
+@dataclass(frozen=True)
+class QueuedPair:
+    """A question leased to a member."""
+
+    proposal_id: int
+    pair: Pair
+    reason: str
+    round_id: int
+    round_number: int
+    model: str | None
+    lease_expires_at: str
+    check: bool = False
+
+
+@dataclass(frozen=True)
+class AnsweredProposal:
+    """A question of a round with what it was asked for and the label it got."""
+
+    pair: Pair
+    kind: Kind
+    similarity: float | None
+    threshold: float | None
+    check: bool
+
+
+@dataclass(frozen=True)
+class QueueStatus:
+    """Counts of one round's questions."""
+
+    open: int
+    leased: int
+    answered: int
+
+    @property
+    def total(self) -> int:
+        return self.open + self.leased + self.answered
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained (or frozen) model and what it scored; its files are in `runs/<name>`.
+
+    Attributes:
+        metrics: name to value, fractions; a metric that is undefined is absent.
+    """
+
+    name: str
+    round_number: int
+    created_at: str
+    backbone: str
+    depth: str
+    bits: int
+    answers: int
+    known_pairs: int
+    active: bool
+    metrics: Mapping[str, float] = field(default_factory=dict)
