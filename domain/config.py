@@ -43,7 +43,7 @@ class _Settings(BaseModel):
 class ArchiveSettings(_Settings):
     """Where the images are."""
 
-    images: Path  # absolute
+    images: Path  # absolute, or relative to the project folder
     layout: Layout = Layout.AUTO
 
 

@@ -1,0 +1,123 @@
+"""The catalogue: from a folder of images to rows with ids, groups and parts."""
+
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from archive.duplicates import duplicate_groups, split_groups
+from archive.scan import scan
+from archive.splits import assign_parts
+from domain.config import Layout
+from domain.errors import ArchiveError
+from domain.images import ImageRecord, Part
+from domain.jobs import Progress, silent
+from domain.pairs import Pair, pair
+from domain.rounds import Proposal
+from labeling_store import images, queue, rounds
+from labeling_store.db import Store
+
+SMALL_ARCHIVE = 100  # below it, a handful of queries decides every quality figure
+FIRST_REASON = "First look: a random pair, asked while the model is being prepared."
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest changed: images now catalogued, new ones, and files put aside."""
+
+    images: int
+    added: int
+    quarantined: int
+    parts: dict[Part, int]
+    class_names: int
+    warnings: tuple[str, ...]
+
+
+def ingest(
+    store: Store, root: Path, *, layout: Layout, seed: int, progress: Progress = silent
+) -> IngestReport:
+    """Catalogue the images below a folder; those already known keep their id and their part.
+
+    Raises:
+        ArchiveError: the folder cannot be used, or has fewer than 3 distinct images.
+    """
+    old = images.list_images(store.reader())
+    known = {image.path: image.sha256 for image in old}
+    found = scan(root, layout=layout, known=known, progress=progress)
+    both = [*old, *found.images]
+    pixels = [image.pixel_sha256 for image in both]
+    duplicates = duplicate_groups(pixels)
+    together = split_groups(pixels, [image.perceptual_hash for image in both])
+    existing = [image.part for image in old] + [None] * len(found.images)
+    parts = assign_parts(together, seed=seed, existing=existing)
+    new = slice(len(old), None)
+    with store.transaction() as db:
+        images.add_images(
+            db,
+            found.images,
+            duplicate_groups=duplicates[new],
+            split_groups=together[new],
+            parts=parts[new],
+        )
+        images.quarantine(db, found.quarantined)
+    return _report(store, added=len(found.images), quarantined=len(found.quarantined))
+
+
+def ask_random_pairs(store: Store, *, count: int, seed: int) -> int:
+    """Open round 1 with random pairs of training images, so that nobody waits for a model.
+
+    Returns:
+        How many questions were put; fewer than `count` where the training part is small.
+    """
+    training = images.list_images(store.reader(), part=Part.TRAIN)
+    chosen = _random_pairs(training, count, np.random.default_rng(seed))
+    proposals = [Proposal(pair=each, score=0.0, reason=FIRST_REASON) for each in chosen]
+    with store.transaction() as db:
+        first = rounds.create_round(db, number=1, strategy="random", model=None)
+        queue.add_proposals(db, first.round_id, proposals)
+    return len(proposals)
+
+
+def _random_pairs(
+    training: list[ImageRecord], count: int, rng: np.random.Generator
+) -> list[Pair]:
+    """Distinct pairs of images that are not copies of each other."""
+    distinct = {image.duplicate_group: image.image_id for image in training}
+    ids = sorted(distinct.values())
+    if len(ids) * (len(ids) - 1) // 2 <= 4 * count:
+        everything = [pair(a, b) for a, b in combinations(ids, 2)]
+        order = rng.permutation(len(everything))[:count]
+        return [everything[row] for row in order]
+    chosen: dict[Pair, None] = {}
+    while len(chosen) < count:
+        a, b = rng.choice(ids, size=2, replace=False)
+        chosen[pair(int(a), int(b))] = None
+    return list(chosen)
+
+
+def _report(store: Store, *, added: int, quarantined: int) -> IngestReport:
+    everything = images.list_images(store.reader())
+    parts = {part: sum(image.part is part for image in everything) for part in Part}
+    if len({image.duplicate_group for image in everything}) < 3:
+        raise ArchiveError(
+            f"The archive has {len(everything)} readable distinct images; 3 are needed.",
+            "Add images to the folder and try again.",
+        )
+    return IngestReport(
+        images=len(everything),
+        added=added,
+        quarantined=quarantined,
+        parts=parts,
+        class_names=len({image.class_name for image in everything} - {None}),
+        warnings=_warnings(len(everything), parts),
+    )
+
+
+def _warnings(count: int, parts: dict[Part, int]) -> tuple[str, ...]:
+    if count >= SMALL_ARCHIVE:
+        return ()
+    return (
+        f"With {count} images ({parts[Part.VALIDATION]} queries) quality figures mean little; "
+        f"{SMALL_ARCHIVE} or more are better.",
+    )

@@ -1,0 +1,135 @@
+"""Making a project: all of it or nothing."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from archive.demo import write_demo
+from domain.config import ArchiveSettings, Layout, ModelSettings, ProjectConfig, config_toml
+from domain.errors import InputError, ProjectError
+from domain.jobs import Progress, part_of, silent
+from labeling_store.db import Store
+from workflow import catalogue, jobs
+from workflow.project import CONFIG_NAME, Project, local_owner, open_project
+
+DEMO_FOLDER = "demo-images"
+
+
+@dataclass(frozen=True)
+class NewProject:
+    """What `create_project` made, and what the user should know about it."""
+
+    project: Project
+    report: catalogue.IngestReport
+
+
+def create_project(
+    folder: Path,
+    *,
+    images: Path,
+    layout: Layout = Layout.AUTO,
+    model: ModelSettings | None = None,
+    progress: Progress = silent,
+) -> NewProject:
+    """Make a project: catalogue the images, split them, ask first questions, enqueue embedding.
+
+    Neither loads a model nor downloads; images are never copied or changed. A failure leaves the
+    folder as it was.
+
+    Raises:
+        ProjectError: the folder holds a project already or cannot be written.
+        ArchiveError: the images folder cannot be used, or has fewer than 3 distinct images.
+        InputError: the weights file does not exist.
+    """
+    images = images.absolute()
+    model = _checked(model or ModelSettings())
+    with _new_folder(folder) as workshop:
+        config = ProjectConfig(
+            name=images.name or "archive",
+            archive=ArchiveSettings(images=images, layout=layout),
+            model=model,
+        )
+        report = _fill(workshop, config, images, progress)
+    return NewProject(open_project(folder), report)
+
+
+def create_demo(folder: Path, *, progress: Progress = silent) -> NewProject:
+    """Make a project with the synthetic aerial archive, drawn into the project folder."""
+    with _new_folder(folder) as workshop:
+        write_demo(workshop / DEMO_FOLDER, progress=part_of(progress, 0.0, 0.5))
+        config = ProjectConfig(
+            name="Demo: synthetic aerial tiles",
+            archive=ArchiveSettings(images=Path(DEMO_FOLDER), layout=Layout.CLASSES),
+        )
+        images = workshop / DEMO_FOLDER
+        report = _fill(workshop, config, images, part_of(progress, 0.5, 1.0))
+    return NewProject(open_project(folder), report)
+
+
+def _checked(model: ModelSettings) -> ModelSettings:
+    if model.weights is None:
+        return model
+    weights = model.weights.absolute()
+    if not weights.is_file():
+        raise InputError(
+            f"--weights {model.weights}: there is no such file.",
+            "Give a .safetensors or .pth file, or leave the option out.",
+        )
+    return model.model_copy(update={"weights": weights})
+
+
+def _fill(
+    workshop: Path, config: ProjectConfig, images: Path, progress: Progress
+) -> catalogue.IngestReport:
+    store = Store.open(workshop / "labels.db", create=True)
+    queue = Store.open(workshop / "jobs.db", create=True)
+    try:
+        project = Project(folder=workshop, config=config, store=store, jobs=queue)
+        local_owner(project)
+        report = catalogue.ingest(
+            store, images, layout=config.archive.layout, seed=config.seed, progress=progress
+        )
+        catalogue.ask_random_pairs(
+            store, count=config.selection.pairs_per_round, seed=config.seed
+        )
+        jobs.enqueue_prepare(queue)
+    finally:
+        store.close()
+        queue.close()
+    (workshop / CONFIG_NAME).write_text(config_toml(config), encoding="utf-8")
+    return report
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A workshop inside the folder; its content moves up once it is complete, settings last."""
+    if (folder / CONFIG_NAME).exists():
+        raise ProjectError(
+            f"{folder} holds a project already.",
+            "Open it, or choose another folder with --project DIR.",
+        )
+    if (folder / "labels.db").exists():
+        raise ProjectError(
+            f"{folder} holds a labels.db but no {CONFIG_NAME}.",
+            f"Put the {CONFIG_NAME} back, or choose another folder with --project DIR.",
+        )
+    existed = folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=".new-project-", dir=folder))
+    except OSError as error:
+        raise ProjectError(
+            f"{folder} cannot be written: {error.strerror}.",
+            "Choose another folder with --project DIR, or change its permissions.",
+        ) from error
+    try:
+        yield workshop
+        for child in sorted(workshop.iterdir(), key=lambda path: path.name == CONFIG_NAME):
+            child.rename(folder / child.name)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+        if not existed and not any(folder.iterdir()):
+            folder.rmdir()

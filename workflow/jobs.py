@@ -1,0 +1,72 @@
+"""Jobs of the worker as pages and commands see them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.clock import later, utc_now
+from domain.errors import JobError
+from domain.jobs import Job, JobState, LogLine
+from labeling_store import jobs as store
+from labeling_store.db import Store
+from workflow.project import Project
+
+PREPARE = "prepare"  # thumbnails, weights or warm-up, features, first questions
+ROUND = "round"  # train on the answers, embed, evaluate, propose the next questions
+STALE_S = 30.0  # a worker that has not been heard of for so long is gone
+
+
+def enqueue_prepare(queue: Store) -> int:
+    """Ask the worker to make thumbnails, features and first questions; once at a time."""
+    return store.enqueue(queue, PREPARE, {}, unique=True)
+
+
+def enqueue_round(queue: Store, params: Mapping[str, Any]) -> int:
+    """Ask the worker to train on the answers and to propose new questions; once at a time."""
+    return store.enqueue(queue, ROUND, params, unique=True)
+
+
+def recent(project: Project, limit: int = 20) -> list[Job]:
+    """The newest jobs first."""
+    return store.list_jobs(project.jobs, limit=limit)
+
+
+def running(project: Project) -> Job | None:
+    """The job at work, else the next in the queue, else None."""
+    waiting = [job for job in recent(project) if not job.state.ended]
+    at_work = [job for job in waiting if job.state is JobState.RUNNING]
+    return (at_work or waiting[-1:] or [None])[0]
+
+
+def get(project: Project, job_id: int) -> Job:
+    """One job.
+
+    Raises:
+        JobError: there is no such job.
+    """
+    job = store.get_job(project.jobs, job_id)
+    if job is None:
+        raise JobError(f"There is no job {job_id}.", 'See "python cli.py jobs".')
+    return job
+
+
+def log(project: Project, job_id: int, after: int = 0) -> list[LogLine]:
+    """What a job wrote, oldest first, without the first `after` lines."""
+    return store.job_log(project.jobs, job_id, after=after)
+
+
+def cancel(project: Project, job_id: int) -> None:
+    """Ask a job to stop; a queued one never starts, a running one stops within seconds."""
+    get(project, job_id)
+    store.request_cancel(project.jobs, job_id)
+
+
+def retry(project: Project, job_id: int) -> int:
+    """A new job like one that failed or was cancelled; what it had finished is not done again."""
+    job = get(project, job_id)
+    return store.enqueue(project.jobs, job.kind, job.params, unique=True)
+
+
+def worker_alive(project: Project) -> bool:
+    """Whether a worker has been heard of lately."""
+    seen = store.worker_seen(project.jobs)
+    return seen is not None and seen > later(utc_now(), -STALE_S)

@@ -1,0 +1,52 @@
+"""Labels as people gave them: current label of each pair, history, taking back."""
+
+import uuid
+
+from domain.answers import Conflict, Event, Kind, NewAnswer, PairLabel, Receipt
+from domain.clock import utc_now
+from domain.errors import InputError
+from domain.members import Member
+from labeling_store import answers, images, relations
+from workflow.project import Project
+
+
+def pair_labels(project: Project) -> list[PairLabel]:
+    """The current label of every answered pair, the newest answer first."""
+    labels = answers.pair_labels(project.store.reader())
+    return sorted(labels, key=lambda label: label.answered_at, reverse=True)
+
+
+def recent_answers(project: Project, member: Member, limit: int = 20) -> list[Event]:
+    """A member's newest standing answers first."""
+    return answers.recent_answers(project.store.reader(), member.member_id, limit)
+
+
+def take_back(project: Project, member: Member, event: Event) -> Receipt:
+    """Void an answer; labels that depended on it go, the question is open again.
+
+    Raises:
+        InputError: the answer cannot be taken back by this member.
+    """
+    now = utc_now()
+    void = NewAnswer(
+        key=str(uuid.uuid4()),
+        kind=Kind.VOID,
+        pair=event.pair,
+        shown_at=now,
+        answered_at=now,
+        refers_to_key=event.key,
+    )
+    (receipt,) = answers.record_answers(project.store, member, [void])
+    if receipt.message:
+        raise InputError(receipt.message, "Reload the page to see the current state.")
+    return receipt
+
+
+def conflicts(project: Project) -> list[Conflict]:
+    """Open contradictions between answers, the oldest first."""
+    return relations.open_conflicts(project.store.reader())
+
+
+def paths(project: Project) -> dict[int, str]:
+    """Path of every catalogued image, by id."""
+    return {image.image_id: image.path for image in images.list_images(project.store.reader())}

@@ -1,0 +1,41 @@
+"""Images as browsers show them: upright JPEG, rendered once."""
+
+from pathlib import Path
+
+from archive.thumbnails import thumbnail
+from domain.errors import InputError
+from domain.images import ImageRecord
+from domain.jobs import Progress, silent
+from domain.images import Part
+from labeling_store import images
+from workflow.project import Project
+
+SIZES_PX = (256, 512, 2048)
+
+
+def picture(project: Project, image_id: int, size_px: int) -> Path | None:
+    """The rendered image on disk; None if the catalogue has no such image.
+
+    Raises:
+        InputError: the size is none of `SIZES_PX`.
+        ArchiveError: the image's file is gone or can no longer be read.
+    """
+    if size_px not in SIZES_PX:
+        allowed = ", ".join(str(size) for size in SIZES_PX)
+        raise InputError(f"size = {size_px}; must be one of {allowed}.", "Choose one of them.")
+    image = images.get_image(project.store.reader(), image_id)
+    return None if image is None else _render(project, image, size_px)
+
+
+def render_all(project: Project, size_px: int = 256, progress: Progress = silent) -> None:
+    """Render every image that is not rendered yet, training images first: they are asked."""
+    everything = images.list_images(project.store.reader())
+    everything.sort(key=lambda image: image.part is not Part.TRAIN)
+    for done, image in enumerate(everything):
+        progress(done / len(everything), f"thumbnail {done + 1} of {len(everything)}")
+        _render(project, image, size_px)
+
+
+def _render(project: Project, image: ImageRecord, size_px: int) -> Path:
+    source = project.images_root / image.path
+    return thumbnail(source, project.cache / "pictures", image.sha256, size_px)

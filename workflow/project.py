@@ -1,0 +1,105 @@
+"""A project is one folder: settings, people's answers, jobs, runs and caches."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.config import ProjectConfig, read_config
+from domain.members import LOCAL_OWNER, Member, Role
+from labeling_store import members
+from labeling_store.db import Store
+
+CONFIG_NAME = "project.toml"
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Project:
+    """An open project; `store` holds people's work, `jobs` the worker's."""
+
+    folder: Path
+    config: ProjectConfig
+    store: Store
+    jobs: Store
+
+    @property
+    def images_root(self) -> Path:
+        return self.folder / self.config.archive.images
+
+    @property
+    def cache(self) -> Path:
+        return self.folder / "cache"
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    def secret(self) -> bytes:
+        """The key that signs session tokens; made on first use, readable by the owner only."""
+        path = self.folder / "secret"
+        with _one_maker(path) as maker:
+            if maker is not None:
+                maker.write_bytes(secrets.token_bytes(SECRET_BYTES))
+        return path.read_bytes()
+
+    def close(self) -> None:
+        """Close the databases; the project must not be used afterwards."""
+        self.store.close()
+        self.jobs.close()
+
+
+def project_folder(given: str | None = None) -> Path:
+    """The folder named, else `ANNEAL_PROJECT`, else `./project`; absolute."""
+    return Path(given or os.environ.get("ANNEAL_PROJECT") or "project").absolute()
+
+
+def open_project(folder: Path, *, checkpoints: bool = False) -> Project:
+    """The project in a folder.
+
+    Args:
+        checkpoints: whether this process moves the write-ahead log into the database; true in
+            the worker only, so that exactly one process does.
+
+    Raises:
+        ProjectError: there is no project in the folder.
+        InputError: its settings are not valid.
+        StoreError: its databases cannot be used.
+    """
+    config = read_config(folder / CONFIG_NAME)
+    return Project(
+        folder=folder,
+        config=config,
+        store=Store.open(folder / "labels.db", checkpoints=checkpoints),
+        jobs=Store.open(folder / "jobs.db", checkpoints=checkpoints),
+    )
+
+
+def local_owner(project: Project) -> Member:
+    """The member who acts on the command line and in an app without sign-in."""
+    found = members.find_member(project.store.reader(), LOCAL_OWNER)
+    if found is not None:
+        return found
+    with project.store.transaction() as db:
+        return members.ensure_member(db, LOCAL_OWNER, Role.OWNER)
+
+
+@contextmanager
+def _one_maker(path: Path) -> Iterator[Path | None]:
+    """A private file to fill for the first caller, None for the rest; appears complete."""
+    if path.exists():
+        yield None
+        return
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".secret-")
+    os.close(handle)  # mkstemp gives mode 0600
+    draft = Path(name)
+    yield draft
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another process was first: its secret counts
+    finally:
+        draft.unlink()

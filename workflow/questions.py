@@ -1,0 +1,96 @@
+"""What the annotate page asks for between two key presses: questions out, answers in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.answers import NewAnswer, Receipt
+from domain.clock import utc_now
+from domain.members import Member
+from labeling_store import answers, queue, rounds
+from workflow.project import Project
+
+LEASE_S = 900.0  # a quarter of an hour: longer than a coffee, shorter than a day off
+
+
+@dataclass(frozen=True)
+class Question:
+    """A pair leased to one member, with the reason it is asked."""
+
+    proposal_id: int
+    image_a: int
+    image_b: int
+    round_id: int
+    round_number: int
+    reason: str
+    model: str | None
+
+
+@dataclass(frozen=True)
+class RoundProgress:
+    """How far people are in the current round, in questions."""
+
+    round_id: int
+    round_number: int
+    answered: int
+    leased: int
+    open: int
+    total: int
+
+    @property
+    def left(self) -> int:
+        return self.total - self.answered
+
+
+def next_questions(
+    project: Project, member: Member, *, count: int, held: Sequence[int] = ()
+) -> list[Question]:
+    """Further questions of the current round for a member; leases of the held ones are renewed."""
+    current = rounds.current_round(project.store.reader())
+    if current is None:
+        return []
+    with project.store.transaction() as db:
+        claimed = queue.claim(
+            db,
+            member.member_id,
+            current.round_id,
+            count=count,
+            now=utc_now(),
+            lease_s=LEASE_S,
+            held=held,
+        )
+    return [
+        Question(
+            proposal_id=each.proposal_id,
+            image_a=each.pair.a,
+            image_b=each.pair.b,
+            round_id=each.round_id,
+            round_number=each.round_number,
+            reason=each.reason,
+            model=each.model,
+        )
+        for each in claimed
+    ]
+
+
+def submit_answers(
+    project: Project, member: Member, new: Sequence[NewAnswer]
+) -> list[Receipt]:
+    """Store answers, durably, before it returns; an answer sent again changes nothing."""
+    return answers.record_answers(project.store, member, new)
+
+
+def round_progress(project: Project) -> RoundProgress | None:
+    """Counts of the current round; None before there is one."""
+    db = project.store.reader()
+    current = rounds.current_round(db)
+    if current is None:
+        return None
+    status = queue.queue_status(db, current.round_id, utc_now())
+    return RoundProgress(
+        round_id=current.round_id,
+        round_number=current.number,
+        answered=status.answered,
+        leased=status.leased,
+        open=status.open,
+        total=status.total,
+    )

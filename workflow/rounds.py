@@ -1,0 +1,117 @@
+"""Rounds: what was asked, what was learnt, and starting the next."""
+
+from dataclasses import dataclass
+
+from domain.config import Strategy
+from domain.errors import InputError, JobError
+from domain.rounds import Round, Run
+from labeling_store import answers, queue, rounds, runs
+from domain.clock import utc_now
+from workflow import jobs
+from workflow.project import Project
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """A round with its counts of questions and the model trained at its end."""
+
+    round: Round
+    answered: int
+    total: int
+    run: Run | None
+
+
+def list_rounds(project: Project) -> list[RoundRow]:
+    """All rounds, the newest first."""
+    db = project.store.reader()
+    trained = {run.round_number: run for run in runs.list_runs(db)}
+    rows = []
+    for each in rounds.list_rounds(db):
+        status = queue.queue_status(db, each.round_id, utc_now())
+        rows.append(RoundRow(each, status.answered, status.total, trained.get(each.number)))
+    return sorted(rows, key=lambda row: -row.round.number)
+
+
+def list_runs(project: Project) -> list[Run]:
+    """All models, the oldest first."""
+    return runs.list_runs(project.store.reader())
+
+
+def check_can_train(project: Project) -> str | None:
+    """Why training cannot start now, in words; None if it can."""
+    db = project.store.reader()
+    effort = answers.effort(db)
+    if effort.bits == 0:
+        return "No pair has been answered yet. Answer some on the Annotate page first."
+    if effort.similar == 0:
+        return (
+            "No similar pair has been answered yet: a model learns from both kinds. "
+            "Answer more pairs on the Annotate page."
+        )
+    if effort.dissimilar == 0:
+        return (
+            "No dissimilar pair has been answered yet: a model learns from both kinds. "
+            "Answer more pairs on the Annotate page."
+        )
+    at_work = jobs.running(project)
+    if at_work is not None and at_work.kind == jobs.ROUND:
+        return "A round is being trained already."
+    if runs.active_run(db) is None:
+        return "The images are still being prepared. Training can start when that is done."
+    return None
+
+
+def start_round(
+    project: Project, *, strategy: str | None = None, pairs: int | None = None
+) -> int:
+    """Ask the worker to train on the answers and propose the next questions.
+
+    Args:
+        strategy: how the next questions are chosen; None: as the project's settings say.
+        pairs: how many questions; None: as the project's settings say.
+
+    Returns:
+        The job's id.
+
+    Raises:
+        JobError: training cannot start now; the message says why.
+        InputError: an unknown strategy, or fewer than one pair.
+    """
+    params = round_params(project, strategy=strategy, pairs=pairs)
+    reason = check_can_train(project)
+    if reason is not None:
+        raise JobError(reason)
+    return jobs.enqueue_round(project.jobs, params)
+
+
+def round_params(
+    project: Project, *, strategy: str | None, pairs: int | None
+) -> dict[str, str | int]:
+    """Checked parameters of a round, with the project's settings where None is given."""
+    settings = project.config.selection
+    names = [each.value for each in Strategy]
+    strategy = strategy or settings.strategy.value
+    if strategy not in names:
+        raise InputError(
+            f'strategy = "{strategy}"; must be one of {", ".join(names)}.', "Choose one of them."
+        )
+    pairs = settings.pairs_per_round if pairs is None else pairs
+    if pairs < 1:
+        raise InputError(f"pairs = {pairs}; must be 1 or more.", "Ask for at least one pair.")
+    return {"strategy": strategy, "pairs": pairs}
+
+
+def activate(project: Project, run_name: str) -> None:
+    """Use an earlier model again for search and for the next proposals.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    names = [run.name for run in list_runs(project)]
+    if run_name not in names:
+        raise InputError(
+            f'There is no run "{run_name}"; there are {", ".join(names) or "none yet"}.',
+            "Choose one of them.",
+        )
+    with project.store.transaction() as db:
+        runs.activate_run(db, run_name)

@@ -1,0 +1,74 @@
+"""Search the archive with the embeddings of the active model."""
+
+from dataclasses import dataclass
+
+from domain.errors import InputError, JobError
+from domain.images import ImageRecord
+from labeling_store import images, runs
+from retrieval.search import nearest
+from workflow.project import Project
+from workflow.run_files import Embeddings, read_embeddings
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A found image; `similarity` is the cosine to the query, −1…1."""
+
+    image_id: int
+    similarity: float
+    class_name: str | None
+    path: str
+
+
+def active_embeddings(project: Project) -> Embeddings:
+    """Embeddings of the active model, with their image ids.
+
+    Raises:
+        JobError: no model has embedded the archive yet.
+    """
+    run = runs.active_run(project.store.reader())
+    if run is None:
+        raise JobError(
+            "The archive has no embeddings yet.",
+            "The worker makes them first; see its progress on the Overview page.",
+        )
+    return read_embeddings(project.runs / run.name)
+
+
+def similar_images(project: Project, image_id: int, *, k: int = 20) -> list[Hit]:
+    """The k images most similar to an image of the archive, without itself, best first.
+
+    Raises:
+        InputError: the catalogue has no such image, or it came after the embeddings.
+        JobError: no model has embedded the archive yet.
+    """
+    embeddings = active_embeddings(project)
+    row = embeddings.rows.get(image_id)
+    if row is None:
+        raise InputError(
+            f"Image {image_id} has no embedding.",
+            'If it was added later, run "python cli.py embed"; else choose another image.',
+        )
+    rows, similarities = nearest(
+        embeddings.vectors[row], embeddings.vectors, k, exclude=row
+    )
+    records = {image.image_id: image for image in images.list_images(project.store.reader())}
+    ids = [int(embeddings.image_ids[found]) for found in rows]
+    return [
+        Hit(each, float(similarity), records[each].class_name, records[each].path)
+        for each, similarity in zip(ids, similarities, strict=True)
+        if each in records
+    ]
+
+
+def browse(
+    project: Project, *, offset: int = 0, limit: int = 24, text: str = ""
+) -> list[ImageRecord]:
+    """Images whose path contains a text, in the order of the catalogue."""
+    wanted = text.casefold()
+    found = [
+        image
+        for image in images.list_images(project.store.reader())
+        if wanted in image.path.casefold()
+    ]
+    return found[offset : offset + limit]
