@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from archive.demo import KINDS, write_demo
+from domain.errors import ArchiveError, InputError
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    files = sorted(folder.rglob("*.jpg"))
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def test_same_seed_gives_same_bytes_and_another_seed_gives_others(tmp_path):
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        write_demo(tmp_path / name, seed=seed, tiles_per_kind=1, size_px=64)
+    first, again, other = (_bytes(tmp_path / name) for name in ("first", "again", "other"))
+    assert first == again
+    assert first.keys() == other.keys()
+    assert all(first[name] != other[name] for name in first)
+
+
+def test_every_kind_has_its_folder_of_jpeg_tiles(tmp_path):
+    messages = []
+    count = write_demo(
+        tmp_path,
+        tiles_per_kind=2,
+        size_px=96,
+        progress=lambda done, message: messages.append((done, message)),
+    )
+    files = sorted(tmp_path.rglob("*.*"))
+    assert count == len(files) == 2 * len(KINDS)
+    assert len(KINDS) >= 10
+    assert {file.parent.name for file in files} == set(KINDS)
+    for file in files:
+        with Image.open(file) as image:
+            assert (image.format, image.size, image.mode) == ("JPEG", (96, 96), "RGB")
+    assert messages[-1][0] == 1
+
+
+def test_a_larger_archive_begins_with_the_tiles_of_a_smaller_one(tmp_path):
+    write_demo(tmp_path / "small", tiles_per_kind=1, size_px=64)
+    write_demo(tmp_path / "large", tiles_per_kind=2, size_px=64)
+    assert _bytes(tmp_path / "small").items() <= _bytes(tmp_path / "large").items()
+
+
+@pytest.mark.parametrize("wrong", [{"tiles_per_kind": 0}, {"size_px": 8}])
+def test_impossible_sizes_are_refused(tmp_path, wrong):
+    with pytest.raises(InputError, match="at least 1 tile and 32 pixels"):
+        write_demo(tmp_path, **wrong)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArchiveError, match="file"):
+        write_demo(tmp_path / "file", tiles_per_kind=1, size_px=64)
