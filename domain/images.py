@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+SMALL_ARCHIVE = 100  # images; below it, a handful of queries decides every quality figure
+
 
 class Part(StrEnum):
     """Which part of the split an image belongs to; queries are validation, the gallery is test."""

@@ -11,14 +11,13 @@ from archive.scan import scan
 from archive.splits import assign_parts
 from domain.config import Layout
 from domain.errors import ArchiveError
-from domain.images import ImageRecord, Part
+from domain.images import SMALL_ARCHIVE, ImageRecord, Part
 from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal
 from labeling_store import images, queue, rounds
 from labeling_store.db import Store
 
-SMALL_ARCHIVE = 100  # below it, a handful of queries decides every quality figure
 FIRST_REASON = "First look: a random pair, asked while the model is being prepared."
 
 
@@ -79,9 +78,7 @@ def ask_random_pairs(store: Store, *, count: int, seed: int) -> int:
     return len(proposals)
 
 
-def _random_pairs(
-    training: list[ImageRecord], count: int, rng: np.random.Generator
-) -> list[Pair]:
+def _random_pairs(training: list[ImageRecord], count: int, rng: np.random.Generator) -> list[Pair]:
     """Distinct pairs of images that are not copies of each other."""
     distinct = {image.duplicate_group: image.image_id for image in training}
     ids = sorted(distinct.values())

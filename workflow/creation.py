@@ -92,9 +92,7 @@ def _fill(
         report = catalogue.ingest(
             store, images, layout=config.archive.layout, seed=config.seed, progress=progress
         )
-        catalogue.ask_random_pairs(
-            store, count=config.selection.pairs_per_round, seed=config.seed
-        )
+        catalogue.ask_random_pairs(store, count=config.selection.pairs_per_round, seed=config.seed)
         jobs.enqueue_prepare(queue)
     finally:
         store.close()

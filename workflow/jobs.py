@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain.clock import later, utc_now
 from domain.errors import JobError
 from domain.jobs import Job, JobState, LogLine
 from labeling_store import jobs as store
 from labeling_store.db import Store
+from workflow.locks import is_held
 from workflow.project import Project
 
 PREPARE = "prepare"  # thumbnails, weights or warm-up, features, first questions
-ROUND = "round"  # train on the answers, embed, evaluate, propose the next questions
-STALE_S = 30.0  # a worker that has not been heard of for so long is gone
+TRAIN = "train"  # learn from the answers, embed, evaluate
+PROPOSE = "propose"  # the next questions from the active model
+ROUND = "round"  # train, then propose
+WORKER_LOCK = "worker.lock"
 
 
 def enqueue_prepare(queue: Store) -> int:
@@ -67,6 +69,5 @@ def retry(project: Project, job_id: int) -> int:
 
 
 def worker_alive(project: Project) -> bool:
-    """Whether a worker has been heard of lately."""
-    seen = store.worker_seen(project.jobs)
-    return seen is not None and seen > later(utc_now(), -STALE_S)
+    """Whether a worker process serves this project now."""
+    return is_held(project.folder / WORKER_LOCK)

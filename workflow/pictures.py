@@ -4,9 +4,8 @@ from pathlib import Path
 
 from archive.thumbnails import thumbnail
 from domain.errors import InputError
-from domain.images import ImageRecord
+from domain.images import ImageRecord, Part
 from domain.jobs import Progress, silent
-from domain.images import Part
 from labeling_store import images
 from workflow.project import Project
 

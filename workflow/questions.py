@@ -72,9 +72,7 @@ def next_questions(
     ]
 
 
-def submit_answers(
-    project: Project, member: Member, new: Sequence[NewAnswer]
-) -> list[Receipt]:
+def submit_answers(project: Project, member: Member, new: Sequence[NewAnswer]) -> list[Receipt]:
     """Store answers, durably, before it returns; an answer sent again changes nothing."""
     return answers.record_answers(project.store, member, new)
 

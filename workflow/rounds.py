@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import InputError, JobError
 from domain.rounds import Round, Run
 from labeling_store import answers, queue, rounds, runs
-from domain.clock import utc_now
 from workflow import jobs
 from workflow.project import Project
 
@@ -61,9 +61,7 @@ def check_can_train(project: Project) -> str | None:
     return None
 
 
-def start_round(
-    project: Project, *, strategy: str | None = None, pairs: int | None = None
-) -> int:
+def start_round(project: Project, *, strategy: str | None = None, pairs: int | None = None) -> int:
     """Ask the worker to train on the answers and propose the next questions.
 
     Args:

@@ -49,9 +49,7 @@ def similar_images(project: Project, image_id: int, *, k: int = 20) -> list[Hit]
             f"Image {image_id} has no embedding.",
             'If it was added later, run "python cli.py embed"; else choose another image.',
         )
-    rows, similarities = nearest(
-        embeddings.vectors[row], embeddings.vectors, k, exclude=row
-    )
+    rows, similarities = nearest(embeddings.vectors[row], embeddings.vectors, k, exclude=row)
     records = {image.image_id: image for image in images.list_images(project.store.reader())}
     ids = [int(embeddings.image_ids[found]) for found in rows]
     return [

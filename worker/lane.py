@@ -1,0 +1,140 @@
+"""The long lane: one process that takes jobs from the queue, one after another.
+
+Run by `worker.supervisor`; `python -m worker.lane FOLDER PARENT_PID` is its own program, so that a
+crash of PyTorch takes nothing else down. It ends when its parent is gone.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from domain.clock import utc_now
+from domain.errors import AnnealError, Cancelled
+from domain.jobs import Job
+from labeling_store import jobs as queue
+from worker.report import JobReport
+from worker.steps import STEPS
+from workflow.jobs import WORKER_LOCK
+from workflow.locks import held
+from workflow.project import Project, open_project
+
+IDLE_S = 0.5
+CHECKPOINT_EVERY_S = 30.0
+LOCK_PATIENCE_S = 3.0  # pages probe the lock for an instant
+NICE = 19
+
+_log = logging.getLogger(__name__)
+
+
+class Stop:
+    """Set by a signal, or when the parent process is gone; jobs then go back to the queue."""
+
+    def __init__(self, parent_pid: int | None = None) -> None:
+        self._event = threading.Event()
+        self._parent_pid = parent_pid
+
+    def __bool__(self) -> bool:
+        orphaned = self._parent_pid is not None and os.getppid() != self._parent_pid
+        return orphaned or self._event.is_set()
+
+    def request(self, signal_number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but no longer than until the request."""
+        self._event.wait(seconds)
+
+
+@contextmanager
+def lane_lock(project: Project, patience_s: float = LOCK_PATIENCE_S) -> Iterator[bool]:
+    """Whether this process is the project's only worker; jobs of dead ones are queued again."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        with held(project.folder / WORKER_LOCK) as got:
+            if got:
+                queue.recover_stale(project.jobs, now=utc_now(), stale_s=0.0)
+            if got or time.monotonic() >= deadline:
+                yield got
+                return
+        time.sleep(0.1)
+
+
+def work(project: Project, stop: Stop, *, until_job: int | None = None) -> None:
+    """Take jobs until stopped, or until one job has ended; needs the lane's lock."""
+    checkpointed = time.monotonic()
+    while not stop:
+        job = queue.claim_job(project.jobs, f"pid {os.getpid()}", now=utc_now())
+        if job is not None:
+            run_job(project, job, stop)
+        elif until_job is None:
+            stop.wait(IDLE_S)
+        if until_job is not None and _ended(project, until_job):
+            return
+        if time.monotonic() - checkpointed > CHECKPOINT_EVERY_S:
+            project.store.checkpoint()
+            project.jobs.checkpoint()
+            checkpointed = time.monotonic()
+
+
+def run_job(project: Project, job: Job, stop: Stop) -> None:
+    """Do one job and write down how it ended; an unexpected error is logged with its traceback."""
+    with JobReport(project.jobs, job, stop) as report:
+        report.log(f"{job.kind} started (attempt {job.attempt})")
+        try:
+            STEPS[job.kind](project, job.params, report)
+        except Cancelled:
+            _put_aside(project, job, report, stop)
+        except AnnealError as error:
+            report.log(str(error))
+            queue.fail(project.jobs, job.job_id, job.attempt, str(error))
+        except Exception as error:
+            _log.exception("job %d failed", job.job_id)
+            report.log_traceback()
+            problem = f"{type(error).__name__}: {error}"
+            queue.fail(project.jobs, job.job_id, job.attempt, problem)
+        else:
+            report.log(f"{job.kind} done")
+            queue.finish(project.jobs, job.job_id, job.attempt)
+
+
+def _put_aside(project: Project, job: Job, report: JobReport, stop: Stop) -> None:
+    if stop:
+        report.log("worker stopping; the job goes back to the queue")
+        queue.requeue(project.jobs, job.job_id, job.attempt)
+    else:
+        report.log("cancelled")
+        queue.cancelled(project.jobs, job.job_id, job.attempt)
+
+
+def _ended(project: Project, job_id: int) -> bool:
+    job = queue.get_job(project.jobs, job_id)
+    return job is None or job.state.ended
+
+
+def main() -> int:
+    """Serve one project until told to stop; 3 if another worker serves it."""
+    folder, parent_pid = Path(sys.argv[1]), int(sys.argv[2])
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    os.nice(NICE)
+    stop = Stop(parent_pid)
+    signal.signal(signal.SIGTERM, stop.request)
+    signal.signal(signal.SIGINT, stop.request)
+    project = open_project(folder, checkpoints=True)
+    with lane_lock(project) as got:
+        if not got:
+            return 3
+        work(project, stop)
+    project.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""How a running job tells of itself: progress, log, heartbeat, and whether to stop."""
+
+import threading
+import traceback
+from types import TracebackType
+from typing import Protocol
+
+from domain.errors import Cancelled
+from domain.jobs import Job
+from labeling_store import jobs as queue
+from labeling_store.db import Store
+
+HEARTBEAT_S = 1.0
+
+
+class StopSignal(Protocol):
+    def __bool__(self) -> bool: ...
+
+
+class JobReport:
+    """A `Progress` that writes to the job's row once a second, from a thread of its own.
+
+    The work itself never waits for the database; a request to cancel is noticed at the next call
+    after the heartbeat that read it.
+    """
+
+    def __init__(self, store: Store, job: Job, stop: StopSignal) -> None:
+        self._store = store
+        self._job = job
+        self._stop = stop
+        self._done = 0.0
+        self._message = ""
+        self._cancel = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat_until_ended, daemon=True)
+
+    def __enter__(self) -> "JobReport":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def __call__(self, done: float, message: str) -> None:
+        """Report a fraction and what is being done.
+
+        Raises:
+            Cancelled: somebody asked for the job, or the worker, to stop.
+        """
+        self._done, self._message = done, message
+        if self._cancel or self._stop:
+            raise Cancelled("The job was asked to stop.")
+
+    def log(self, text: str) -> None:
+        """Write a line that a lead can read on the Rounds page."""
+        queue.append_log(self._store, self._job.job_id, text)
+
+    def log_traceback(self) -> None:
+        """Write the current exception, for whoever mends the program."""
+        self.log(traceback.format_exc())
+
+    def _beat_until_ended(self) -> None:
+        while not self._ended.wait(HEARTBEAT_S):
+            self._cancel = self._cancel or queue.heartbeat(
+                self._store,
+                self._job.job_id,
+                self._job.attempt,
+                progress=self._done,
+                message=self._message,
+            )

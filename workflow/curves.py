@@ -1,0 +1,152 @@
+"""Quality against effort: with class folders by retrieval, always by people's answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.arrays import BoolArray, FloatArray
+from domain.pairs import Pair
+from domain.rounds import Run
+from labeling_store import answers, queue, rounds, runs
+from retrieval.metrics import balanced_accuracy, roc_auc
+from workflow.project import Project
+from workflow.run_files import Embeddings, read_embeddings
+
+SIMILARITY_RANGE = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A model's quality at the effort it was trained with.
+
+    Attributes:
+        metrics: fractions by name. Retrieval metrics are there where folders are classes. `auc`
+            and `balanced_accuracy` compare the model with the answers of the round after it,
+            which it has not seen; `auc_random` and `balanced_accuracy_random` with that round's
+            random check pairs alone. A metric that is undefined is absent.
+    """
+
+    run: str
+    round_number: int
+    bits: int
+    answers: int
+    known_pairs: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class SimilarityHistogram:
+    """Counts of answered pairs by similarity under a run; `edges` has one more entry."""
+
+    edges: tuple[float, ...]
+    similar: tuple[int, ...]
+    dissimilar: tuple[int, ...]
+    threshold: float | None
+    run: str
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Pairs with people's verdict, as similarities under one model."""
+
+    similarity: FloatArray
+    similar: BoolArray
+
+
+def quality_curve(project: Project) -> list[CurvePoint]:
+    """One point a model, the least effort first."""
+    trained = sorted(runs.list_runs(project.store.reader()), key=lambda run: run.round_number)
+    return [_point(project, run) for run in trained]
+
+
+def similarity_histogram(project: Project, bins: int = 40) -> SimilarityHistogram | None:
+    """How well the active model separates the answered pairs; None before model and answers."""
+    db = project.store.reader()
+    run = runs.active_run(db)
+    labels = {
+        label.pair: label.similar for label in answers.pair_labels(db) if label.similar is not None
+    }
+    if run is None or not labels:
+        return None
+    judged = _judged(read_embeddings(project.runs / run.name), labels)
+    edges = np.linspace(*SIMILARITY_RANGE, bins + 1)
+    similar, _ = np.histogram(judged.similarity[judged.similar], edges)
+    dissimilar, _ = np.histogram(judged.similarity[~judged.similar], edges)
+    return SimilarityHistogram(
+        edges=tuple(edges.tolist()),
+        similar=tuple(similar.tolist()),
+        dissimilar=tuple(dissimilar.tolist()),
+        threshold=run.metrics.get("threshold"),
+        run=run.name,
+    )
+
+
+def answer_metrics(
+    embeddings: Embeddings,
+    labels: Mapping[Pair, bool],
+    checks: Sequence[Pair],
+    threshold: float | None,
+) -> dict[str, float]:
+    """AUC and balanced accuracy of a model on answers it has not seen (see `CurvePoint`).
+
+    Args:
+        labels: people's verdict of each pair: similar or not.
+        checks: those of the pairs that were asked at random.
+        threshold: similarity from which on the model says similar; None: no accuracy.
+    """
+    random_labels = {pair: labels[pair] for pair in checks if pair in labels}
+    return {
+        **_pair_metrics(_judged(embeddings, labels), threshold, ""),
+        **_pair_metrics(_judged(embeddings, random_labels), threshold, "_random"),
+    }
+
+
+def _point(project: Project, run: Run) -> CurvePoint:
+    return CurvePoint(
+        run=run.name,
+        round_number=run.round_number,
+        bits=run.bits,
+        answers=run.answers,
+        known_pairs=run.known_pairs,
+        metrics={**run.metrics, **_metrics_from_next_round(project, run)},
+    )
+
+
+def _metrics_from_next_round(project: Project, run: Run) -> dict[str, float]:
+    db = project.store.reader()
+    following = [each for each in rounds.list_rounds(db) if each.number == run.round_number + 1]
+    if not following:
+        return {}
+    asked = queue.answered_proposals(db, following[0].round_id)
+    labels = {each.pair: each.kind.value == "similar" for each in asked if each.kind.is_label}
+    if not labels:
+        return {}
+    checks = [each.pair for each in asked if each.check]
+    embeddings = read_embeddings(project.runs / run.name)
+    return answer_metrics(embeddings, labels, checks, run.metrics.get("threshold"))
+
+
+def _judged(embeddings: Embeddings, labels: Mapping[Pair, bool | None]) -> _Judged:
+    """Similarities of those pairs whose images the model has embedded."""
+    inside = [
+        (embeddings.rows[pair.a], embeddings.rows[pair.b], bool(similar))
+        for pair, similar in labels.items()
+        if pair.a in embeddings.rows and pair.b in embeddings.rows
+    ]
+    a = np.array([row for row, _, _ in inside], dtype=np.int64)
+    b = np.array([row for _, row, _ in inside], dtype=np.int64)
+    vectors = embeddings.vectors
+    return _Judged(
+        similarity=np.einsum("pd,pd->p", vectors[a], vectors[b]).astype(np.float64),
+        similar=np.array([similar for _, _, similar in inside], dtype=bool),
+    )
+
+
+def _pair_metrics(judged: _Judged, threshold: float | None, suffix: str) -> dict[str, float]:
+    found = {f"auc{suffix}": roc_auc(judged.similarity, judged.similar)}
+    if threshold is not None:
+        found[f"balanced_accuracy{suffix}"] = balanced_accuracy(
+            judged.similarity, judged.similar, threshold
+        )
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,149 @@
+"""The state of a project in words, and what to do next."""
+
+from dataclasses import dataclass
+
+from domain.answers import Effort, Propagation
+from domain.images import SMALL_ARCHIVE, Part, QuarantinedFile
+from domain.jobs import Job, JobState
+from domain.rounds import Run
+from labeling_store import answers, images, relations, runs
+from workflow import jobs
+from workflow.project import Project
+from workflow.questions import RoundProgress, round_progress
+from workflow.rounds import check_can_train
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """What the user should do now, and the page where to do it."""
+
+    title: str
+    text: str
+    page: str  # overview, annotate, rounds or curves
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything the first page shows."""
+
+    project_name: str
+    images: int
+    quarantined: tuple[QuarantinedFile, ...]
+    parts: dict[Part, int]
+    has_classes: bool
+    round: RoundProgress | None
+    effort: Effort
+    known_pairs: int
+    propagation: Propagation
+    conflicts: int
+    active_run: Run | None
+    running_job: Job | None
+    worker_alive: bool
+    model_state: str
+    next_step: NextStep
+    warnings: tuple[str, ...]
+
+
+def overview(project: Project) -> Overview:
+    """The state of a project, read afresh."""
+    db = project.store.reader()
+    records = images.list_images(db)
+    progress = round_progress(project)
+    active = runs.active_run(db)
+    job = jobs.running(project)
+    alive = jobs.worker_alive(project)
+    return Overview(
+        project_name=project.config.name,
+        images=len(records),
+        quarantined=tuple(images.list_quarantined(db)),
+        parts={part: sum(record.part is part for record in records) for part in Part},
+        has_classes=any(record.class_name for record in records),
+        round=progress,
+        effort=answers.effort(db),
+        known_pairs=relations.known_pair_count(project.store, project.config.propagation),
+        propagation=project.config.propagation,
+        conflicts=len(relations.open_conflicts(db)),
+        active_run=active,
+        running_job=job,
+        worker_alive=alive,
+        model_state=_model_state(project, active, job),
+        next_step=_next_step(project, progress, job, alive),
+        warnings=_warnings(len(records), project),
+    )
+
+
+def _model_state(project: Project, active: Run | None, job: Job | None) -> str:
+    backbone = project.config.model.backbone.value
+    if active is None:
+        doing = job.message if job is not None else "waiting for the worker"
+        return f"{backbone}: not ready yet ({doing})"
+    if active.depth == "frozen":
+        return f"{backbone}: features as they come, nothing learnt from answers yet"
+    return f"{backbone} with a head trained on {active.bits} answers (round {active.round_number})"
+
+
+def _next_step(
+    project: Project, progress: RoundProgress | None, job: Job | None, alive: bool
+) -> NextStep:
+    if job is not None and job.kind == jobs.ROUND:
+        if not alive:
+            return NextStep(
+                "Start the worker",
+                'A round is waiting, but no worker is running. Start it with "script/run" or '
+                '"python cli.py worker".',
+                "rounds",
+            )
+        return NextStep(
+            "The model is learning",
+            f"Round in training: {job.message or 'starting'}. New questions come right after.",
+            "rounds",
+        )
+    failed = _failed_round(project)
+    if failed is not None:
+        return NextStep(
+            "Look at the failed round",
+            f"Training stopped: {failed.error}. No answer is lost.",
+            "rounds",
+        )
+    if progress is None or progress.total == 0:
+        return NextStep(
+            "Add images",
+            "There is no pair to ask: the training part needs two different images. Add images "
+            'to the folder and run "python cli.py ingest".',
+            "overview",
+        )
+    if progress.left > 0:
+        return NextStep(
+            "Answer pairs" if progress.answered == 0 else "Go on answering",
+            f"{progress.left} of {progress.total} pairs of round {progress.round_number} are left.",
+            "annotate",
+        )
+    obstacle = check_can_train(project)
+    if obstacle is not None:
+        return NextStep("Nearly there", obstacle, "rounds")
+    return NextStep(
+        "Train on the answers",
+        f"All {progress.total} pairs of round {progress.round_number} are answered. Let the "
+        "model learn from them; it then asks what it is least sure of.",
+        "rounds",
+    )
+
+
+def _failed_round(project: Project) -> Job | None:
+    newest = next((job for job in jobs.recent(project) if job.kind == jobs.ROUND), None)
+    return newest if newest is not None and newest.state is JobState.FAILED else None
+
+
+def _warnings(image_count: int, project: Project) -> tuple[str, ...]:
+    found = []
+    if image_count < SMALL_ARCHIVE:
+        found.append(
+            f"With {image_count} images quality figures mean little; "
+            f"{SMALL_ARCHIVE} or more are better."
+        )
+    if not jobs.worker_alive(project):
+        found.append(
+            'The worker is not running: models are not trained. Start it with "script/run" or '
+            '"python cli.py worker".'
+        )
+    return tuple(found)
