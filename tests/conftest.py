@@ -1,0 +1,58 @@
+"""Shared by all tests: where the real images are, and how many tests used them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def ucmerced() -> Path:
+    """The 2100 real images, a folder a class."""
+    return _real(SHARED / "data" / "ucmerced")
+
+
+@pytest.fixture(scope="session")
+def original_tif() -> Path:
+    """Four original TIFF files."""
+    return _real(SHARED / "data" / "original_tif")
+
+
+@pytest.fixture(scope="session")
+def mobilenet_weights() -> Path:
+    """ImageNet weights of MobileNetV2."""
+    return _real(SHARED / "weights" / "mobilenet_v2_imagenet.safetensors")
+
+
+def _real(path: Path) -> Path:
+    if not path.exists():
+        pytest.skip(f"no real data: {path} is absent")
+    return path
+
+
+class _RealDataCounts:
+    """Counts tests marked `real_data` for `.ci/run`, which refuses skips where the data is."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.skipped = 0
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        report = yield
+        if item.get_closest_marker("real_data"):
+            self.skipped += report.skipped
+            self.ran += report.when == "call" and not report.skipped
+        return report
+
+    def pytest_sessionfinish(self) -> None:
+        target = os.environ.get("ANNEAL_REAL_DATA_COUNTS")
+        if target:
+            Path(target).write_text(f"{self.ran} {self.skipped}\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_RealDataCounts(), "real-data-counts")
