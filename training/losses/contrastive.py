@@ -1,0 +1,85 @@
+"""The contrastive loss on cosines: similar pairs together, dissimilar ones below a margin.
+
+Takes pairs with their cosines, or embeddings with a relevance matrix in which unknown relations
+are NaN and take no part. Balancing the two kinds is the sampler's work, not the loss's.
+
+Source: ANNEAL, eq. 1.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def contrastive_terms(cosines: Tensor, similar: Tensor, *, margin: float = 0.5) -> Tensor:
+    """The loss of each pair: 1 − s if similar, max(0, s − margin) if not.
+
+    Args:
+        cosines: [P] in [−1, 1].
+        similar: [P] bool.
+        margin: the cosine below which a dissimilar pair is left alone.
+
+    Returns:
+        [P]; similar pairs in [0, 2], dissimilar ones in [0, 1 − margin]. At the margin itself
+        the loss and its gradient are 0.
+
+    Source: ANNEAL, eq. 1.
+    """
+    return torch.where(similar, 1 - cosines, functional.relu(cosines - margin))
+
+
+def pair_contrastive_loss(
+    cosines: Tensor, similar: Tensor, *, margin: float = 0.5, weights: Tensor | None = None
+) -> Tensor:
+    """The weighted mean of the pairs' losses, a scalar.
+
+    Args:
+        cosines: [P] in [−1, 1].
+        similar: [P] bool.
+        margin: the cosine below which a dissimilar pair is left alone.
+        weights: [P], 0 or more; None weighs all pairs alike.
+
+    Corner cases: no pair, or only pairs of weight 0, gives 0 with a gradient of zero, not NaN.
+
+    Differs from the paper: it gives no reduction; we take the mean over the pairs.
+
+    Source: ANNEAL, eq. 1.
+    """
+    terms = contrastive_terms(cosines, similar, margin=margin)
+    weights = torch.ones_like(terms) if weights is None else weights.to(terms)
+    total = weights.sum()
+    return (terms * weights).sum() / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def contrastive_loss(
+    embeddings: Tensor,
+    relevance: Tensor,
+    *,
+    margin: float = 0.5,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """The mean loss of all known pairs of a batch, each unordered pair once.
+
+    Args:
+        embeddings: [B, D] of any length; a zero row has cosine 0 with every other.
+        relevance: [B, B] symmetric: 1 similar, 0 dissimilar, NaN unknown; the diagonal is ignored.
+        margin: the cosine below which a dissimilar pair is left alone.
+        weights: [B, B] symmetric, 0 or more; None weighs all known pairs alike.
+
+    Corner cases: no known pair gives 0 with a gradient of zero.
+
+    Source: ANNEAL, eq. 1.
+    """
+    rows, columns = torch.nonzero(_known_above_diagonal(relevance), as_tuple=True)
+    unit = functional.normalize(embeddings, dim=1, eps=1e-12)
+    cosines = (unit[rows] * unit[columns]).sum(dim=1)
+    return pair_contrastive_loss(
+        cosines,
+        relevance[rows, columns] == 1,
+        margin=margin,
+        weights=None if weights is None else weights[rows, columns],
+    )
+
+
+def _known_above_diagonal(relevance: Tensor) -> Tensor:
+    return torch.triu(~torch.isnan(relevance), diagonal=1)
