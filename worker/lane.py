@@ -29,6 +29,7 @@ IDLE_S = 0.5
 CHECKPOINT_EVERY_S = 30.0
 LOCK_PATIENCE_S = 3.0  # pages probe the lock for an instant
 NICE = 19
+BUG = "Unexpected "  # how the error of a job starts that failed by a defect of the program
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def run_job(project: Project, job: Job, stop: Stop) -> None:
         except Exception as error:
             _log.exception("job %d failed", job.job_id)
             report.log_traceback()
-            problem = f"{type(error).__name__}: {error}"
+            problem = f"{BUG}{type(error).__name__}: {error}"
             queue.fail(project.jobs, job.job_id, job.attempt, problem)
         else:
             report.log(f"{job.kind} done")

@@ -65,9 +65,8 @@ class Supervisor:
             return lane.wait()
 
 
-def supervise(folder: Path) -> None:
-    """Run the worker of a project in the foreground until SIGINT or SIGTERM."""
-    supervisor = Supervisor(folder)
+def supervise(supervisor: Supervisor) -> None:
+    """Run in the foreground until SIGINT or SIGTERM."""
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)
     supervisor.run()

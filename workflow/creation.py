@@ -56,13 +56,17 @@ def create_project(
     return NewProject(open_project(folder), report)
 
 
-def create_demo(folder: Path, *, progress: Progress = silent) -> NewProject:
+def create_demo(
+    folder: Path, *, model: ModelSettings | None = None, progress: Progress = silent
+) -> NewProject:
     """Make a project with the synthetic aerial archive, drawn into the project folder."""
+    model = _checked(model or ModelSettings())
     with _new_folder(folder) as workshop:
         write_demo(workshop / DEMO_FOLDER, progress=part_of(progress, 0.0, 0.5))
         config = ProjectConfig(
             name="Demo: synthetic aerial tiles",
             archive=ArchiveSettings(images=Path(DEMO_FOLDER), layout=Layout.CLASSES),
+            model=model,
         )
         images = workshop / DEMO_FOLDER
         report = _fill(workshop, config, images, part_of(progress, 0.5, 1.0))

@@ -9,7 +9,7 @@ from domain.arrays import BoolArray, FloatArray
 from domain.pairs import Pair
 from domain.rounds import Run
 from labeling_store import answers, queue, rounds, runs
-from retrieval.metrics import balanced_accuracy, roc_auc
+from retrieval.pair_metrics import balanced_accuracy, roc_auc
 from workflow.project import Project
 from workflow.run_files import Embeddings, read_embeddings
 

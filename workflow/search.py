@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from domain.arrays import FloatArray
 from domain.errors import InputError, JobError
 from domain.images import ImageRecord
 from labeling_store import images, runs
@@ -49,7 +50,27 @@ def similar_images(project: Project, image_id: int, *, k: int = 20) -> list[Hit]
             f"Image {image_id} has no embedding.",
             'If it was added later, run "python cli.py embed"; else choose another image.',
         )
-    rows, similarities = nearest(embeddings.vectors[row], embeddings.vectors, k, exclude=row)
+    return _hits(project, embeddings, embeddings.vectors[row], k=k, exclude=row)
+
+
+def nearest_to(project: Project, vector: FloatArray, *, k: int = 20) -> list[Hit]:
+    """The k images most similar to a vector [D] of the active model, best first.
+
+    Raises:
+        JobError: no model has embedded the archive yet.
+    """
+    return _hits(project, active_embeddings(project), vector, k=k)
+
+
+def _hits(
+    project: Project,
+    embeddings: Embeddings,
+    vector: FloatArray,
+    *,
+    k: int,
+    exclude: int | None = None,
+) -> list[Hit]:
+    rows, similarities = nearest(vector, embeddings.vectors, k, exclude=exclude)
     records = {image.image_id: image for image in images.list_images(project.store.reader())}
     ids = [int(embeddings.image_ids[found]) for found in rows]
     return [

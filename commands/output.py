@@ -1,0 +1,64 @@
+"""What commands print: results on standard output, everything else on standard error."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from domain.errors import AnnealError
+from domain.jobs import Progress as ReportProgress
+
+
+def show_error(error: AnnealError) -> None:
+    """Cause on the first line, the next step on the second."""
+    click.echo(f"Error: {error.message}", err=True)
+    if error.hint:
+        click.echo(error.hint, err=True)
+
+
+def warn(text: str) -> None:
+    """A line that does not change the exit status."""
+    click.echo(f"Warning: {text}", err=True)
+
+
+def show(result: Mapping[str, Any], *, as_json: bool, text: Callable[[], str]) -> None:
+    """One result: as a JSON object, or as text for people."""
+    click.echo(json.dumps(result, ensure_ascii=False, default=str) if as_json else text())
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> str:
+    """Columns as wide as their widest cell."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+    return "\n".join(lines)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[ReportProgress]:
+    """A progress bar on standard error; silent where that is no terminal."""
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[message]}", markup=False),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=1.0, message="")
+
+        def report(done: float, message: str) -> None:
+            bar.update(task, completed=done, message=message)
+
+        yield report

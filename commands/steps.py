@@ -1,0 +1,150 @@
+"""The steps of a round, and all of them: embed, propose, train, evaluate, round."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commands.options import Settings, command_options
+from commands.output import progress_bar, show, table
+from domain.config import Strategy
+from domain.errors import InputError, JobError
+from domain.rounds import Run
+from labeling_store import runs
+from workflow import curves, jobs, rounds
+from workflow.project import Project
+
+_strategy = click.option(
+    "--strategy",
+    type=click.Choice([strategy.value for strategy in Strategy]),
+    help="How the next questions are chosen (default: the project's).",
+)
+_pairs = click.option("--pairs", type=int, help="How many questions (default: the project's).")
+
+
+@click.command()
+@click.option("--images", "images_folder", metavar="DIR", help="Embed these foreign images.")
+@click.option("--out", metavar="FILE", help="Where to write them: a .npz with paths and vectors.")
+@command_options
+def embed(*, images_folder: str | None, out: str | None, settings: Settings) -> None:
+    """Embed the archive; or foreign images with the current model, into a file."""
+    project = settings.open()
+    if (images_folder is None) != (out is None):
+        raise InputError(
+            "--images DIR and --out FILE go together.", "Give both, or none to embed the archive."
+        )
+    if images_folder is None or out is None:
+        _run(project, jobs.PREPARE, {}, settings)
+        _show_run(_active(project), settings)
+        return
+    from worker.foreign import embed_folder
+
+    with progress_bar("Embedding") as progress:
+        count = embed_folder(
+            project, Path(images_folder), Path(out), device=settings.device, progress=progress
+        )
+    show(
+        {"images": count, "out": out},
+        as_json=settings.as_json,
+        text=lambda: f"{count} images embedded into {out}.",
+    )
+
+
+@click.command()
+@_strategy
+@_pairs
+@command_options
+def propose(*, strategy: str | None, pairs: int | None, settings: Settings) -> None:
+    """Choose the next questions with the active model."""
+    project = settings.open()
+    params = rounds.round_params(project, strategy=strategy, pairs=pairs)
+    _run(project, jobs.PROPOSE, params, settings)
+    newest = rounds.list_rounds(project)[0]
+    left = newest.total - newest.answered
+    show(
+        {"round": newest.round.number, "open": left, "strategy": newest.round.strategy},
+        as_json=settings.as_json,
+        text=lambda: f"Round {newest.round.number} has {left} open questions.",
+    )
+
+
+@click.command()
+@command_options
+def train(*, settings: Settings) -> None:
+    """Train on the answers given so far; the new model becomes the active one."""
+    project = settings.open()
+    _require_trainable(project)
+    _run(project, jobs.TRAIN, {}, settings)
+    _show_run(_active(project), settings)
+
+
+@click.command()
+@command_options
+def evaluate(*, settings: Settings) -> None:
+    """Show the quality of every model against the effort it took."""
+    project = settings.open()
+    points = curves.quality_curve(project)
+    if not points:
+        raise JobError("There is no model to evaluate yet.", 'Run "python cli.py embed" first.')
+    names = sorted({name for point in points for name in point.metrics})
+    rows = [
+        [point.run, point.bits, *(_fraction(point.metrics.get(name)) for name in names)]
+        for point in points
+    ]
+    show(
+        {"runs": [{"run": p.run, "bits": p.bits, "metrics": dict(p.metrics)} for p in points]},
+        as_json=settings.as_json,
+        text=lambda: table(rows, ["run", "bits", *names]),
+    )
+
+
+@click.command("round")
+@_strategy
+@_pairs
+@command_options
+def round_(*, strategy: str | None, pairs: int | None, settings: Settings) -> None:
+    """Train on the answers, evaluate, and propose the next questions."""
+    project = settings.open()
+    params = rounds.round_params(project, strategy=strategy, pairs=pairs)
+    _require_trainable(project)
+    _run(project, jobs.ROUND, params, settings)
+    _show_run(_active(project), settings)
+
+
+def _run(project: Project, kind: str, params: Mapping[str, Any], settings: Settings) -> None:
+    """Do a job here, or follow it where a worker is already running."""
+    from worker.foreground import run_to_end
+
+    with progress_bar(kind.capitalize()) as progress:
+        run_to_end(project, kind, {**params, "device": settings.device}, progress)
+
+
+def _require_trainable(project: Project) -> None:
+    reason = rounds.check_can_train(project)
+    if reason is not None and _active_or_none(project) is not None:
+        raise JobError(reason)
+
+
+def _active(project: Project) -> Run:
+    run = _active_or_none(project)
+    if run is None:
+        raise JobError("No model came out of the job.", 'See "python cli.py jobs".')
+    return run
+
+
+def _active_or_none(project: Project) -> Run | None:
+    return runs.active_run(project.store.reader())
+
+
+def _show_run(run: Run, settings: Settings) -> None:
+    metrics = ", ".join(f"{name} {value:.3f}" for name, value in sorted(run.metrics.items()))
+    show(
+        {"run": run.name, "bits": run.bits, "metrics": dict(run.metrics)},
+        as_json=settings.as_json,
+        text=lambda: f"{run.name} ({run.bits} bits): {metrics}",
+    )
+
+
+def _fraction(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
