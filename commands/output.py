@@ -54,7 +54,7 @@ def progress_bar(title: str) -> Iterator[ReportProgress]:
         TextColumn("{task.fields[message]}", markup=False),
     )
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns, console=console, transient=True, disable=quiet
     ) as bar:
         task = bar.add_task(title, total=1.0, message="")
 
