@@ -19,7 +19,7 @@ def unit_rows(vectors: FloatArray) -> NDArray[np.float64]:
         [N, D] float64.
     """
     rows = np.asarray(vectors, dtype=np.float64)
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    norms = np.sqrt(np.einsum("...d,...d->...", rows, rows))[..., None]
     return np.asarray(rows / np.maximum(norms, _SMALLEST_NORM))
 
 
