@@ -53,9 +53,7 @@ def progress_bar(title: str) -> Iterator[ReportProgress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[message]}", markup=False),
     )
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet
-    ) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task(title, total=1.0, message="")
 
         def report(done: float, message: str) -> None:

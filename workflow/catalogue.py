@@ -1,5 +1,6 @@
 """The catalogue: from a folder of images to rows with ids, groups and parts."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from archive.duplicates import duplicate_groups, split_groups
-from archive.scan import scan
+from archive.scan import Scan, scan
 from archive.splits import assign_parts
 from domain.config import Layout
-from domain.errors import ArchiveError
+from domain.errors import shortened
 from domain.images import SMALL_ARCHIVE, ImageRecord, Part
 from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
@@ -60,7 +61,7 @@ def ingest(
             parts=parts[new],
         )
         images.quarantine(db, found.quarantined)
-    return _report(store, added=len(found.images), quarantined=len(found.quarantined))
+    return _report(store, found)
 
 
 def ask_random_pairs(store: Store, *, count: int, seed: int) -> int:
@@ -93,28 +94,32 @@ def _random_pairs(training: list[ImageRecord], count: int, rng: np.random.Genera
     return list(chosen)
 
 
-def _report(store: Store, *, added: int, quarantined: int) -> IngestReport:
+def _report(store: Store, found: Scan) -> IngestReport:
     everything = images.list_images(store.reader())
     parts = {part: sum(image.part is part for image in everything) for part in Part}
-    if len({image.duplicate_group for image in everything}) < 3:
-        raise ArchiveError(
-            f"The archive has {len(everything)} readable distinct images; 3 are needed.",
-            "Add images to the folder and try again.",
-        )
     return IngestReport(
         images=len(everything),
-        added=added,
-        quarantined=quarantined,
+        added=len(found.images),
+        quarantined=len(found.quarantined),
         parts=parts,
         class_names=len({image.class_name for image in everything} - {None}),
-        warnings=_warnings(len(everything), parts),
+        warnings=tuple(_warnings(len(everything), parts, found)),
     )
 
 
-def _warnings(count: int, parts: dict[Part, int]) -> tuple[str, ...]:
-    if count >= SMALL_ARCHIVE:
-        return ()
-    return (
-        f"With {count} images ({parts[Part.VALIDATION]} queries) quality figures mean little; "
-        f"{SMALL_ARCHIVE} or more are better.",
-    )
+def _warnings(count: int, parts: dict[Part, int], found: Scan) -> Iterator[str]:
+    if count < SMALL_ARCHIVE:
+        yield (
+            f"With {count} images ({parts[Part.VALIDATION]} queries) quality figures mean little; "
+            f"{SMALL_ARCHIVE} or more are better."
+        )
+    if found.changed:
+        yield (
+            f"{len(found.changed)} catalogued files have other content now and were left as they "
+            f"were: {shortened(found.changed)}. Give new pictures new names."
+        )
+    if found.missing:
+        yield (
+            f"{len(found.missing)} catalogued files are gone: {shortened(found.missing)}. "
+            "Answers about them are kept; put the files back to use them."
+        )

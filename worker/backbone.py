@@ -1,0 +1,84 @@
+"""The project's backbone with the best weights it can have, and the archive's features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from domain.arrays import FloatArray, IntArray
+from domain.images import ImageRecord, Part
+from domain.jobs import Progress, part_of
+from labeling_store import images
+from training.backbones import Backbone, build_backbone
+from training.features import FeatureCache, features_for
+from training.warmup import warm_up
+from training.weights import WeightsInfo, WeightsKind, load_weights, save_backbone
+from workflow.project import Project
+
+
+@dataclass(frozen=True)
+class ArchiveFeatures:
+    """Frozen features of every catalogued image, in the order of their ids.
+
+    Attributes:
+        features: [N, D] float32.
+        weights: what the backbone was given.
+    """
+
+    records: tuple[ImageRecord, ...]
+    features: FloatArray
+    weights: WeightsInfo
+
+    @property
+    def image_ids(self) -> IntArray:
+        return np.array([record.image_id for record in self.records], dtype=np.int64)
+
+    def rows_in(self, part: Part) -> IntArray:
+        """Rows of the images of one part of the split."""
+        return np.flatnonzero([record.part is part for record in self.records])
+
+
+def ready_backbone(
+    project: Project, device: torch.device, progress: Progress
+) -> tuple[Backbone, WeightsInfo]:
+    """The backbone with given or downloaded weights; warmed up where neither can be had.
+
+    The warmed-up weights are kept in the project's cache and used from then on.
+    """
+    settings = project.config.model
+    backbone = build_backbone(settings.backbone.value, seed=project.config.seed)
+    warmed = project.cache / "backbones" / f"{settings.backbone.value}-warmed-up.safetensors"
+    if settings.weights is None and warmed.is_file():
+        return backbone, load_weights(backbone, warmed)
+    progress(0.0, "looking for weights")
+    info = load_weights(backbone, settings.weights, progress=part_of(progress, 0.0, 0.1))
+    if info.kind is not WeightsKind.UNTRAINED:
+        return backbone, info
+    warm_up(
+        backbone,
+        [project.images_root / record.path for record in _training_images(project)],
+        seed=project.config.seed,
+        device=device,
+        progress=part_of(progress, 0.1, 1.0),
+    )
+    return backbone, save_backbone(backbone, warmed)
+
+
+def archive_features(project: Project, device: torch.device, progress: Progress) -> ArchiveFeatures:
+    """Features of the whole archive; only what is new is computed."""
+    backbone, info = ready_backbone(project, device, part_of(progress, 0.0, 0.7))
+    records = images.list_images(project.store.reader())
+    features = features_for(
+        [(record.sha256, project.images_root / record.path) for record in records],
+        backbone,
+        cache=FeatureCache(project.cache / "features"),
+        size_px=project.config.model.image_size_px,
+        device=device,
+        progress=part_of(progress, 0.7, 1.0),
+    )
+    return ArchiveFeatures(tuple(records), features, info)
+
+
+def _training_images(project: Project) -> Sequence[ImageRecord]:
+    return images.list_images(project.store.reader(), part=Part.TRAIN)
