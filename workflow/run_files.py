@@ -1,0 +1,138 @@
+"""The directory of a run: what a model was trained with and what it gives; written whole or not.
+
+`config.toml`, `pairs.parquet`, `checkpoint.safetensors`, `embeddings.npy` + `image_ids.npy`,
+`metrics.json`, `log.jsonl`. Nothing here loads PyTorch or unpickles; the checkpoint is written
+and read by `training.checkpoints`.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from domain.answers import KnownRelation
+from domain.arrays import FloatArray, IntArray
+from domain.errors import ModelError
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Unit vectors of images under one model.
+
+    Attributes:
+        image_ids: [N] int64.
+        vectors: [N, D] float32, rows of length 1.
+    """
+
+    image_ids: IntArray
+    vectors: FloatArray
+
+    @cached_property
+    def rows(self) -> dict[int, int]:
+        """Row of each image id."""
+        return {int(image_id): row for row, image_id in enumerate(self.image_ids)}
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What goes into a run directory.
+
+    Attributes:
+        relations: the snapshot of known relations that the model was trained on.
+        metrics: name to fraction.
+        log: one mapping a line, such as the loss of an epoch.
+        save_checkpoint: writes the model's weights to a path.
+    """
+
+    config_toml: str
+    relations: Sequence[KnownRelation]
+    embeddings: Embeddings
+    metrics: Mapping[str, float]
+    log: Sequence[Mapping[str, Any]]
+    save_checkpoint: Callable[[Path], None]
+
+
+def write_run(runs: Path, name: str, files: RunFiles) -> Path:
+    """The finished directory `runs/name`; a directory of that name is replaced.
+
+    It appears complete or not at all, also after a crash of the machine.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=runs))
+    try:
+        _fill(draft, files)
+        for path in draft.iterdir():
+            _sync(path)
+        _sync(draft)
+        target = runs / name
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)
+        _sync(runs)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return target
+
+
+def read_embeddings(folder: Path) -> Embeddings:
+    """The embeddings of a run; vectors stay on disk until they are used.
+
+    Raises:
+        ModelError: a file is missing or damaged, or the two do not belong together.
+    """
+    try:
+        image_ids = np.load(folder / "image_ids.npy", allow_pickle=False)
+        vectors = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ModelError(
+            f"The embeddings of run {folder.name} cannot be read: {error}.",
+            "Activate another run, or train again.",
+        ) from error
+    if vectors.ndim != 2 or image_ids.shape != vectors.shape[:1]:
+        raise ModelError(
+            f"Run {folder.name} has {image_ids.shape[0]} image ids for {vectors.shape} embeddings.",
+            "Activate another run, or train again.",
+        )
+    return Embeddings(image_ids, vectors)
+
+
+def _fill(draft: Path, files: RunFiles) -> None:
+    (draft / "config.toml").write_text(files.config_toml, encoding="utf-8")
+    pq.write_table(_pair_table(files.relations), draft / "pairs.parquet")
+    files.save_checkpoint(draft / CHECKPOINT)
+    np.save(draft / "embeddings.npy", files.embeddings.vectors, allow_pickle=False)
+    np.save(draft / "image_ids.npy", files.embeddings.image_ids, allow_pickle=False)
+    (draft / "metrics.json").write_text(json.dumps(dict(files.metrics), indent=1))
+    lines = "".join(json.dumps(dict(line)) + "\n" for line in files.log)
+    (draft / "log.jsonl").write_text(lines, encoding="utf-8")
+
+
+def _pair_table(relations: Sequence[KnownRelation]) -> pa.Table:
+    return pa.table(
+        {
+            "image_a": pa.array([each.pair.a for each in relations], pa.int64()),
+            "image_b": pa.array([each.pair.b for each in relations], pa.int64()),
+            "similar": pa.array([each.similar for each in relations], pa.bool_()),
+            "implied": pa.array([each.implied for each in relations], pa.bool_()),
+            "weight": pa.array([each.weight for each in relations], pa.float32()),
+        }
+    )
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
