@@ -1,0 +1,100 @@
+"""Pixels of more than 8 bit, such as satellites send, brought to 8 bit.
+
+Sensors often fill 10 to 12 of 16 bits; cutting off the low byte would leave them black. So the
+range that the picture really uses is stretched: its 2nd percentile becomes 0, its 98th 255, the
+same for all bands, which keeps colours.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
+
+LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
+
+_GREY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_COLOUR_LAYOUTS = ("RGB", "RGBX", "RGBA")
+_SWAPPED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
+_SEPARATE_PLANES = 2
+
+
+def is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether the picture is grey, or a colour TIFF, with more than 8 bits a sample."""
+    return image.mode in _GREY_MODES or (image.format == "TIFF" and _colour_depth(image) > 8)
+
+
+def deep_to_8bit(
+    image: ImageFile.ImageFile, reopen: Callable[[], ImageFile.ImageFile]
+) -> Image.Image:
+    """The upright RGB picture of a deep image; `reopen` gives the same file afresh.
+
+    Raises:
+        ValueError: the bands of a colour image lie in separate planes.
+        OSError: the file is truncated.
+    """
+    if image.mode in _GREY_MODES:
+        grey = np.asarray(ImageOps.exif_transpose(image))
+        return Image.fromarray(stretched(grey)).convert("RGB")
+    if _tag(image, TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE_PLANES:
+        raise ValueError("16-bit colour in separate planes; save it with interleaved bands")
+    high = np.asarray(ImageOps.exif_transpose(image))[:, :, :3]
+    with reopen() as again:
+        again.tile = [tile._replace(args=_low_bytes(tile.args)) for tile in again.tile]
+        low = np.asarray(ImageOps.exif_transpose(again))[:, :, :3]
+    return Image.fromarray(stretched(high.astype(np.uint16) << 8 | low))
+
+
+def stretched(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """The samples as 0…255, from their 2nd to their 98th percentile.
+
+    Corner cases: a picture of one value becomes black; NaN and infinities count as 0.
+    """
+    if samples.dtype == np.uint16:
+        shallow: NDArray[np.uint8] = _table(samples)[samples]
+        return shallow
+    finite = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = np.percentile(finite, (LOW_PERCENT, HIGH_PERCENT))
+    return _scaled(finite, float(low), float(high))
+
+
+def _table(samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """The 8-bit value of each 16-bit one: needs no copy of a large picture as floats."""
+    share = np.cumsum(np.bincount(samples.ravel(), minlength=1 << 16)) / samples.size
+    low, high = np.searchsorted(share, (LOW_PERCENT / 100, HIGH_PERCENT / 100))
+    return _scaled(np.arange(1 << 16, dtype=np.float32), float(low), float(high))
+
+
+def _scaled(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    span = high - low if high > low else 1.0
+    shares: NDArray[np.float32] = np.clip((values - low) / span, 0, 1)
+    return (shares * 255 + 0.5).astype(np.uint8)
+
+
+def _colour_depth(image: ImageFile.ImageFile) -> int:
+    """Bits a sample of a colour TIFF whose layout we can read in full; else 8 or less."""
+    layouts = {_raw_mode(tile.args).partition(";")[0] for tile in image.tile}
+    bits = _tag(image, TiffImagePlugin.BITSPERSAMPLE)
+    separate = _tag(image, TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE_PLANES
+    readable = image.mode in ("RGB", "RGBA") and (separate or layouts <= {*_COLOUR_LAYOUTS})
+    return max(bits) if readable and isinstance(bits, tuple) else 8
+
+
+def _tag(image: ImageFile.ImageFile, number: int) -> Any:
+    return image.tag_v2.get(number) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
+
+
+def _raw_mode(args: Any) -> str:
+    return str(args[0]) if isinstance(args, tuple) else str(args)
+
+
+def _low_bytes(args: Any) -> tuple[Any, ...]:
+    """The decoder's arguments with the byte order swapped.
+
+    Pillow keeps the high byte of a 16-bit colour sample only; told the other byte order, it
+    keeps the low one.
+    """
+    raw_mode, *rest = args
+    return (raw_mode[:-1] + _SWAPPED[raw_mode[-1]], *rest)
