@@ -1,0 +1,136 @@
+"""Pieces that several pages draw: headers, errors, empty states, a job's progress."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+
+from domain.errors import AnnealError
+from domain.jobs import Job, JobState
+from ui.charts import Drawing
+from workflow.status import NextStep
+
+PAGES = {
+    "annotate": ("views/annotate.py", "Go to Annotate"),
+    "overview": ("views/overview.py", "Go to Overview"),
+    "rounds": ("views/rounds.py", "Go to Rounds"),
+    "curves": ("views/curves.py", "Go to Curves"),
+    "search": ("views/search.py", "Go to Search"),
+    "labels": ("views/labels.py", "Go to Labels"),
+}
+READABLE_PX = 760  # a line of text longer than this is tiring to read
+REFRESH_S = 2.0
+WORKER_COMMAND = "python cli.py worker"
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$&.=^])")
+_EMOJI_NAME = re.compile(
+    r":(?=[\w+\-/]+[:\[])"
+)  # `:name:` and `:red[` are looked for after escapes
+_STATE_BADGES = {
+    JobState.QUEUED: ("Queued", ":material/schedule:"),
+    JobState.RUNNING: ("Running", ":material/progress_activity:"),
+    JobState.DONE: ("Done", ":material/check:"),
+    JobState.FAILED: ("Failed", ":material/error:"),
+    JobState.CANCELLED: ("Cancelled", ":material/block:"),
+}
+
+
+def as_text(text: str) -> str:
+    """Markdown that shows a text as it is: no markup, links, images, emoji names or new lines."""
+    one_line = " ".join(text.split())
+    return _MARKUP.sub(r"\\\1", _EMOJI_NAME.sub(":\u2060", one_line))
+
+
+def page_header(title: str, purpose: str) -> None:
+    """The page's title and one sentence on what it is for."""
+    st.title(title, anchor=False)
+    st.caption(purpose, width=READABLE_PX)
+
+
+def show_error(error: AnnealError) -> None:
+    """What went wrong and what to do next."""
+    hint = f"\n\n{as_text(error.hint)}" if error.hint else ""
+    st.error(as_text(error.message) + hint, icon=":material/error:")
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show an error that a user can mend in place of what could not be drawn."""
+    try:
+        yield
+    except AnnealError as error:
+        show_error(error)
+
+
+def attempt(action: Callable[..., Any], *args: Any, done: str = "", **kwargs: Any) -> None:
+    """Do a write in a callback; say that it is done, or why it could not be."""
+    try:
+        action(*args, **kwargs)
+    except AnnealError as error:
+        st.toast(as_text(str(error)), icon=":material/error:", duration="long")
+        return
+    if done:
+        st.toast(as_text(done), icon=":material/check:")
+
+
+def page_link(page: str, label: str | None = None) -> None:
+    """A link to another page, by its short name."""
+    path, usual = PAGES[page]
+    st.page_link(path, label=label or usual, icon=":material/arrow_forward:", icon_position="right")
+
+
+def step_card(step: NextStep, *, here: str) -> None:
+    """The one thing to do next, with a link unless it is done on this page."""
+    with st.container(border=True, key="next_step"):
+        st.caption("Next step")
+        st.subheader(as_text(step.title), anchor=False)
+        st.markdown(as_text(step.text), width=READABLE_PX)
+        if step.page != here:
+            page_link(step.page)
+
+
+def empty_state(title: str, text: str, page: str | None = None) -> None:
+    """In place of content that is not there yet: why, and where to get it."""
+    with st.container(border=True):
+        st.markdown(f"**{as_text(title)}**")
+        st.caption(as_text(text), width=READABLE_PX)
+        if page is not None:
+            page_link(page)
+
+
+def job_card(job: Job, *, name: str) -> None:
+    """A job's name, state, progress and last message."""
+    label, icon = _STATE_BADGES[job.state]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{name}**", width="content")
+        st.badge(label, icon=icon, color="red" if job.state is JobState.FAILED else "gray")
+    if job.state is JobState.RUNNING:
+        percent = f"{job.progress:.0%}"
+        st.progress(job.progress, text=f"{percent} · {as_text(job.message)}")
+    elif job.message:
+        st.caption(as_text(job.message))
+
+
+def chart(drawing: Drawing) -> None:
+    """A chart with its content in words for screen readers."""
+    st.altair_chart(drawing.chart, width="stretch", alt=drawing.words)
+
+
+def download(label: str, content: Callable[[], str | bytes], file_name: str) -> None:
+    """A download whose content is made when somebody clicks."""
+    st.download_button(
+        label, content, file_name, on_click="ignore", icon=":material/download:", key=file_name
+    )
+
+
+def figure(label: str, value: int, help_text: str) -> None:
+    """One of a row of counts."""
+    st.metric(label, f"{value:,}", border=True, help=help_text)
+
+
+def worker_missing() -> None:
+    """How to start the worker, for a page whose work waits for it."""
+    st.warning("The worker is not running, so nothing is prepared or trained.")
+    st.markdown("Start it in another terminal (`script/run` starts it by itself):")
+    st.code(WORKER_COMMAND, language="bash", width=READABLE_PX)

@@ -1,0 +1,64 @@
+const NAMES = ["Pair", "Answer", "By", "When", "Round", ""];
+
+function makeCell(name, content) {
+  const cell = make("td");
+  cell.dataset.name = name;
+  if (content instanceof Node) cell.append(content);
+  else cell.textContent = content;
+  return cell;
+}
+
+function makePair(row, token) {
+  const both = make("span", "pictures");
+  both.append(...row.images.map((image) => {
+    const frame = makePicture(image.id, image.caption, token);
+    frame.title = image.caption;
+    return frame;
+  }));
+  return both;
+}
+
+function makeAnswer(row) {
+  const cell = make("span", "label", row.label);
+  if (row.note) cell.append(make("span", "note", row.note));
+  return cell;
+}
+
+function makeMoment(moment) {
+  const time = make("time", "moment");
+  time.dateTime = moment;
+  time.title = moment;
+  time.textContent = new Date(moment).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return time;
+}
+
+function makeAction(row, takeBack) {
+  if (!row.key) return "";
+  const button = make("button", "back", "Take back");
+  button.type = "button";
+  button.addEventListener("click", () => {
+    button.disabled = true;
+    takeBack(row.key);
+  });
+  return button;
+}
+
+function makeRow(row, token, takeBack) {
+  const line = make("tr");
+  const contents = [
+    makePair(row, token), makeAnswer(row), row.members, makeMoment(row.answered_at), row.round,
+    makeAction(row, takeBack),
+  ];
+  line.append(...contents.map((content, column) => makeCell(NAMES[column], content)));
+  return line;
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const table = parentElement.querySelector(".labels");
+  const shown = JSON.stringify(data.rows);
+  if (table.dataset.shown === shown) return;
+  table.dataset.shown = shown;
+  const takeBack = (key) => setTriggerValue("taken_back", key);
+  const rows = data.rows.map((row) => makeRow(row, data.token, takeBack));
+  table.querySelector("tbody").replaceChildren(...rows);
+}

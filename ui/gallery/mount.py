@@ -1,0 +1,93 @@
+"""Pictures in pages: a grid to choose from, and the table of answered pairs.
+
+Both are components, because pictures come from an own route that answers to a cookie only, and
+because names of files must stay text.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from ui import session
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture of the grid, with its caption and, above it, a short title."""
+
+    id: int
+    caption: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    id: int
+    caption: str
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """A line of the table of labels; `key` is of the reader's own answer, empty if there is none.
+
+    Attributes:
+        answered_at: UTC ISO 8601 text; shown in the browser's own zone.
+    """
+
+    images: tuple[Picture, Picture]
+    label: str
+    note: str
+    members: str
+    answered_at: str
+    round: str
+    key: str
+
+
+def _source(*names: str) -> str:
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+_grid = st.components.v2.component(
+    "anneal_gallery",
+    html='<ul class="gallery"></ul>',
+    css=_source("gallery.css"),
+    js=_source("pictures.js", "gallery.js"),
+)
+_table = st.components.v2.component(
+    "anneal_label_table",
+    html=_source("label_table.html"),
+    css=_source("gallery.css"),
+    js=_source("pictures.js", "label_table.js"),
+)
+
+
+def image_grid(
+    tiles: Sequence[Tile], *, name: str, key: str, on_chosen: Callable[[int], None]
+) -> None:
+    """A grid of pictures; a click, or Enter, on one calls back with its image id."""
+
+    def chosen() -> None:
+        image_id = session.component_value(key, "chosen")
+        if isinstance(image_id, int):
+            on_chosen(image_id)
+
+    data = {"token": session.token(), "name": name, "items": [asdict(tile) for tile in tiles]}
+    _grid(key=key, data=data, on_chosen_change=chosen)
+
+
+def label_table(
+    rows: Sequence[LabelRow], *, key: str, on_taken_back: Callable[[str], None]
+) -> None:
+    """The table of labels; "Take back" calls back with the key of the reader's answer."""
+
+    def taken_back() -> None:
+        answer_key = session.component_value(key, "taken_back")
+        if isinstance(answer_key, str):
+            on_taken_back(answer_key)
+
+    data = {"token": session.token(), "rows": [asdict(row) for row in rows]}
+    _table(key=key, data=data, on_taken_back_change=taken_back)

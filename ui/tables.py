@@ -1,0 +1,100 @@
+"""Rows and columns of the tables that pages show."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from domain.answers import Event, PairLabel
+from domain.pairs import Pair
+from domain.rounds import RoundState, Run
+from ui.gallery.mount import LabelRow, Picture
+from workflow.rounds import RoundRow
+
+STRATEGIES = {"mgue": "Most uncertain pairs (MGUE)", "random": "Random pairs"}
+ROUND_STATES = {
+    RoundState.COLLECTING: "collecting answers",
+    RoundState.TRAINING: "in training",
+    RoundState.DONE: "done",
+}
+LABEL_WORDS = {True: "Similar", False: "Not similar", None: "No verdict"}
+EXPORTS = {
+    "answers": "Answers: every event, taken back or not",
+    "labels": "Labels: one row a pair that people answered",
+    "known": "Known: labels, and what they imply with the proof",
+}
+Filter = Callable[[PairLabel, Mapping[Pair, Event]], bool]
+FILTERS: Mapping[str, Filter] = {
+    "All": lambda label, mine: True,
+    "Similar": lambda label, mine: label.similar is True,
+    "Not similar": lambda label, mine: label.similar is False,
+    "No verdict": lambda label, mine: label.similar is None,
+    "In conflict": lambda label, mine: label.in_conflict,
+    "Mine": lambda label, mine: label.pair in mine,
+}
+_QUALITY = {"map_at_5_min": "mAP@5", "map": "mAP", "recall_at_1": "R@1"}
+
+
+def round_rows(rows: Sequence[RoundRow]) -> list[dict[str, Any]]:
+    """A line a round; quality columns only where some model has the figure."""
+    measured = [
+        name for name in _QUALITY if any(row.run and name in row.run.metrics for row in rows)
+    ]
+    return [_round_row(row, measured) for row in rows]
+
+
+def round_columns() -> dict[str, Any]:
+    """How the columns of `round_rows` are drawn."""
+    quality = {
+        title: st.column_config.NumberColumn(format="percent") for title in _QUALITY.values()
+    }
+    answered = st.column_config.ProgressColumn("Answered", format="percent", color="blue")
+    return {**quality, "Answered": answered}
+
+
+def run_name(run: Run) -> str:
+    """A model in words."""
+    learnt = "nothing learnt yet" if run.bits == 0 else f"{run.bits} bits"
+    now = ", used now" if run.active else ""
+    return f"Round {run.round_number}: {learnt}{now} ({run.name})"
+
+
+def newest_by_pair(events: Sequence[Event]) -> dict[Pair, Event]:
+    """The newest of some events, which come newest first, for each pair."""
+    return {event.pair: event for event in reversed(events)}
+
+
+def label_row(label: PairLabel, paths: Mapping[int, str], mine: Mapping[Pair, Event]) -> LabelRow:
+    """A pair's line in the table of labels; with the reader's own answer it can be taken back."""
+    own = mine.get(label.pair)
+    a, b = label.pair
+    return LabelRow(
+        images=(_picture(a, paths), _picture(b, paths)),
+        label=LABEL_WORDS[label.similar],
+        note="in conflict" if label.in_conflict else "",
+        members=", ".join(label.members),
+        answered_at=label.answered_at,
+        round="" if label.round_number is None else str(label.round_number),
+        key="" if own is None else own.key,
+    )
+
+
+def _picture(image_id: int, paths: Mapping[int, str]) -> Picture:
+    return Picture(id=image_id, caption=paths.get(image_id, f"image {image_id}"))
+
+
+def _round_row(row: RoundRow, measured: Sequence[str]) -> dict[str, Any]:
+    strategy = row.round.strategy
+    run = row.run
+    return {
+        "Round": row.round.number,
+        "State": ROUND_STATES[row.round.state],
+        "Pairs": row.total,
+        "Answered": row.answered / row.total if row.total else 0.0,
+        "Chosen as": STRATEGIES.get(strategy, strategy),
+        "Trained on bits": None if run is None else run.bits,
+        "Known pairs": None if run is None else run.known_pairs,
+        **{_QUALITY[name]: run.metrics.get(name) if run else None for name in measured},
+        "Model": "" if run is None else run.name,
+        "In use": run is not None and run.active,
+    }

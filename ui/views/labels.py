@@ -1,0 +1,83 @@
+"""Labels page: what people answered, what contradicts itself, and all of it as files."""
+
+import streamlit as st
+
+from domain.answers import PairLabel
+from ui import components, session, tables
+from ui.gallery.mount import label_table
+from workflow import exchange, labels
+
+PAGE_ROWS = 20
+MOST_ANSWERS = 100_000  # of one member, that can be taken back here
+MOST_CONFLICTS = 5  # drawn at once; the rest is counted
+project, member = session.project(), session.member()
+everything = labels.pair_labels(project)
+paths = labels.paths(project)
+mine = tables.newest_by_pair(labels.recent_answers(project, member, MOST_ANSWERS))
+by_pair = {label.pair: label for label in everything}
+
+
+def take_back(key: str) -> None:
+    event = next((each for each in mine.values() if each.key == key), None)
+    if event is not None:
+        components.attempt(labels.take_back, project, member, event, done="Taken back.")
+
+
+def draw_table(shown: list[PairLabel], key: str) -> None:
+    rows = [tables.label_row(label, paths, mine) for label in shown]
+    label_table(rows, key=key, on_taken_back=take_back)
+
+
+def draw_conflicts() -> None:
+    found = labels.conflicts(project)
+    if not found:
+        return
+    with st.expander(f"{len(found)} conflicts: answers that cannot all be true"):
+        for conflict in found[:MOST_CONFLICTS]:
+            st.caption("The first answer contradicts those below it.")
+            pairs = [conflict.pair, *conflict.evidence]
+            clashing = [by_pair[each] for each in pairs if each in by_pair]
+            draw_table(clashing, key=f"labels.conflict.{conflict.conflict_id}")
+        if len(found) > MOST_CONFLICTS:
+            st.caption(f"{len(found) - MOST_CONFLICTS} more are not shown.")
+
+
+def draw_labels() -> None:
+    name = st.segmented_control(
+        "Show", list(tables.FILTERS), default="All", required=True, key="labels.filter"
+    )
+    shown = [label for label in everything if tables.FILTERS[name](label, mine)]
+    if not shown:
+        components.empty_state("No such labels", f"No pair is listed under “{name}”.")
+        return
+    count = -(-len(shown) // PAGE_ROWS)
+    st.caption(f"{len(shown):,} of {len(everything):,} pairs")
+    page = st.pagination(count, key=f"labels.page.{name}.{count}") if count > 1 else 1
+    draw_table(shown[(page - 1) * PAGE_ROWS : page * PAGE_ROWS], key="labels.table")
+
+
+def draw_export() -> None:
+    with st.popover("Export", icon=":material/download:"):
+        what = st.radio(
+            "What",
+            list(tables.EXPORTS),
+            format_func=lambda name: tables.EXPORTS[name],
+            key="labels.what",
+        )
+        fmt = st.segmented_control(
+            "Format", ["csv", "jsonl", "parquet"], default="csv", required=True, key="labels.format"
+        )
+        components.download(
+            "Download",
+            lambda: exchange.export_bytes(project, what=what, fmt=fmt),
+            f"{what}.{fmt}",
+        )
+
+
+components.page_header("Labels", "What people answered: check it, take answers back, export it.")
+if everything:
+    draw_export()
+    draw_conflicts()
+    draw_labels()
+else:
+    components.empty_state("No answers yet", "Pairs appear here as they are answered.", "annotate")

@@ -1,0 +1,77 @@
+"""Overview page: where the project stands, and the one thing to do next."""
+
+import streamlit as st
+
+from domain.answers import Propagation
+from domain.images import Part
+from ui import components, live, session
+from workflow.status import Overview, overview
+
+IMPLIED = {
+    Propagation.OFF: "Answered pairs only: nothing is implied.",
+    Propagation.ONE_STEP: "Answered pairs, and those that two answers imply.",
+    Propagation.CLOSURE: "Answered pairs, and all that chains of answers imply.",
+}
+
+
+def draw_counts(state: Overview) -> None:
+    effort = state.effort
+    bits = (
+        f"Answers that stand: {effort.similar} similar, {effort.dissimilar} not similar. "
+        f"Besides: {effort.unsure} unsure, {effort.skipped} skipped."
+    )
+    with st.container(horizontal=True, gap="small"):
+        components.figure("Images", state.images, "Readable images of the archive.")
+        components.figure("Bits", effort.bits, bits)
+        components.figure("Known pairs", state.known_pairs, IMPLIED[state.propagation])
+        components.figure("Conflicts", state.conflicts, "Answers that cannot all be true.")
+
+
+def draw_round(state: Overview) -> None:
+    st.subheader("Current round", anchor=False)
+    if state.round is None or state.round.total == 0:
+        st.caption("No pairs are being asked.")
+        return
+    done, total = state.round.answered, state.round.total
+    st.progress(done / total, text=f"Round {state.round.round_number}: {done} of {total} answered")
+    if state.round.leased:
+        st.caption(f"{state.round.leased} are on somebody's screen now.")
+
+
+def draw_model(state: Overview) -> None:
+    st.subheader("Model", anchor=False)
+    st.markdown(components.as_text(state.model_state))
+    if state.active_run is not None:
+        components.page_link("curves", "How good is it?")
+
+
+def draw_archive(state: Overview) -> None:
+    st.subheader("Archive", anchor=False)
+    parts = state.parts
+    classes = "Folders are classes." if state.has_classes else "Folders are not classes."
+    st.markdown(
+        f"{parts[Part.TRAIN]:,} images are asked about and learnt from; "
+        f"{parts[Part.VALIDATION]:,} queries and {parts[Part.TEST]:,} gallery images only measure "
+        f"quality. {classes}",
+        width=components.READABLE_PX,
+    )
+    if state.quarantined:
+        with st.expander(f"{len(state.quarantined)} files cannot be used"):
+            rows = [{"File": each.path, "Reason": each.reason} for each in state.quarantined]
+            st.dataframe(rows, hide_index=True)
+
+
+project = session.project()
+state = overview(project)
+components.page_header("Overview", f"Where the project “{state.project_name}” stands.")
+components.step_card(state.next_step, here="overview")
+for warning in state.warnings:
+    st.warning(components.as_text(warning), icon=":material/warning:")
+live.follow_jobs(project)
+draw_counts(state)
+left, right = st.columns(2, gap="large")
+with left:
+    draw_round(state)
+with right:
+    draw_model(state)
+draw_archive(state)

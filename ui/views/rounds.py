@@ -1,0 +1,85 @@
+"""Rounds page: train on the answers, follow the work, and see what each round brought."""
+
+import streamlit as st
+
+from ui import components, live, session, tables
+from workflow import jobs, rounds
+
+STRATEGY_HELP = (
+    "The most uncertain pairs teach most: the model can hardly tell whether they are similar. They "
+    "are spread over different kinds of pairs. Random pairs are for comparison."
+)
+PAIRS_HELP = "How many pairs the next round asks. 100 take one person about a quarter of an hour."
+project = session.project()
+
+
+def start(strategy: str, pairs: int) -> None:
+    done = "Training has started."
+    components.attempt(rounds.start_round, project, strategy=strategy, pairs=pairs, done=done)
+
+
+def activate(run_name: str) -> None:
+    components.attempt(rounds.activate, project, run_name, done="This model is used from now on.")
+
+
+def draw_start() -> None:
+    obstacle = rounds.check_can_train(project)
+    settings = project.config.selection
+    st.subheader("Train, then ask new pairs", anchor=False)
+    st.caption("The model learns from all answers so far, is measured, and proposes new pairs.")
+    with st.container(horizontal=True, vertical_alignment="bottom", width=components.READABLE_PX):
+        strategy = st.selectbox(
+            "How pairs are chosen",
+            list(tables.STRATEGIES),
+            index=list(tables.STRATEGIES).index(settings.strategy.value),
+            format_func=lambda name: tables.STRATEGIES[name],
+            help=STRATEGY_HELP,
+            key="rounds.strategy",
+        )
+        pairs = st.number_input(
+            "Pairs to ask", 1, 10_000, settings.pairs_per_round, help=PAIRS_HELP, key="rounds.pairs"
+        )
+        st.button(
+            "Start training",
+            type="primary",
+            key="rounds.start",
+            on_click=start,
+            args=(strategy, pairs),
+            disabled=obstacle is not None,
+        )
+    if obstacle is not None:
+        st.info(components.as_text(obstacle), icon=":material/info:")
+
+
+def draw_rounds() -> None:
+    st.subheader("All rounds", anchor=False)
+    rows = tables.round_rows(rounds.list_rounds(project))
+    if not rows:
+        components.empty_state("No rounds yet", "The first opens when images are catalogued.")
+        return
+    st.dataframe(rows, hide_index=True, column_config=tables.round_columns())
+
+
+def draw_models() -> None:
+    trained = rounds.list_runs(project)
+    if len(trained) < 2:
+        return
+    with st.expander("Use another model"):
+        st.caption("Search and the next proposals use the model chosen here; nothing is deleted.")
+        run = st.selectbox("Model", trained[::-1], format_func=tables.run_name, key="rounds.run")
+        st.button(
+            "Use it", key="rounds.use", on_click=activate, args=(run.name,), disabled=run.active
+        )
+
+
+components.page_header(
+    "Rounds", "Each round: people answer, the model learns, new pairs are asked."
+)
+if not jobs.worker_alive(project):
+    components.worker_missing()
+live.follow_jobs(project, cancellable=True)
+live.last_failure(project)
+draw_start()
+draw_rounds()
+draw_models()
+live.logs(project)
