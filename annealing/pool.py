@@ -51,6 +51,21 @@ def pool_size(rows: int) -> int:
     return rows * (rows - 1) // 2
 
 
+def keys_within(keys: IntArray, rows: int, subset: IntArray) -> Keys:
+    """The keys of pairs that lie in a subset of the rows, in the subset's own numbers; sorted.
+
+    Args:
+        keys: of pairs of N rows.
+        rows: N.
+        subset: [M] sorted rows; pair (subset[0], subset[1]) becomes (0, 1).
+    """
+    place = np.full(rows, -1, dtype=np.int64)
+    place[subset] = np.arange(len(subset))
+    pairs = place[pairs_of(keys, max(1, rows))]
+    inside = pairs[(pairs >= 0).all(axis=1)]
+    return np.sort(inside[:, 0] * len(subset) + inside[:, 1])
+
+
 def joined(first: IntArray | None, second: IntArray | None) -> Keys:
     """Sorted keys that are in one or both of two sets; None is the empty set."""
     sets = [np.asarray(keys, np.int64) for keys in (first, second) if keys is not None]
