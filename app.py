@@ -1,0 +1,7 @@
+"""The web app; `script/run` serves it with `python -m uvicorn app:app`."""
+
+import streamlit as st
+
+from ui.routes import api_routes
+
+app = st.App("ui/main.py", routes=api_routes())

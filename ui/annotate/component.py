@@ -1,0 +1,60 @@
+"""The annotate component: shows pairs from memory and takes answers by key, mouse or touch.
+
+Its files talk to the own routes (`ui/routes.py`); the script only gives it a token and hears
+which page the person wants to go to.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ui import session
+
+KEY = "annotate.pairs"
+_HERE = Path(__file__).parent
+_SCRIPTS = (
+    "api.js",
+    "outbox.js",
+    "feed.js",
+    "history.js",
+    "zoom.js",
+    "words.js",
+    "view.js",
+    "page.js",
+)
+
+
+def _source(*names: str) -> str:
+    """Files one after another: they make one JavaScript module, `page.js` exports it."""
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
+
+
+_component = st.components.v2.component(
+    "anneal_annotate",
+    html=_source("component.html"),
+    css=_source("component.css"),
+    js=_source(*_SCRIPTS),
+)
+
+
+def annotate_pairs() -> str | None:
+    """Draw the component; gives the short name of a page when the person asks to go there."""
+    result = _component(
+        key=KEY, data=_data(), on_token_change=_rerun_only, on_page_change=_rerun_only
+    )
+    page = result.page
+    return page if isinstance(page, str) else None
+
+
+def _data() -> dict[str, Any]:
+    fingerprint = session.signer().fingerprint()
+    return {
+        "token": session.token(),
+        "scope": f"anneal.{fingerprint}.{session.member().member_id}",
+        "pictures": {"path": "/api/images", "version": fingerprint},
+    }
+
+
+def _rerun_only() -> None:
+    """Nothing to do: the rerun signs a new token, or goes to the page."""

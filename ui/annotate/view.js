@@ -1,0 +1,123 @@
+/*
+ * What the page shows besides the pair: counts, states, messages. Nothing here moves the pair.
+ * Text that comes from the project is only ever set as textContent.
+ */
+class View {
+  constructor(root) {
+    const named = (attribute) => Object.fromEntries(
+      [...root.querySelectorAll(`[data-${attribute}]`)].map((node) => [node.dataset[attribute], node]),
+    );
+    this.el = named("el");
+    this.buttons = named("do");
+    this.timers = {};
+  }
+
+  /** Both images of a pair that is ready, in the place of the last ones. */
+  pair(item) {
+    this.place(this.el.stageA, item, 0);
+    this.place(this.el.stageB, item, 1);
+    this.el.reason.textContent = item.question.reason;
+    this.el.reason.title = item.question.reason;
+    this.el.panel.hidden = true;
+    this.el.pair.classList.remove("empty");
+  }
+
+  place(stage, item, side) {
+    const image = item.images[side];
+    if (image) {
+      image.alt = side === 0 ? "First image" : "Second image";
+      stage.replaceChildren(image);
+      return;
+    }
+    const missing = document.createElement("p");
+    missing.className = "missing";
+    missing.textContent = item.broken;
+    stage.replaceChildren(missing);
+  }
+
+  /** A message in the place of the pair. */
+  panel({ title, text, page, label }) {
+    this.el.panelTitle.textContent = title;
+    this.el.panelText.textContent = text;
+    this.el.panelButton.hidden = !page;
+    this.el.panelButton.textContent = label ?? "";
+    this.el.panelButton.dataset.page = page ?? "";
+    this.el.panel.hidden = false;
+    this.el.pair.classList.add("empty");
+    this.el.reason.textContent = "\u00a0";
+    this.el.reason.title = "";
+    this.el.stageA.replaceChildren();
+    this.el.stageB.replaceChildren();
+  }
+
+  can({ answer, skip, undo }) {
+    for (const kind of ["similar", "dissimilar", "unsure"]) this.buttons[kind].disabled = !answer;
+    this.buttons.skip.disabled = !skip;
+    this.buttons.undo.disabled = undo === null;
+    this.el.undoText.textContent = undo === null ? "Undo" : `Undo “${WORDS[undo]}”`;
+  }
+
+  progress({ number, answered, total }) {
+    this.el.round.textContent = `Round ${number}`;
+    this.el.count.textContent = `${answered} of ${total}`;
+    this.el.fill.style.transform = `scaleX(${total ? answered / total : 0})`;
+    this.el.track.setAttribute("aria-valuenow", answered);
+    this.el.track.setAttribute("aria-valuemax", total);
+  }
+
+  pace(pace_ms, left) {
+    const left_min = (left * pace_ms) / 60000;
+    const words = left_min < 1 ? "under a minute" : `about ${Math.round(left_min)} min`;
+    this.el.pace.textContent = `${(pace_ms / 1000).toFixed(1)} s a pair, ${words} left`;
+  }
+
+  /** Unsent answers show after a moment: usually they are gone before anyone could read it. */
+  unsent(count, troubled) {
+    clearTimeout(this.timers.unsent);
+    const text = `${plural(count, "answer", "answers")} not sent yet`;
+    this.el.unsent.textContent = count > 0 ? text : "";
+    if (count === 0) this.el.unsent.hidden = true;
+    else if (troubled) this.el.unsent.hidden = false;
+    else this.timers.unsent = setTimeout(() => { this.el.unsent.hidden = false; }, CALM_MS);
+  }
+
+  state(state) {
+    clearTimeout(this.timers.state);
+    const draw = () => {
+      this.el.state.dataset.state = state;
+      this.el.stateText.textContent = STATES[state];
+    };
+    if (state === "sending") this.timers.state = setTimeout(draw, CALM_MS);
+    else draw();
+  }
+
+  zoom(scale) {
+    this.el.percent.textContent = `${Math.round(scale * 100)} %`;
+  }
+
+  /** Say something to people who listen: after the frame that shows the pair, and only the last. */
+  announce(text) {
+    clearTimeout(this.timers.live);
+    this.timers.live = setTimeout(() => { this.el.live.textContent = text; }, 250);
+  }
+
+  notify(text) {
+    if (this.el.noticeText.textContent !== text) this.el.noticeText.textContent = text;
+    this.el.notice.hidden = false;
+  }
+
+  quiet() {
+    this.el.notice.hidden = true;
+  }
+
+  flash(action) {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    this.buttons[action].animate([{ filter: "brightness(0.8)" }, { filter: "none" }], 180);
+  }
+
+  close() {
+    for (const timer of Object.values(this.timers)) clearTimeout(timer);
+  }
+}
+
+const CALM_MS = 400; // what is over sooner is not worth a flicker

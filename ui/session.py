@@ -1,0 +1,66 @@
+"""Who looks at which project: the only place that touches Streamlit's caches and session state."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from domain.members import Member
+from ui.tokens import Signer
+from workflow.project import CONFIG_NAME, Project, local_owner, open_project, project_folder
+
+
+@dataclass(frozen=True)
+class _Opened:
+    project: Project
+    signer: Signer
+
+
+def project() -> Project:
+    """The project of this process; opened once, shared by all threads.
+
+    Raises:
+        AnnealError: it cannot be opened; the next call tries again.
+    """
+    return _current().project
+
+
+def signer() -> Signer:
+    """Signs tokens and cookies with the project's secret."""
+    return _current().signer
+
+
+def member() -> Member:
+    """The person in front of the page; without sign-in, the local owner."""
+    return local_owner(project())
+
+
+def find_member(member_id: int) -> Member | None:
+    """The member with that id as the store knows it now; None for someone who left."""
+    owner = local_owner(project())
+    return owner if owner.member_id == member_id else None
+
+
+def token() -> str:
+    """A short-lived proof of who looks at the page, for a component's data."""
+    return signer().token(member().member_id)
+
+
+def component_value(key: str, name: str) -> Any:
+    """What a component set under a name; None if it set nothing."""
+    return getattr(st.session_state.get(key), name, None)
+
+
+def _current() -> _Opened:
+    folder = project_folder()
+    settings = folder / CONFIG_NAME
+    changed_ns = settings.stat().st_mtime_ns if settings.exists() else 0
+    return _open(folder, changed_ns)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _open(folder: Path, changed_ns: int) -> _Opened:
+    """An open project; opened again after its settings were changed."""
+    opened = open_project(folder)
+    return _Opened(opened, Signer(opened.secret()))

@@ -1,0 +1,108 @@
+"""One thread that stores answers: those that arrive together are committed together.
+
+SQLite takes one writer at a time and a durable commit costs a flush of the disk; so the web
+process has one writer, and people who answer in the same moment share a flush.
+"""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from domain.answers import NewAnswer, Receipt
+from domain.errors import AnnealError
+from domain.members import Member
+from workflow.project import Project
+from workflow.questions import submit_answers
+
+MOST_PARCELS = 100  # stored in one go, so that nobody waits long for the lock
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """What one request brought, and where its receipts go."""
+
+    project: Project
+    member: Member
+    answers: Sequence[NewAnswer]
+    receipts: Future[list[Receipt]] = field(default_factory=Future)
+
+
+class AnswerWriter:
+    """Stores answers of all requests, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[_Parcel | None] = queue.SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def submit(
+        self, project: Project, member: Member, answers: Sequence[NewAnswer]
+    ) -> Future[list[Receipt]]:
+        """The receipts, once the answers are durable; or the error that kept them from it."""
+        parcel = _Parcel(project, member, answers)
+        self._waiting.put(parcel)
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
+                self._thread.start()
+        return parcel.receipts
+
+    def close(self) -> None:
+        """Store what was submitted and end the thread."""
+        self._waiting.put(None)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _work(self) -> None:
+        for parcels in self._batches():
+            for _, group in groupby(parcels, key=_actor):
+                _store(list(group))
+
+    def _batches(self) -> Iterator[list[_Parcel]]:
+        """All that waits, as soon as anything does; ends at the mark that `close` sets."""
+        while (first := self._waiting.get()) is not None:
+            parcels = [first]
+            closing = False
+            while len(parcels) < MOST_PARCELS and not self._waiting.empty():
+                parcel = self._waiting.get()
+                if parcel is None:
+                    closing = True
+                    break
+                parcels.append(parcel)
+            yield parcels
+            if closing:
+                return
+
+
+def _actor(parcel: _Parcel) -> tuple[str, int]:
+    return str(parcel.project.folder), parcel.member.member_id
+
+
+def _store(parcels: list[_Parcel]) -> None:
+    """Store parcels of one member together; where that fails, each by itself."""
+    answers = [answer for parcel in parcels for answer in parcel.answers]
+    try:
+        receipts = submit_answers(parcels[0].project, parcels[0].member, answers)
+    except AnnealError as error:
+        if len(parcels) == 1:
+            parcels[0].receipts.set_exception(error)
+            return
+        for parcel in parcels:
+            _store([parcel])
+    except Exception as error:  # a bug: the request reports it, the thread lives on
+        for parcel in parcels:
+            parcel.receipts.set_exception(error)
+    else:
+        _hand_out(parcels, receipts)
+
+
+def _hand_out(parcels: list[_Parcel], receipts: list[Receipt]) -> None:
+    start = 0
+    for parcel in parcels:
+        end = start + len(parcel.answers)
+        parcel.receipts.set_result(receipts[start:end])
+        start = end
