@@ -45,7 +45,11 @@ class NewAnswer:
         shown_at, answered_at: UTC ISO 8601 text, as the client saw it; None where unknown.
         answer_ms: from the painted pair to the key press.
         proposal_id: the question answered; None for imports.
-        refers_to_key: for a void, the key of the event taken back.
+        refers_to_key: for a void, the key of the event taken back; for a resolution, that of the
+            event that opened the conflict.
+        similar: for a resolution, the label the lead settles on; None: the pair has no label.
+        uncertainty: the papers' value, 0 = most uncertain; taken from the question if there is one.
+        round_number: imports only: the round that asked, in the project that exported.
     """
 
     key: str
@@ -61,11 +65,19 @@ class NewAnswer:
     reason: str | None = None
     refers_to_key: str | None = None
     member: str | None = None  # imports only: who answered, if the file says so
+    similar: bool | None = None
+    uncertainty: float | None = None
+    round_number: int | None = None
 
 
 @dataclass(frozen=True)
 class Event:
-    """A stored line of the append-only answer log; `refers_to` is the event voided or settled."""
+    """A stored line of the append-only answer log; `refers_to` is the event voided or settled.
+
+    Attributes:
+        similar: what the event says of the pair: True, False, or None where it gives no label.
+        uncertainty: the papers' value when the pair was asked, 0 = most uncertain.
+    """
 
     event_id: int
     key: str
@@ -80,6 +92,8 @@ class Event:
     model: str | None
     reason: str | None
     refers_to: int | None
+    similar: bool | None = None
+    uncertainty: float | None = None
 
 
 class ReceiptStatus(StrEnum):

@@ -1,0 +1,155 @@
+"""The answer log: storing answers, and reading what they say.
+
+Events are never changed or deleted; taking an answer back is a further event. All answers handed
+over together are committed together, each checked after the one before it.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from domain.answers import Effort, Event, Kind, NewAnswer, PairLabel, Receipt, Source
+from domain.clock import utc_now
+from domain.members import Member
+from domain.pairs import Pair
+from labeling_store.conflicts import open_conflicts
+from labeling_store.db import Store
+from labeling_store.ledger import STANDING_IN_ORDER, Vote, settle, votes_by_pair
+from labeling_store.recording import record
+
+_PAGE = 1000  # events read at once, so that a long export never holds a read open
+
+_EVENTS = """
+    SELECT e.event_id, e.key, e.kind, e.source, e.a, e.b, e.similar, m.name AS member,
+        e.answered_at, e.shown_at, e.answer_ms, e.round_number, e.model, e.reason,
+        e.uncertainty, e.refers_to
+    FROM event AS e JOIN member AS m USING (member_id)
+"""
+_AFTER = " WHERE e.event_id > :after ORDER BY e.event_id LIMIT :limit"
+_RECENT = " WHERE e.member_id = :member_id ORDER BY e.event_id DESC LIMIT :limit"
+_COUNTS = "SELECT kind, count(*) FROM event GROUP BY kind"
+_VOIDED = """
+    SELECT e.kind, count(*) FROM event AS v JOIN event AS e ON e.event_id = v.refers_to
+    WHERE v.kind = 'void' GROUP BY e.kind
+"""
+_FACTS = """
+    SELECT e.event_id, e.source, e.answered_at, e.round_number, m.name AS member
+    FROM event AS e JOIN member AS m USING (member_id)
+"""
+
+
+def record_answers(
+    store: Store, member: Member, answers: Sequence[NewAnswer], *, now: str | None = None
+) -> list[Receipt]:
+    """Store answers durably, and say what became of each.
+
+    One transaction: when this returns, all of them survive a power cut; when it raises, none was
+    stored. An answer with a known key changes nothing and is REPEATED; one that cannot be stored
+    (unknown image, nothing to take back, not allowed) is REJECTED and leaves the others alone.
+    An answer that contradicts earlier ones is stored, and its receipt says so.
+
+    Args:
+        store: people's work.
+        member: who answers; only a lead or owner may send resolutions, take back others' answers,
+            or import answers under another name.
+        answers: in the order they were given.
+        now: UTC ISO 8601 text; the clock if None.
+
+    Raises:
+        StoreError: nothing could be saved.
+    """
+    moment = now or utc_now()
+    with store.ledger.lock:
+        try:
+            with store.transaction() as db:
+                return [record(db, store.ledger, member, each, now=moment) for each in answers]
+        except BaseException:
+            store.ledger.forget()
+            raise
+
+
+def events(db: sqlite3.Connection, *, after: int = 0) -> Iterator[Event]:
+    """The log from the event after the given id on, oldest first."""
+    while True:
+        rows = db.execute(_EVENTS + _AFTER, {"after": after, "limit": _PAGE}).fetchall()
+        yield from map(_event, rows)
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1]["event_id"]
+
+
+def recent_answers(db: sqlite3.Connection, member_id: int, limit: int) -> list[Event]:
+    """A member's last events, newest first."""
+    rows = db.execute(_EVENTS + _RECENT, {"member_id": member_id, "limit": limit})
+    return [_event(row) for row in rows]
+
+
+def last_event_id(db: sqlite3.Connection) -> int:
+    """The id of the newest event, 0 before the first."""
+    (newest,) = db.execute("SELECT coalesce(max(event_id), 0) FROM event").fetchone()
+    return int(newest)
+
+
+def effort(db: sqlite3.Connection) -> Effort:
+    """What people have given: bits are standing similar and dissimilar answers, repeats included.
+
+    Source: ANNEAL, bits of annotation; voided, skipped, unsure and implied count 0.
+    """
+    sent = Counter[str](dict(db.execute(_COUNTS).fetchall()))
+    standing = sent - Counter(dict(db.execute(_VOIDED).fetchall()))
+    similar, dissimilar = standing[Kind.SIMILAR], standing[Kind.DISSIMILAR]
+    return Effort(
+        bits=similar + dissimilar,
+        answers=sent.total(),
+        similar=similar,
+        dissimilar=dissimilar,
+        unsure=standing[Kind.UNSURE],
+        skipped=standing[Kind.SKIP],
+    )
+
+
+def pair_labels(db: sqlite3.Connection) -> list[PairLabel]:
+    """The current label of every pair with a standing answer, by ascending pair."""
+    votes = votes_by_pair(db.execute(STANDING_IN_ORDER))
+    facts = {row["event_id"]: row for row in db.execute(_FACTS)}
+    disputed = {conflict.pair for conflict in open_conflicts(db)}
+    return [
+        _pair_label(each, votes[each], facts, in_conflict=each in disputed)
+        for each in sorted(votes)
+    ]
+
+
+def _pair_label(
+    labelled: Pair, votes: list[Vote], facts: Mapping[int, sqlite3.Row], *, in_conflict: bool
+) -> PairLabel:
+    newest = facts[votes[-1].event_id]
+    names = dict.fromkeys(facts[vote.event_id]["member"] for vote in votes)
+    return PairLabel(
+        pair=labelled,
+        similar=settle(votes).similar,
+        members=tuple(names),
+        source=Source(newest["source"]),
+        answered_at=newest["answered_at"],
+        round_number=newest["round_number"],
+        in_conflict=in_conflict,
+    )
+
+
+def _event(row: sqlite3.Row) -> Event:
+    return Event(
+        event_id=row["event_id"],
+        key=row["key"],
+        kind=Kind(row["kind"]),
+        source=Source(row["source"]),
+        pair=Pair(row["a"], row["b"]),
+        member=row["member"],
+        answered_at=row["answered_at"],
+        shown_at=row["shown_at"],
+        answer_ms=row["answer_ms"],
+        round_number=row["round_number"],
+        model=row["model"],
+        reason=row["reason"],
+        refers_to=row["refers_to"],
+        similar=None if row["similar"] is None else bool(row["similar"]),
+        uncertainty=row["uncertainty"],
+    )

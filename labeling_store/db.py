@@ -1,0 +1,204 @@
+"""A project's database file: connections, transactions, and what can go wrong with them.
+
+The only place that connects, sets pragmas and begins transactions. Every thread has one connection;
+every write runs in `with store.transaction() as db:`, which is BEGIN IMMEDIATE: a transaction that
+only becomes a writer half-way fails at once where two people write, whatever the busy timeout.
+"""
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from domain.errors import StoreError
+from labeling_store.failures import translated
+from labeling_store.ledger import Ledger
+from labeling_store.migrations import check_version, migrate
+
+BUSY_TIMEOUT_S = 30.0  # longer than any import of a large file holds the write lock
+FIRST_SAFE_SQLITE = (3, 51, 3)  # before: simultaneous checkpoints can corrupt a WAL database
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+
+
+class _Connection:
+    """A thread's connection; closed when the thread ends, as some Pythons warn otherwise."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __del__(self) -> None:
+        self.connection.close()
+
+
+class Store:
+    """One SQLite file, safe to use from many threads and processes at once."""
+
+    def __init__(self, path: Path, *, read_only: bool = False, checkpoints: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only
+        self.checkpoints = checkpoints
+        self.ledger = Ledger()
+        self._thread = threading.local()
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._opening = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False, checkpoints: bool = False) -> "Store":
+        """The store in a file, brought to the newest schema.
+
+        The schema follows the file's name: `jobs.db` holds the worker's jobs, every other name
+        people's work. Where the file or its folder cannot be written, the store opens for reading.
+
+        Args:
+            path: the database file.
+            create: make the file if it is missing.
+            checkpoints: this process folds the write-ahead log into the file; exactly one process
+                of a project should (a race between two corrupts the file before SQLite 3.51.3).
+
+        Raises:
+            StoreError: missing, no database, unreadable, or locked for longer than the timeout.
+            SchemaError: written by a newer version of the program.
+        """
+        _check_file(path, create)
+        read_only = path.exists() and not _writable(path)
+        store = cls(path, read_only=read_only, checkpoints=checkpoints)
+        with translated(path):
+            if read_only:
+                check_version(store.reader(), path)
+            else:
+                migrate(store.reader(), path)
+        return store
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's connection, for reading; each statement sees the newest committed state."""
+        held: _Connection | None = getattr(self._thread, "held", None)
+        if held is None:
+            held = _Connection(self._connect())
+            self._thread.held = held
+            with self._opening:
+                self._connections.add(held)
+        return held.connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing: commits at the end, takes everything back when an error leaves the block.
+
+        Raises:
+            StoreError: locked by others for too long, disk full, read-only; nothing was saved.
+            RuntimeError: opened inside another transaction of the same thread.
+        """
+        db = self.reader()
+        if db.in_transaction:
+            raise RuntimeError("A transaction is open in this thread already; pass its `db` on.")
+        with translated(self.path):
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Several reads of one moment, never for writing; inside a transaction, that one."""
+        db = self.reader()
+        if db.in_transaction:
+            yield db
+            return
+        with translated(self.path):
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file, as far as running readers allow.
+
+        Does nothing where the store was not opened with `checkpoints=True`.
+        """
+        if not self.checkpoints:
+            return
+        with translated(self.path):
+            self.reader().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        """Close the connections of all threads; the store cannot be used afterwards."""
+        with self._opening:
+            for held in list(self._connections):
+                held.connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        with translated(self.path):
+            if self.read_only:
+                return _connect_for_reading(self.path)
+            db = _connected(str(self.path))
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA recursive_triggers = ON")  # else REPLACE deletes past the triggers
+            if not self.checkpoints:
+                db.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
+            return db
+
+
+def sqlite_warning() -> str | None:
+    """What to tell the people of a project about this SQLite's version; None if it is safe."""
+    if sqlite3.sqlite_version_info >= FIRST_SAFE_SQLITE:
+        return None
+    return (
+        f"SQLite {sqlite3.sqlite_version} is older than 3.51.3, where a rare corruption under "
+        "simultaneous checkpoints was mended; Anneal lets only one process checkpoint. "
+        "A newer Python brings a newer SQLite."
+    )
+
+
+def _connected(target: str, *, uri: bool = False) -> sqlite3.Connection:
+    # Other threads may close a connection, but only its own thread ever uses it.
+    db = sqlite3.connect(
+        target, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=uri
+    )
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _connect_for_reading(path: Path) -> sqlite3.Connection:
+    """In a folder without a write-ahead log, `immutable` spares SQLite the files it cannot make."""
+    log = path.with_name(path.name + "-wal")
+    untouched = not log.exists() or log.stat().st_size == 0
+    options = "mode=ro&immutable=1" if untouched else "mode=ro"
+    return _connected(f"{path.absolute().as_uri()}?{options}", uri=True)
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _check_file(path: Path, create: bool) -> None:
+    if not path.exists():
+        if not create:
+            raise StoreError(
+                f"{path} is missing.", 'Make a project with "python cli.py init --images DIR".'
+            )
+        if not path.parent.is_dir():
+            raise StoreError(f"{path.parent} is no folder.", "Make the folder first.")
+        if not os.access(path.parent, os.W_OK):
+            raise StoreError(
+                f"{path.parent} cannot be written.", "Choose a folder you may write to."
+            )
+        return
+    try:
+        start = path.open("rb").read(len(_SQLITE_MAGIC)) if path.is_file() else b"?"
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be read: {error.strerror}.", "Allow reading it and try again."
+        ) from error
+    if start != _SQLITE_MAGIC and not (start == b"" and create):
+        raise StoreError(
+            f"{path} is no database of Anneal.", 'Bring a backup back with "python cli.py restore".'
+        )

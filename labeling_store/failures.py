@@ -1,0 +1,34 @@
+"""SQLite's failures in the words of a user; anything else is a bug and keeps its traceback."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from domain.errors import StoreError
+
+_CAUSES = {
+    sqlite3.SQLITE_BUSY: ("is locked by another program", "Try again in a moment."),
+    sqlite3.SQLITE_LOCKED: ("is locked by another program", "Try again in a moment."),
+    sqlite3.SQLITE_READONLY: ("cannot be written", "Allow writing to it and to its folder."),
+    sqlite3.SQLITE_IOERR: ("could not be read or written (disk error)", "Check the disk."),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", 'Bring a backup back with "python cli.py restore".'),
+    sqlite3.SQLITE_FULL: ("did not fit: the disk is full", "Free some space and try again."),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", "Allow reading it and its folder."),
+    sqlite3.SQLITE_NOTADB: (
+        "is no database",
+        'Bring a backup back with "python cli.py restore".',
+    ),
+}
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's complaints about the file itself into a `StoreError` that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        cause = _CAUSES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
+        if cause is None:
+            raise
+        raise StoreError(f"Not saved: {path} {cause[0]}.", cause[1]) from error

@@ -1,0 +1,88 @@
+"""The catalogue: which images there are, and which files cannot be used."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from domain.images import ImageRecord, Part, QuarantinedFile, ScannedImage
+
+_COLUMNS = """
+    image_id, path, sha256, pixel_sha256, perceptual_hash, width_px, height_px, class_name,
+    duplicate_group, split_group, part
+"""
+_ADD = """
+    INSERT INTO image (path, sha256, pixel_sha256, perceptual_hash, width_px, height_px,
+        class_name, duplicate_group, split_group, part)
+    VALUES (:path, :sha256, :pixel_sha256, :perceptual_hash, :width_px, :height_px,
+        :class_name, :duplicate_group, :split_group, :part)
+    ON CONFLICT (path) DO NOTHING
+"""
+_LIST = f"SELECT {_COLUMNS} FROM image ORDER BY image_id"  # noqa: S608 a constant
+_LIST_PART = f"SELECT {_COLUMNS} FROM image WHERE part = :part ORDER BY image_id"  # noqa: S608
+_GET = f"SELECT {_COLUMNS} FROM image WHERE image_id = :image_id"  # noqa: S608
+_QUARANTINE = """
+    INSERT INTO quarantine (path, reason) VALUES (:path, :reason)
+    ON CONFLICT (path) DO UPDATE SET reason = excluded.reason
+"""
+_RELEASE = "DELETE FROM quarantine WHERE path = :path"
+
+
+def add_images(
+    db: sqlite3.Connection,
+    images: Sequence[ScannedImage],
+    *,
+    duplicate_groups: Sequence[int],
+    split_groups: Sequence[int],
+    parts: Sequence[Part],
+) -> int:
+    """Catalogue images; those whose path is known already stay as they are.
+
+    Args:
+        db: inside a transaction.
+        images: readable files.
+        duplicate_groups, split_groups, parts: one for each image, see `ImageRecord`.
+
+    Returns:
+        How many images were new.
+    """
+    before = db.total_changes
+    for image, duplicates, together, part in zip(
+        images, duplicate_groups, split_groups, parts, strict=True
+    ):
+        groups = {"duplicate_group": int(duplicates), "split_group": int(together)}
+        db.execute(_ADD, {**vars(image), **groups, "part": part.value})
+    added = db.total_changes - before
+    db.executemany(_RELEASE, [{"path": image.path} for image in images])
+    return added
+
+
+def list_images(db: sqlite3.Connection, *, part: Part | None = None) -> list[ImageRecord]:
+    """Catalogued images by ascending id, of one part or all."""
+    if part is None:
+        return [_record(row) for row in db.execute(_LIST)]
+    return [_record(row) for row in db.execute(_LIST_PART, {"part": part.value})]
+
+
+def get_image(db: sqlite3.Connection, image_id: int) -> ImageRecord | None:
+    """The image of that id, None if there is none."""
+    row = db.execute(_GET, {"image_id": image_id}).fetchone()
+    return _record(row) if row else None
+
+
+def image_ids_by_path(db: sqlite3.Connection) -> dict[str, int]:
+    """The id of every image by its path below the archive's root."""
+    return dict(db.execute("SELECT path, image_id FROM image ORDER BY image_id").fetchall())
+
+
+def quarantine(db: sqlite3.Connection, files: Sequence[QuarantinedFile]) -> None:
+    """Remember files that cannot be used; a later reason replaces an earlier one."""
+    db.executemany(_QUARANTINE, [vars(file) for file in files])
+
+
+def list_quarantined(db: sqlite3.Connection) -> list[QuarantinedFile]:
+    """Files that cannot be used, by path."""
+    rows = db.execute("SELECT path, reason FROM quarantine ORDER BY path")
+    return [QuarantinedFile(row["path"], row["reason"]) for row in rows]
+
+
+def _record(row: sqlite3.Row) -> ImageRecord:
+    return ImageRecord(**{**dict(row), "part": Part(row["part"])})

@@ -1,0 +1,243 @@
+"""The questions of a round: proposed, leased to a member for a while, answered.
+
+A question is open until as many members as its overlap (1 until several opinions are wanted) have
+responded to it. A skip is a response too and closes the question, so that a round always comes to
+its end; the pair may be proposed again in a later round. A lease holds an open question for one
+member until it expires; leases that seem to come from the future (the clock was set back) do not
+hold, so that a wrong clock never empties the queue.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from domain.answers import Kind
+from domain.clock import later, utc_now
+from domain.pairs import Pair
+from domain.rounds import AnsweredProposal, Proposal, QueuedPair, QueueStatus
+
+CLOCK_TOLERANCE_S = 60.0  # longer than a claim waits for the write lock, shorter than people notice
+
+_ADD = """
+    INSERT INTO proposal (round_id, a, b, rank, score, reason, similarity, threshold, cluster,
+        is_check)
+    VALUES (:round_id, :a, :b, :rank, :score, :reason, :similarity, :threshold, :cluster, :check)
+    ON CONFLICT (round_id, a, b) DO NOTHING
+"""
+_NEXT_RANK = "SELECT coalesce(max(rank) + 1, 0) FROM proposal WHERE round_id = :round_id"
+_WITHDRAW = """
+    UPDATE proposal SET state = 'withdrawn'
+    WHERE round_id = :round_id AND state = 'open'
+        AND NOT EXISTS (SELECT 1 FROM response AS r WHERE r.proposal_id = proposal.proposal_id)
+        AND NOT EXISTS (SELECT 1 FROM lease AS l WHERE l.proposal_id = proposal.proposal_id
+            AND l.expires_at > :now AND l.leased_at <= :soon)
+"""
+_LEASE = """
+    INSERT INTO lease (proposal_id, member_id, leased_at, expires_at)
+    SELECT p.proposal_id, :member_id, :now, :expires_at FROM proposal AS p
+    WHERE p.state = 'open'
+        AND NOT EXISTS (SELECT 1 FROM response AS r
+            WHERE r.proposal_id = p.proposal_id AND r.member_id = :member_id)
+        AND (SELECT count(*) FROM response AS r WHERE r.proposal_id = p.proposal_id)
+            + (SELECT count(*) FROM lease AS l
+               WHERE l.proposal_id = p.proposal_id AND l.member_id <> :member_id
+                   AND l.expires_at > :now AND l.leased_at <= :soon) < p.overlap
+"""
+_OF_HELD = " AND p.proposal_id IN (SELECT value FROM json_each(:held))"
+_OF_OTHERS = """
+        AND p.round_id = :round_id
+        AND p.proposal_id NOT IN (SELECT value FROM json_each(:held))
+    ORDER BY p.rank LIMIT :count
+"""
+# A lease of one's own is prolonged; one that ran out is taken up again.
+_OR_PROLONG = """
+    ON CONFLICT (proposal_id, member_id)
+        DO UPDATE SET leased_at = excluded.leased_at, expires_at = excluded.expires_at
+    RETURNING proposal_id
+"""
+_LEASED = """
+    SELECT p.proposal_id, p.a, p.b, p.reason, p.round_id, r.number, r.model, l.expires_at,
+        p.is_check
+    FROM proposal AS p JOIN round AS r USING (round_id)
+        JOIN lease AS l ON l.proposal_id = p.proposal_id AND l.member_id = :member_id
+    WHERE p.proposal_id IN (SELECT value FROM json_each(:chosen))
+    ORDER BY p.rank
+"""
+_STATUS = """
+    SELECT
+        count(*) FILTER (WHERE state = 'closed') AS answered,
+        count(*) FILTER (WHERE state = 'open' AND EXISTS (SELECT 1 FROM lease AS l
+            WHERE l.proposal_id = proposal.proposal_id
+                AND l.expires_at > :now AND l.leased_at <= :soon)) AS leased,
+        count(*) FILTER (WHERE state = 'open') AS unanswered
+    FROM proposal WHERE round_id = :round_id
+"""
+_ANSWERED = """
+    SELECT p.a, p.b, e.kind, p.similarity, p.threshold, p.is_check, max(e.event_id)
+    FROM proposal AS p JOIN response AS r USING (proposal_id) JOIN event AS e USING (event_id)
+    WHERE p.round_id = :round_id GROUP BY p.proposal_id ORDER BY p.rank
+"""
+_ASKED = """
+    SELECT proposal_id FROM proposal WHERE proposal_id = :proposal_id AND a = :a AND b = :b
+    UNION SELECT proposal_id FROM proposal WHERE a = :a AND b = :b AND state = 'open'
+"""
+_RESPOND = """
+    INSERT INTO response (proposal_id, member_id, event_id)
+    VALUES (:proposal_id, :member_id, :event_id)
+    ON CONFLICT (proposal_id, member_id) DO UPDATE SET event_id = excluded.event_id
+"""
+_END_LEASE = "DELETE FROM lease WHERE proposal_id = :proposal_id AND member_id = :member_id"
+_SETTLE_STATE = """
+    UPDATE proposal SET state = iif(
+        (SELECT count(*) FROM response AS r WHERE r.proposal_id = proposal.proposal_id) >= overlap,
+        'closed', 'open')
+    WHERE proposal_id = :proposal_id
+"""
+_RESPONDED_WITH = "SELECT proposal_id, member_id FROM response WHERE event_id = :event_id"
+_EARLIER = """
+    SELECT max(e.event_id) FROM event AS e
+    WHERE e.proposal_id = :proposal_id AND e.member_id = :member_id
+        AND e.kind NOT IN ('void', 'resolution')
+        AND NOT EXISTS (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
+"""
+_TAKE_BACK = "DELETE FROM response WHERE proposal_id = :proposal_id AND member_id = :member_id"
+
+
+def add_proposals(db: sqlite3.Connection, round_id: int, proposals: Sequence[Proposal]) -> int:
+    """Put questions at the end of a round's queue, in their order; known pairs are left out.
+
+    Returns:
+        How many were new to the round.
+    """
+    (rank,) = db.execute(_NEXT_RANK, {"round_id": round_id}).fetchone()
+    before = db.total_changes
+    for place, proposal in enumerate(proposals, start=rank):
+        values = {**vars(proposal), **proposal.pair._asdict(), "round_id": round_id, "rank": place}
+        del values["pair"]
+        db.execute(_ADD, values)
+    return db.total_changes - before
+
+
+def withdraw_open(db: sqlite3.Connection, round_id: int, *, now: str | None = None) -> int:
+    """Drop the questions of a round that nobody answered or holds; how many."""
+    moment = now or utc_now()
+    return db.execute(_WITHDRAW, {"round_id": round_id, **_times(moment)}).rowcount
+
+
+def claim(
+    db: sqlite3.Connection,
+    member_id: int,
+    round_id: int,
+    *,
+    count: int,
+    now: str,
+    lease_s: float,
+    held: Sequence[int] = (),
+) -> list[QueuedPair]:
+    """Further questions for a member, leased to nobody else and not answered by them.
+
+    Args:
+        db: inside a transaction.
+        member_id: who will answer.
+        round_id: which round to take them from.
+        count: how many at most.
+        now: UTC ISO 8601 text.
+        lease_s: for how many seconds they are kept from others.
+        held: ids of the questions that the member has before them; prolonged, not given again.
+
+    Returns:
+        In the order of the queue. Questions of the member's own lease that are not held come first
+        in rank like any other: after a reload nothing is lost.
+    """
+    values = {
+        "member_id": member_id,
+        "round_id": round_id,
+        "count": count,
+        "held": json.dumps(list(held)),
+        "expires_at": later(now, lease_s),
+        **_times(now),
+    }
+    db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
+    chosen = db.execute(_LEASE + _OF_OTHERS + _OR_PROLONG, values).fetchall()
+    ids = json.dumps([row["proposal_id"] for row in chosen])
+    rows = db.execute(_LEASED, {"member_id": member_id, "chosen": ids})
+    return [_queued(row) for row in rows]
+
+
+def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
+    """End the leases of a member, or of everybody, so that others get the questions; how many."""
+    if member_id is None:
+        return db.execute("DELETE FROM lease").rowcount
+    return db.execute("DELETE FROM lease WHERE member_id = :m", {"m": member_id}).rowcount
+
+
+def queue_status(db: sqlite3.Connection, round_id: int, now: str) -> QueueStatus:
+    """How many questions of a round wait, are before somebody, and are answered or skipped."""
+    row = db.execute(_STATUS, {"round_id": round_id, **_times(now)}).fetchone()
+    return QueueStatus(
+        open=row["unanswered"] - row["leased"], leased=row["leased"], answered=row["answered"]
+    )
+
+
+def answered_proposals(db: sqlite3.Connection, round_id: int) -> list[AnsweredProposal]:
+    """The questions of a round that somebody responded to, each with the latest standing kind."""
+    return [
+        AnsweredProposal(
+            pair=Pair(row["a"], row["b"]),
+            kind=Kind(row["kind"]),
+            similarity=row["similarity"],
+            threshold=row["threshold"],
+            check=bool(row["is_check"]),
+        )
+        for row in db.execute(_ANSWERED, {"round_id": round_id})
+    ]
+
+
+def respond(
+    db: sqlite3.Connection, member_id: int, event_id: int, *, pair: Pair, proposal_id: int | None
+) -> None:
+    """Close, for this member, the question answered and every open one about the same pair."""
+    asked = db.execute(_ASKED, {**pair._asdict(), "proposal_id": proposal_id}).fetchall()
+    for (question,) in asked:
+        ids = {"proposal_id": question, "member_id": member_id, "event_id": event_id}
+        db.execute(_RESPOND, ids)
+        db.execute(_END_LEASE, ids)
+        db.execute(_SETTLE_STATE, ids)
+
+
+def reopen(
+    db: sqlite3.Connection, event_id: int, *, lease_to: int | None, now: str, lease_s: float
+) -> None:
+    """Undo what `respond` did for an event, unless an earlier answer of the member stands again.
+
+    The question is leased to `lease_to`, so that the one who took the answer back gets it.
+    """
+    for question, member_id in db.execute(_RESPONDED_WITH, {"event_id": event_id}).fetchall():
+        ids = {"proposal_id": question, "member_id": member_id}
+        (earlier,) = db.execute(_EARLIER, ids).fetchone()
+        if earlier is not None:
+            db.execute(_RESPOND, {**ids, "event_id": earlier})
+            continue
+        db.execute(_TAKE_BACK, ids)
+        db.execute(_SETTLE_STATE, ids)
+        if lease_to is not None:
+            times = {"expires_at": later(now, lease_s), **_times(now)}
+            values = {"member_id": lease_to, "held": json.dumps([question]), **times}
+            db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
+
+
+def _times(now: str) -> dict[str, str]:
+    return {"now": now, "soon": later(now, CLOCK_TOLERANCE_S)}
+
+
+def _queued(row: sqlite3.Row) -> QueuedPair:
+    return QueuedPair(
+        proposal_id=row["proposal_id"],
+        pair=Pair(row["a"], row["b"]),
+        reason=row["reason"],
+        round_id=row["round_id"],
+        round_number=row["number"],
+        model=row["model"],
+        lease_expires_at=row["expires_at"],
+        check=bool(row["is_check"]),
+    )

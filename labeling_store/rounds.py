@@ -1,0 +1,51 @@
+"""Rounds: who proposed their questions, and how far they are."""
+
+import sqlite3
+
+from domain.clock import utc_now
+from domain.rounds import Round, RoundState
+
+_COLUMNS = "round_id, number, strategy, state, model, created_at"
+_ADD = f"""
+    INSERT INTO round (number, strategy, state, model, created_at)
+    VALUES (:number, :strategy, :state, :model, :created_at)
+    RETURNING {_COLUMNS}
+"""  # noqa: S608 a constant
+_LIST = f"SELECT {_COLUMNS} FROM round ORDER BY number"  # noqa: S608 a constant
+_NEWEST = f"SELECT {_COLUMNS} FROM round ORDER BY number DESC LIMIT 1"  # noqa: S608 a constant
+_SET_STATE = "UPDATE round SET state = :state WHERE round_id = :round_id"
+
+
+def create_round(db: sqlite3.Connection, *, number: int, strategy: str, model: str | None) -> Round:
+    """A new round that collects answers; its number must be new."""
+    row = db.execute(
+        _ADD,
+        {
+            "number": number,
+            "strategy": strategy,
+            "state": RoundState.COLLECTING.value,
+            "model": model,
+            "created_at": utc_now(),
+        },
+    ).fetchone()
+    return _round(row)
+
+
+def current_round(db: sqlite3.Connection) -> Round | None:
+    """The round with the highest number, None before the first."""
+    row = db.execute(_NEWEST).fetchone()
+    return _round(row) if row else None
+
+
+def list_rounds(db: sqlite3.Connection) -> list[Round]:
+    """All rounds by ascending number."""
+    return [_round(row) for row in db.execute(_LIST)]
+
+
+def set_round_state(db: sqlite3.Connection, round_id: int, state: RoundState) -> None:
+    """Say how far a round is."""
+    db.execute(_SET_STATE, {"round_id": round_id, "state": state.value})
+
+
+def _round(row: sqlite3.Row) -> Round:
+    return Round(**{**dict(row), "state": RoundState(row["state"])})

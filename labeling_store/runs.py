@@ -1,0 +1,57 @@
+"""Trained models of a project and what they scored; exactly one at most is active."""
+
+import sqlite3
+
+from domain.errors import StoreError
+from domain.rounds import Run
+
+_ADD = """
+    INSERT INTO run (name, round_number, created_at, backbone, depth, bits, answers,
+        known_pairs, active)
+    VALUES (:name, :round_number, :created_at, :backbone, :depth, :bits, :answers,
+        :known_pairs, 0)
+"""
+_ADD_METRIC = "INSERT INTO metric (run, name, value) VALUES (:run, :name, :value)"
+_COLUMNS = "name, round_number, created_at, backbone, depth, bits, answers, known_pairs, active"
+_LIST = f"SELECT {_COLUMNS} FROM run ORDER BY created_at, rowid"  # noqa: S608 a constant
+_ACTIVE = f"SELECT {_COLUMNS} FROM run WHERE active = 1"  # noqa: S608 a constant
+_METRICS = "SELECT name, value FROM metric WHERE run = :run ORDER BY name"
+
+
+def add_run(db: sqlite3.Connection, run: Run) -> None:
+    """Store a run with its metrics; an active one takes the place of the active one before."""
+    db.execute(_ADD, {**vars(run), "metrics": None})
+    db.executemany(
+        _ADD_METRIC,
+        [{"run": run.name, "name": name, "value": value} for name, value in run.metrics.items()],
+    )
+    if run.active:
+        activate_run(db, run.name)
+
+
+def list_runs(db: sqlite3.Connection) -> list[Run]:
+    """All runs, oldest first."""
+    return [_run(db, row) for row in db.execute(_LIST).fetchall()]
+
+
+def active_run(db: sqlite3.Connection) -> Run | None:
+    """The run that searches and proposes, None before the first."""
+    row = db.execute(_ACTIVE).fetchone()
+    return _run(db, row) if row else None
+
+
+def activate_run(db: sqlite3.Connection, name: str) -> None:
+    """Make an earlier (or later) run the active one.
+
+    Raises:
+        StoreError: there is no run of that name.
+    """
+    if db.execute("SELECT 1 FROM run WHERE name = :name", {"name": name}).fetchone() is None:
+        raise StoreError(f'There is no run "{name}".', "Choose one of the runs listed.")
+    db.execute("UPDATE run SET active = 0 WHERE active = 1")
+    db.execute("UPDATE run SET active = 1 WHERE name = :name", {"name": name})
+
+
+def _run(db: sqlite3.Connection, row: sqlite3.Row) -> Run:
+    metrics = dict(db.execute(_METRICS, {"run": row["name"]}).fetchall())
+    return Run(**{**dict(row), "active": bool(row["active"])}, metrics=metrics)
