@@ -16,11 +16,12 @@ from pathlib import Path
 
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from archive.deep_pixels import deep_to_8bit, is_deep
+from archive.pixel_depth import band_count, is_deep
 from domain.errors import ArchiveError
 
 MAX_PIXELS = 64_000_000  # 8000 × 8000; 192 MB as RGB
 MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_BANDS = 4  # of more, nobody can say which three to show
 
 FORMATS = ("JPEG", "PNG", "TIFF")
 SUFFIXES = {
@@ -94,6 +95,8 @@ def decode(data: bytes, name: str) -> Decoded:
                 f"has {image.width} × {image.height} pixels; "
                 f"at most {MAX_PIXELS // 1_000_000} million are allowed",
             )
+        if band_count(image) > MAX_BANDS:
+            raise _refusal(name, f"has {band_count(image)} bands; at most {MAX_BANDS} are allowed")
         content = "JPEG" if image.format == "MPO" else str(image.format)
         try:
             return Decoded(_rgb(image, data), content)
@@ -127,6 +130,8 @@ def _identified(data: bytes) -> ImageFile.ImageFile:
 
 def _rgb(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
     if is_deep(image):
+        from archive.deep_pixels import deep_to_8bit  # numpy: not for every start of the app
+
         return deep_to_8bit(image, lambda: _identified(data))
     upright = ImageOps.exif_transpose(image)
     if image.format == "TIFF" or not upright.has_transparency_data:

@@ -11,19 +11,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
+from PIL import Image, ImageFile, ImageOps
+
+from archive.pixel_depth import GREY_MODES, has_separate_planes
 
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 
-_GREY_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-_COLOUR_LAYOUTS = ("RGB", "RGBX", "RGBA")
 _SWAPPED = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-_SEPARATE_PLANES = 2
-
-
-def is_deep(image: ImageFile.ImageFile) -> bool:
-    """Whether the picture is grey, or a colour TIFF, with more than 8 bits a sample."""
-    return image.mode in _GREY_MODES or (image.format == "TIFF" and _colour_depth(image) > 8)
 
 
 def deep_to_8bit(
@@ -35,10 +29,10 @@ def deep_to_8bit(
         ValueError: the bands of a colour image lie in separate planes.
         OSError: the file is truncated.
     """
-    if image.mode in _GREY_MODES:
+    if image.mode in GREY_MODES:
         grey = np.asarray(ImageOps.exif_transpose(image))
         return Image.fromarray(stretched(grey)).convert("RGB")
-    if _tag(image, TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE_PLANES:
+    if has_separate_planes(image):
         raise ValueError("16-bit colour in separate planes; save it with interleaved bands")
     high = np.asarray(ImageOps.exif_transpose(image))[:, :, :3]
     with reopen() as again:
@@ -52,8 +46,8 @@ def stretched(samples: NDArray[Any]) -> NDArray[np.uint8]:
 
     Corner cases: a picture of one value becomes black; NaN and infinities count as 0.
     """
-    if samples.dtype == np.uint16:
-        shallow: NDArray[np.uint8] = _table(samples)[samples]
+    if samples.dtype.kind == "u" and samples.dtype.itemsize == 2:
+        shallow: NDArray[np.uint8] = _table(samples.astype(np.uint16, copy=False))[samples]
         return shallow
     finite = np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = np.percentile(finite, (LOW_PERCENT, HIGH_PERCENT))
@@ -71,23 +65,6 @@ def _scaled(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.
     span = high - low if high > low else 1.0
     shares: NDArray[np.float32] = np.clip((values - low) / span, 0, 1)
     return (shares * 255 + 0.5).astype(np.uint8)
-
-
-def _colour_depth(image: ImageFile.ImageFile) -> int:
-    """Bits a sample of a colour TIFF whose layout we can read in full; else 8 or less."""
-    layouts = {_raw_mode(tile.args).partition(";")[0] for tile in image.tile}
-    bits = _tag(image, TiffImagePlugin.BITSPERSAMPLE)
-    separate = _tag(image, TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE_PLANES
-    readable = image.mode in ("RGB", "RGBA") and (separate or layouts <= {*_COLOUR_LAYOUTS})
-    return max(bits) if readable and isinstance(bits, tuple) else 8
-
-
-def _tag(image: ImageFile.ImageFile, number: int) -> Any:
-    return image.tag_v2.get(number) if isinstance(image, TiffImagePlugin.TiffImageFile) else None
-
-
-def _raw_mode(args: Any) -> str:
-    return str(args[0]) if isinstance(args, tuple) else str(args)
 
 
 def _low_bytes(args: Any) -> tuple[Any, ...]:
