@@ -10,11 +10,11 @@ import altair as alt
 
 from workflow.curves import CurvePoint, SimilarityHistogram
 
-# Okabe and Ito's blue and vermilion: told apart with every common colour vision, and both have
-# a contrast of 3 or more on white and on the dark theme's background.
-BLUE = "#0072B2"
-VERMILION = "#D55E00"
-GREY = "#808495"  # for lines of reference, legible on both themes
+# Blue and vermilion after Okabe and Ito, told apart with every common colour sight; darker or
+# lighter than theirs so that text in them has a contrast of 4 on white and on the dark theme.
+BLUE = "#1a7fc1"
+VERMILION = "#cf5b00"
+GREY = "#7b828c"  # for lines of reference
 BITS_TITLE = "bits (similar and dissimilar answers)"
 CHART_HEIGHT_PX = 320
 
@@ -108,7 +108,8 @@ def histogram_chart(histogram: SimilarityHistogram) -> Drawing:
                 scale=alt.Scale(domain=[-top, top], nice=False),
                 axis=alt.Axis(labelExpr="format(abs(datum.value), '.0%')", tickCount=6),
             ),
-            color=alt.Color("kind:N", scale=_colours(["similar", "dissimilar"]), legend=None),
+            y2=alt.datum(0),
+            color=_colour("kind:N", ["similar", "dissimilar"]),
             tooltip=[
                 alt.Tooltip("kind:N", title="answered"),
                 alt.Tooltip("low:Q", title="from", format=".2f"),
@@ -158,14 +159,14 @@ def _lines(rows: Rows, *, y_title: str, names: list[str]) -> AnyChart:
             scale=alt.Scale(zero=False, nice=True, padding=8),
             axis=alt.Axis(format="~%"),
         ),
-        color=alt.Color("line:N", scale=_colours(names), legend=None),
+        color=_colour("line:N", names),
     )
     marks = base.mark_line(strokeWidth=2.5).encode(strokeDash=_dashes(names))
     dots = base.mark_point(size=70, filled=True, opacity=1).encode(
         shape=alt.Shape("line:N", scale=alt.Scale(domain=names, range=_SHAPES), legend=None),
         tooltip=_TOOLTIP,
     )
-    return alt.layer(marks, dots, *_end_labels(rows))
+    return alt.layer(marks, dots, *_end_labels(rows, names))
 
 
 _SHAPES = ["circle", "square"]
@@ -180,7 +181,7 @@ _TOOLTIP = [
 ]
 
 
-def _end_labels(rows: Rows) -> list[alt.Chart]:
+def _end_labels(rows: Rows, names: list[str]) -> list[alt.Chart]:
     """The name of each line, beside its last point; stands in for a legend."""
     last = {row["line"]: row for row in rows}  # rows come in the order of effort
     from_top = sorted(last.values(), key=lambda row: -row["value"])
@@ -188,7 +189,7 @@ def _end_labels(rows: Rows) -> list[alt.Chart]:
     return [
         _chart([row])
         .mark_text(align="left", dx=10, dy=dy, fontSize=13, fontWeight=600)
-        .encode(x="bits:Q", y="value:Q", text="line:N")
+        .encode(x="bits:Q", y="value:Q", text="line:N", color=_colour("line:N", names))
         for row, dy in zip(from_top, apart_px, strict=False)
     ]
 
@@ -245,8 +246,9 @@ def _threshold_line(threshold: float | None, top: float) -> list[alt.Chart]:
     return [base.mark_rule(color=GREY, strokeDash=[6, 3], strokeWidth=2), words]
 
 
-def _colours(names: list[str]) -> alt.Scale:
-    return alt.Scale(domain=names, range=[BLUE, VERMILION][: len(names)])
+def _colour(field: str, names: list[str]) -> alt.Color:
+    scale = alt.Scale(domain=names, range=[BLUE, VERMILION][: len(names)])
+    return alt.Color(field, scale=scale, legend=None)
 
 
 def _dashes(names: list[str]) -> alt.StrokeDash:

@@ -24,9 +24,13 @@ READABLE_PX = 760  # a line of text longer than this is tiring to read
 REFRESH_S = 2.0
 WORKER_COMMAND = "python cli.py worker"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$&.=^])")
-_EMOJI_NAME = re.compile(
-    r":(?=[\w+\-/]+[:\[])"
-)  # `:name:` and `:red[` are looked for after escapes
+# What Streamlit looks for after the escapes: emoji names and colours, addresses, arrows. An
+# invisible character keeps it from finding them.
+_FOUND_LATER = re.compile(
+    r":(?=[\w+\-/]+[:\[])|:(?=//)|\bwww(?=\.)|(?<=\S)@(?=\S)|(?<!\S)[<>~-](?=[>=-]{1,2}(?!\S))",
+    re.IGNORECASE,
+)
+_WORD_JOINER = "\u2060"
 _STATE_BADGES = {
     JobState.QUEUED: ("Queued", ":material/schedule:"),
     JobState.RUNNING: ("Running", ":material/progress_activity:"),
@@ -39,7 +43,7 @@ _STATE_BADGES = {
 def as_text(text: str) -> str:
     """Markdown that shows a text as it is: no markup, links, images, emoji names or new lines."""
     one_line = " ".join(text.split())
-    return _MARKUP.sub(r"\\\1", _EMOJI_NAME.sub(":\u2060", one_line))
+    return _MARKUP.sub(r"\\\1", _FOUND_LATER.sub(rf"\g<0>{_WORD_JOINER}", one_line))
 
 
 def page_header(title: str, purpose: str) -> None:
