@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ BLUE = "#1a7fc1"
 VERMILION = "#cf5b00"
 GREY = "#7b828c"  # for lines of reference
 BITS_TITLE = "bits (similar and dissimilar answers)"
+GUESSING = 0.5
+FEWEST_BITS = 10  # the axis is at least so long
+AXIS_STEP = 0.05
 CHART_HEIGHT_PX = 320
 
 RETRIEVAL_METRICS: Mapping[str, str] = {
@@ -67,7 +71,7 @@ def retrieval_chart(points: Sequence[CurvePoint], metric: str) -> Drawing:
     title = RETRIEVAL_METRICS[metric]
     drawn = [point for point in points if metric in point.metrics]
     rows = [_row(point, title, point.metrics[metric]) for point in drawn]
-    line = _lines(rows, y_title=f"{title} (%)", names=[title])
+    line = _lines(rows, title, [title])
     return Drawing(_finished(line), f"{title} against bits. " + _in_words(rows, title))
 
 
@@ -87,7 +91,7 @@ def judged_chart(points: Sequence[CurvePoint], metric: str) -> Drawing | None:
     ]
     if not rows:
         return None
-    chart = alt.layer(_guessing(), _lines(rows, y_title=f"{title} (%)", names=list(names)))
+    chart = alt.layer(_guessing(), _lines(rows, title, list(names), also=[GUESSING]))
     words = " ".join(_in_words(rows, name) for name in names)
     return Drawing(_finished(chart), f"{title} against bits; 50 % is guessing. {words}")
 
@@ -150,14 +154,20 @@ def _chart(rows: Rows) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
 
 
-def _lines(rows: Rows, *, y_title: str, names: list[str]) -> AnyChart:
+def _lines(rows: Rows, title: str, names: list[str], *, also: Sequence[float] = ()) -> AnyChart:
+    """Lines over bits with dots and names; `also` are further fractions the axis covers."""
     base = _chart(rows).encode(
-        x=alt.X("bits:Q", title=BITS_TITLE, axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X(
+            "bits:Q",
+            title=BITS_TITLE,
+            scale=alt.Scale(domain=[0, max([FEWEST_BITS, *(row["bits"] for row in rows)])]),
+            axis=alt.Axis(tickMinStep=1, format="d"),
+        ),
         y=alt.Y(
             "value:Q",
-            title=y_title,
-            scale=alt.Scale(zero=False, nice=True, padding=8),
-            axis=alt.Axis(format="~%"),
+            title=f"{title} (%)",
+            scale=alt.Scale(domain=_around([*also, *(row["value"] for row in rows)])),
+            axis=alt.Axis(format="~%", tickCount=6),
         ),
         color=_colour("line:N", names),
     )
@@ -181,6 +191,13 @@ _TOOLTIP = [
 ]
 
 
+def _around(values: Sequence[float]) -> list[float]:
+    """A range of whole steps around some fractions, wide enough to show a difference."""
+    low = math.floor((min(values) - 0.01) / AXIS_STEP) * AXIS_STEP
+    high = math.ceil((max(values) + 0.01) / AXIS_STEP) * AXIS_STEP
+    return [max(0.0, low), min(1.0, high)]
+
+
 def _end_labels(rows: Rows, names: list[str]) -> list[alt.Chart]:
     """The name of each line, beside its last point; stands in for a legend."""
     last = {row["line"]: row for row in rows}  # rows come in the order of effort
@@ -195,7 +212,7 @@ def _end_labels(rows: Rows, names: list[str]) -> list[alt.Chart]:
 
 
 def _guessing() -> AnyChart:
-    line = _chart([{"value": 0.5}]).encode(y="value:Q")
+    line = _chart([{"value": GUESSING}]).encode(y="value:Q")
     rule = line.mark_rule(color=GREY, strokeDash=[4, 4])
     words = line.mark_text(
         color=GREY, align="left", baseline="bottom", dx=4, dy=-3, text="guessing"

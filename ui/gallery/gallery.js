@@ -1,4 +1,4 @@
-function makeTile(item, token, choose) {
+function makeTile(item, access, choose) {
   const entry = make("li");
   const tile = make("button", "tile");
   tile.type = "button";
@@ -6,7 +6,7 @@ function makeTile(item, token, choose) {
   const words = make("span", "words");
   if (item.title) words.append(make("span", "title", item.title));
   words.append(make("span", "caption", item.caption));
-  tile.append(makePicture(item.id, "", token), words);
+  tile.append(makePicture(item.id, "", access), words);
   tile.addEventListener("click", () => choose(item.id));
   entry.append(tile);
   return entry;
@@ -19,5 +19,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
   list.dataset.shown = shown;
   list.setAttribute("aria-label", data.name);
   const choose = (imageId) => setTriggerValue("chosen", imageId);
-  list.replaceChildren(...data.items.map((item) => makeTile(item, data.token, choose)));
+  list.replaceChildren(...data.items.map((item) => makeTile(item, data.access, choose)));
 }

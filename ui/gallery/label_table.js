@@ -8,10 +8,10 @@ function makeCell(name, content) {
   return cell;
 }
 
-function makePair(row, token) {
+function makePair(row, access) {
   const both = make("span", "pictures");
   both.append(...row.images.map((image) => {
-    const frame = makePicture(image.id, image.caption, token);
+    const frame = makePicture(image.id, image.caption, access);
     frame.title = image.caption;
     return frame;
   }));
@@ -43,10 +43,10 @@ function makeAction(row, takeBack) {
   return button;
 }
 
-function makeRow(row, token, takeBack) {
+function makeRow(row, access, takeBack) {
   const line = make("tr");
   const contents = [
-    makePair(row, token), makeAnswer(row), row.members, makeMoment(row.answered_at), row.round,
+    makePair(row, access), makeAnswer(row), row.members, makeMoment(row.answered_at), row.round,
     makeAction(row, takeBack),
   ];
   line.append(...contents.map((content, column) => makeCell(NAMES[column], content)));
@@ -56,9 +56,12 @@ function makeRow(row, token, takeBack) {
 export default function ({ data, parentElement, setTriggerValue }) {
   const table = parentElement.querySelector(".labels");
   const shown = JSON.stringify(data.rows);
-  if (table.dataset.shown === shown) return;
+  if (table.dataset.shown === shown) {
+    for (const button of table.querySelectorAll("button")) button.disabled = false;
+    return;
+  }
   table.dataset.shown = shown;
   const takeBack = (key) => setTriggerValue("taken_back", key);
-  const rows = data.rows.map((row) => makeRow(row, data.token, takeBack));
+  const rows = data.rows.map((row) => makeRow(row, data.access, takeBack));
   table.querySelector("tbody").replaceChildren(...rows);
 }

@@ -51,6 +51,11 @@ def _source(*names: str) -> str:
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
+def _access() -> dict[str, str]:
+    """What buys the cookie for pictures, and the version that makes their addresses cacheable."""
+    return {"token": session.token(), "version": session.signer().fingerprint()}
+
+
 _grid = st.components.v2.component(
     "anneal_gallery",
     html='<ul class="gallery"></ul>',
@@ -75,7 +80,7 @@ def image_grid(
         if isinstance(image_id, int):
             on_chosen(image_id)
 
-    data = {"token": session.token(), "name": name, "items": [asdict(tile) for tile in tiles]}
+    data = {"access": _access(), "name": name, "items": [asdict(tile) for tile in tiles]}
     _grid(key=key, data=data, on_chosen_change=chosen)
 
 
@@ -89,5 +94,5 @@ def label_table(
         if isinstance(answer_key, str):
             on_taken_back(answer_key)
 
-    data = {"token": session.token(), "rows": [asdict(row) for row in rows]}
+    data = {"access": _access(), "rows": [asdict(row) for row in rows]}
     _table(key=key, data=data, on_taken_back_change=taken_back)

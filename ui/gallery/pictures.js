@@ -25,15 +25,15 @@ function make(tag, className, text) {
   return node;
 }
 
-function makePicture(imageId, words, token) {
+function makePicture(imageId, words, access) {
   const frame = make("span", "frame");
   const picture = make("img");
   picture.alt = words;
   picture.loading = "lazy";
   picture.decoding = "async";
   picture.addEventListener("error", () => frame.classList.add("missing"));
-  const url = `/api/images/${Number(imageId)}?size=256`;
-  openSession(token).then(() => { picture.src = url; });
+  const url = `/api/images/${Number(imageId)}?size=256&v=${encodeURIComponent(access.version)}`;
+  openSession(access.token).then(() => { picture.src = url; });
   frame.append(picture);
   return frame;
 }
