@@ -217,9 +217,17 @@ class Closure:
         """Groups of similar numbers, ascending, single ones that were answered included."""
         return sorted(tuple(sorted(members)) for members in self._members.values())
 
+    def roots(self) -> list[int]:
+        """The root of every group, single numbers included."""
+        return list(self._members)
+
     def members(self, root: int) -> list[int]:
         """The numbers in the group of this root."""
         return self._members.get(root, [root])
+
+    def similar_to(self, number: int) -> list[int]:
+        """The numbers that accepted answers call similar to this one."""
+        return self._similar.get(number, [])
 
     def cannot_links(self) -> Iterator[tuple[int, int]]:
         """Roots of groups known to be dissimilar, each two once."""

@@ -193,7 +193,7 @@ def _check_file(path: Path, create: bool) -> None:
             )
         return
     try:
-        start = path.open("rb").read(len(_SQLITE_MAGIC)) if path.is_file() else b"?"
+        start = _first_bytes(path) if path.is_file() else b"?"
     except OSError as error:
         raise StoreError(
             f"{path} cannot be read: {error.strerror}.", "Allow reading it and try again."
@@ -202,3 +202,8 @@ def _check_file(path: Path, create: bool) -> None:
         raise StoreError(
             f"{path} is no database of Anneal.", 'Bring a backup back with "python cli.py restore".'
         )
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_SQLITE_MAGIC))

@@ -9,7 +9,7 @@ contradiction is laid to the later answer.
 import sqlite3
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Hashable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from annealing.transitivity import Closure
@@ -110,6 +110,7 @@ class Ledger:
     def forget(self) -> None:
         """Start again from nothing at the next `catch_up`."""
         self.last_event_id = 0
+        self.memo: dict[Hashable, int] = {}  # figures worked out from this state of the log
         self._settled: dict[Pair, Settled] = {}
         self._order: list[_Line] = []
         self._closure = Closure()  # one answer for each line of the order
@@ -128,6 +129,7 @@ class Ledger:
         else:
             settled = {each: _settled_now(db, each) for each in touched}
         self.last_event_id = new[-1]["event_id"]
+        self.memo.clear()
         return self._replace(settled)
 
     def findings(self) -> dict[Pair, Finding]:

@@ -1,0 +1,64 @@
+"""What is known of pairs of images, for training and for export."""
+
+import sqlite3
+
+from annealing.expansion import count_known
+from annealing.expansion import known_relations as expand
+from domain.answers import Conflict, KnownRelation, Propagation
+from domain.images import Part
+from domain.pairs import Pair
+from labeling_store import conflicts
+from labeling_store.db import Store
+
+_IN_PART = "SELECT image_id FROM image WHERE part = :part"
+
+
+def known_relations(
+    store: Store,
+    propagation: Propagation,
+    *,
+    part: Part | None = Part.TRAIN,
+    proofs: bool = True,
+) -> list[KnownRelation]:
+    """Answered and implied pairs of images, without what open conflicts put in doubt.
+
+    Args:
+        store: people's work.
+        propagation: how far answers spread.
+        part: only pairs wholly inside that part of the split count and spread; None: all.
+        proofs: False leaves the proofs of implied pairs empty, which is much quicker.
+
+    Returns:
+        Answered pairs first, see `annealing.expansion.known_relations`.
+    """
+    labels, within = _labels(store, part)
+    return expand(labels, propagation, within=within, proofs=proofs)
+
+
+def known_pair_count(
+    store: Store, propagation: Propagation, *, part: Part | None = Part.TRAIN
+) -> int:
+    """How many pairs `known_relations` gives; remembered until the next event."""
+    memo, question = store.ledger.memo, (propagation, part)
+    labels, within = _labels(store, part)
+    if question not in memo:
+        memo[question] = count_known(labels, propagation, within=within)
+    return memo[question]
+
+
+def open_conflicts(db: sqlite3.Connection) -> list[Conflict]:
+    """Contradictions that still hold, oldest first."""
+    return conflicts.open_conflicts(db)
+
+
+def _labels(store: Store, part: Part | None) -> tuple[dict[Pair, bool], set[int] | None]:
+    """The labelled pairs in order, and the images of the part."""
+    with store.ledger.lock, store.snapshot() as db:
+        store.ledger.catch_up(db)
+        labels = store.ledger.labels()
+        within = None if part is None else _images_in(db, part)
+    return labels, within
+
+
+def _images_in(db: sqlite3.Connection, part: Part) -> set[int]:
+    return {row["image_id"] for row in db.execute(_IN_PART, {"part": part.value})}

@@ -1,0 +1,143 @@
+"""The withholding rule against a reference that takes each dispute's answers away in turn."""
+
+from itertools import combinations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from annealing.expansion import count_known, known_relations
+from annealing.forest import Forest
+from annealing.transitivity import Closure
+from domain.answers import Propagation
+from domain.pairs import Pair, pair
+
+PAIRS = [Pair(a, b) for a, b in combinations(range(7), 2)]
+
+
+def fixed_point(labels):
+    known = dict(labels)
+    while True:
+        new = {}
+        for (left, y_left), (right, y_right) in combinations(known.items(), 2):
+            ends = set(left) ^ set(right)
+            if len(ends) == 2 and (y_left or y_right):
+                new[pair(*ends)] = y_left and y_right
+        if new.items() <= known.items():
+            return known
+        known = {**new, **known}
+
+
+def disputes_of(labels):
+    closure = Closure()
+    for answered, similar in labels.items():
+        closure.add(answered, similar)
+    return closure.contradictions
+
+
+def expected_closure(labels, within):
+    found = disputes_of(labels)
+    late = {each.pair for each in found}
+    taken = {q: y for q, y in labels.items() if q not in late and q.a in within and q.b in within}
+    implied = {q: y for q, y in fixed_point(taken).items() if q not in taken}
+    for each in found:
+        rest = fixed_point({q: y for q, y in taken.items() if q not in each.evidence})
+        implied = {q: y for q, y in implied.items() if q in rest}
+    disputed = {q for each in found for q in each.evidence}
+    weights = {q: 0.5 if q in disputed else 1.0 for q in taken}
+    return taken, implied, weights
+
+
+labelled = st.lists(st.tuples(st.sampled_from(PAIRS), st.booleans()), max_size=18).map(dict)
+somewhere = st.sets(st.integers(0, 6), min_size=3) | st.just(set(range(7)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(labels=labelled, within=somewhere)
+@example(
+    labels={Pair(0, 1): True, Pair(1, 2): True, Pair(0, 3): True, Pair(2, 3): False},
+    within=set(range(7)),
+)
+def test_closure_withholds_what_is_only_provable_through_a_dispute(labels, within):
+    relations = known_relations(labels, Propagation.CLOSURE, within=within)
+    taken, implied, weights = expected_closure(labels, within)
+    direct = [each for each in relations if not each.implied]
+    assert {each.pair: each.similar for each in direct} == taken
+    assert {each.pair: each.weight for each in direct} == weights
+    assert {each.pair: each.similar for each in relations if each.implied} == implied
+    assert len(relations) == len(taken) + len(implied)
+    assert count_known(labels, Propagation.CLOSURE, within=within) == len(relations)
+
+
+@settings(max_examples=200, deadline=None)
+@given(labels=labelled)
+def test_proofs_of_the_closure_prove_and_avoid_a_single_dispute(labels):
+    found = disputes_of(labels)
+    for each in known_relations(labels, Propagation.CLOSURE):
+        if each.implied:
+            assert fixed_point({q: labels[q] for q in each.proof})[each.pair] == each.similar
+            assert len(set(each.proof)) == len(each.proof)
+            if len(found) == 1:
+                assert not set(each.proof) & set(found[0].evidence)
+        else:
+            assert each.proof == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(labels=labelled)
+def test_one_step_withholds_implied_labels_and_keeps_answers_at_half_weight(labels):
+    relations = known_relations(labels, Propagation.ONE_STEP)
+    disputes = [{*each.evidence, each.pair} for each in disputes_of(labels)]
+    ways = {}
+    for (left, y_left), (right, y_right) in combinations(labels.items(), 2):
+        ends = set(left) ^ set(right)
+        if len(ends) == 2 and (y_left or y_right):
+            ways.setdefault(pair(*ends), []).append((y_left and y_right, {left, right}))
+    implied = {
+        q: found[0][0]
+        for q, found in ways.items()
+        if q not in labels
+        and len({y for y, _ in found}) == 1
+        and all(any(not dispute & way for _, way in found) for dispute in disputes)
+    }
+    direct = {each.pair: (each.similar, each.weight) for each in relations if not each.implied}
+    disputed = set().union(*disputes)
+    assert direct == {q: (y, 0.5 if q in disputed else 1.0) for q, y in labels.items()}
+    assert {each.pair: each.similar for each in relations if each.implied} == implied
+    assert all(
+        set(each.proof) in [way for _, way in ways[each.pair]] for each in relations if each.implied
+    )
+    assert count_known(labels, Propagation.ONE_STEP) == len(relations)
+
+
+def test_off_gives_the_answers_alone():
+    labels = {Pair(0, 1): True, Pair(1, 2): True}
+    relations = known_relations(labels, Propagation.OFF)
+    assert [(each.pair, each.implied) for each in relations] == [(q, False) for q in labels]
+    assert count_known(labels, Propagation.OFF) == 2
+
+
+@pytest.mark.parametrize("propagation", list(Propagation))
+def test_nothing_is_known_before_the_first_answer(propagation):
+    assert known_relations({}, propagation) == []
+
+
+def test_without_proofs_the_relations_are_the_same():
+    labels = {Pair(0, 1): True, Pair(1, 2): True, Pair(2, 3): False}
+    with_proofs = known_relations(labels, Propagation.CLOSURE)
+    without = known_relations(labels, Propagation.CLOSURE, proofs=False)
+    assert [(e.pair, e.similar) for e in without] == [(e.pair, e.similar) for e in with_proofs]
+    assert all(each.proof == () for each in without)
+
+
+def test_an_answer_outside_the_part_proves_nothing_inside():
+    labels = {Pair(0, 5): True, Pair(1, 5): True}
+    inside = known_relations(labels, Propagation.CLOSURE, within={0, 1})
+    assert inside == []
+
+
+def test_forest_paths_join_the_two_ends():
+    forest = Forest([Pair(0, 1), Pair(1, 2), Pair(2, 3), Pair(0, 3), Pair(7, 8)])
+    assert forest.path(0, 3) == (Pair(0, 1), Pair(1, 2), Pair(2, 3))
+    assert forest.path(8, 7) == (Pair(7, 8),)
+    assert forest.path(4, 4) == ()
