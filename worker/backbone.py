@@ -11,7 +11,8 @@ from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
 from labeling_store import images
 from training.backbones import Backbone, build_backbone
-from training.features import FeatureCache, features_for
+from training.feature_cache import FeatureCache
+from training.features import features_for
 from training.warmup import warm_up
 from training.weights import WeightsInfo, WeightsKind, load_weights, save_backbone
 from workflow.project import Project

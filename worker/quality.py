@@ -1,8 +1,8 @@
-"""Retrieval quality of an embedding, where folders are classes: validation queries, test gallery."""
+"""Retrieval quality where folders are classes: validation queries against the test gallery."""
 
 import numpy as np
 
-from domain.arrays import FloatArray
+from domain.arrays import FloatArray, IntArray
 from domain.images import ImageRecord, Part
 from retrieval.metrics import evaluate_retrieval
 
@@ -32,6 +32,6 @@ def retrieval_quality(records: tuple[ImageRecord, ...], embeddings: FloatArray) 
     return scores.defined()
 
 
-def _rows(records: tuple[ImageRecord, ...], part: Part, labels: FloatArray) -> FloatArray:
+def _rows(records: tuple[ImageRecord, ...], part: Part, labels: IntArray) -> IntArray:
     inside = [record.part is part for record in records]
     return np.flatnonzero(np.array(inside, dtype=bool) & (labels >= 0))

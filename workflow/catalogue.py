@@ -12,7 +12,7 @@ from archive.scan import Scan, scan
 from archive.splits import assign_parts
 from domain.config import Layout
 from domain.errors import shortened
-from domain.images import SMALL_ARCHIVE, ImageRecord, Part
+from domain.images import SMALL_ARCHIVE, ImageRecord, Part, ScannedImage
 from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal
@@ -45,7 +45,7 @@ def ingest(
     old = images.list_images(store.reader())
     known = {image.path: image.sha256 for image in old}
     found = scan(root, layout=layout, known=known, progress=progress)
-    both = [*old, *found.images]
+    both: list[ImageRecord | ScannedImage] = [*old, *found.images]
     pixels = [image.pixel_sha256 for image in both]
     duplicates = duplicate_groups(pixels)
     together = split_groups(pixels, [image.perceptual_hash for image in both])

@@ -36,7 +36,7 @@ def running(project: Project) -> Job | None:
     """The job at work, else the next in the queue, else None."""
     waiting = [job for job in recent(project) if not job.state.ended]
     at_work = [job for job in waiting if job.state is JobState.RUNNING]
-    return (at_work or waiting[-1:] or [None])[0]
+    return next(iter(at_work or waiting[-1:]), None)
 
 
 def get(project: Project, job_id: int) -> Job:

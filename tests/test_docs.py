@@ -1,0 +1,65 @@
+"""The documents say what the program does."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from commands.main import cli
+
+ROOT = Path(__file__).parents[1]
+METHODS = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+
+def public_methods() -> Iterator[tuple[str, str]]:
+    """File and name of every public function that is a method of the papers or ours."""
+    files = [
+        *sorted((ROOT / "annealing").glob("*.py")),
+        *sorted((ROOT / "training" / "losses").glob("*.py")),
+        ROOT / "retrieval" / "metrics.py",
+        ROOT / "retrieval" / "pair_metrics.py",
+    ]
+    for path in files:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                yield f"{path.parent.name}/{path.name}", node.name
+
+
+def commands() -> list[click.Command]:
+    context = click.Context(cli)
+    found = [cli.get_command(context, name) for name in cli.list_commands(context)]
+    return [command for command in found if command is not None]
+
+
+@pytest.mark.parametrize(("file", "name"), public_methods(), ids=lambda value: str(value))
+def test_every_method_has_a_row(file: str, name: str) -> None:
+    assert f"| `{name}` |" in METHODS, f"docs/methods.md has no row for {file}:{name}"
+
+
+def test_no_row_without_a_method() -> None:
+    names = {name for _, name in public_methods()}
+    rows = [line.split("`")[1] for line in METHODS.splitlines() if line.startswith("| `")]
+    assert set(rows) <= names
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: str(command.name))
+def test_every_command_is_documented_with_all_its_options(command: click.Command) -> None:
+    assert command.help, f"{command.name} has no help"
+    assert f"## {command.name}\n" in COMMANDS
+    section = COMMANDS.split(f"## {command.name}\n", 1)[1].split("\n## ", 1)[0]
+    common = ("--project", "--json", "--device")
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            (name,) = [each for each in parameter.opts if each.startswith("--")][:1]
+            assert name in common or name in section, f"{command.name} {name}"
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in document.read_text(encoding="utf-8").split("](")[1:]:
+            address = target.split(")", 1)[0].split("#", 1)[0]
+            if address and "://" not in address:
+                assert (document.parent / address).exists(), f"{document.name}: {address}"

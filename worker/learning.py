@@ -1,0 +1,188 @@
+"""From answers to a model: snapshot, training, embeddings, quality, run directory, store."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from annealing.mining import similarity_quantile
+from annealing.pool import pair_similarities
+from annealing.uncertainty import mgue_threshold
+from domain.answers import Effort, KnownRelation
+from domain.arrays import FloatArray, IntArray
+from domain.clock import utc_now
+from domain.config import config_toml
+from domain.images import Part
+from domain.jobs import Progress
+from domain.rounds import RoundState, Run
+from labeling_store import answers, relations, rounds, runs
+from training.checkpoints import load_head, save_head
+from training.device import resolve_device
+from training.head import TrainedHead, frozen_head
+from training.trainer import train_head
+from worker.backbone import ArchiveFeatures
+from worker.quality import retrieval_quality
+from worker.report import JobReport
+from workflow.project import Project
+from workflow.run_files import CHECKPOINT, Embeddings, RunFiles, read_embeddings, write_run
+
+FROZEN = "frozen"
+
+
+def keep_frozen(project: Project, archive: ArchiveFeatures) -> None:
+    """Make the features as they come the first run, unless there is one already.
+
+    They are standardised with the training images' statistics and have length 1.
+    """
+    if runs.list_runs(project.store.reader()):
+        return
+    head = frozen_head(archive.features[archive.rows_in(Part.TRAIN)])
+    vectors = head.embed(archive.features)
+    run = _run(project, FROZEN, 0, Effort(0, 0, 0, 0, 0, 0), 0)
+    _keep(project, archive, run, vectors, [], [], lambda path: save_head(head, path))
+
+
+def train_on_answers(
+    project: Project,
+    archive: ArchiveFeatures,
+    *,
+    device: str,
+    report: JobReport,
+    progress: Progress,
+) -> Run:
+    """A head trained on all relations known now, kept as `round-NNN` and made the active run."""
+    with project.store.snapshot() as db:
+        current = rounds.current_round(db)
+        effort = answers.effort(db)
+        known = relations.known_relations(
+            project.store, project.config.propagation, part=Part.TRAIN
+        )
+    number = 0 if current is None else current.number
+    if current is not None:
+        _set_state(project, current.round_id, RoundState.TRAINING)
+    try:
+        head = _train(project, archive, known, device, progress)
+    finally:
+        if current is not None:
+            _set_state(project, current.round_id, RoundState.COLLECTING)
+    if head.note:
+        report.log(head.note)
+    vectors = head.embed(archive.features)
+    run = _run(project, f"round-{number:03d}", number, effort, len(known))
+    return _keep(
+        project, archive, run, vectors, known, head.history, lambda path: save_head(head, path)
+    )
+
+
+def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
+    """Give images that came after the active run's training an embedding: a run beside it."""
+    run = runs.active_run(project.store.reader())
+    if run is None:
+        return
+    folder = project.runs / run.name
+    if set(read_embeddings(folder).rows) == set(archive.image_ids.tolist()):
+        return
+    head = load_head(folder / CHECKPOINT)
+    base = run.name.split("+", 1)[0]
+    wider = replace(run, name=f"{base}+{len(archive.records)}", created_at=utc_now())
+    _keep(project, archive, wider, head.embed(archive.features), [], [], _copy(folder))
+
+
+def _train(
+    project: Project,
+    archive: ArchiveFeatures,
+    known: Sequence[KnownRelation],
+    device: str,
+    progress: Progress,
+) -> TrainedHead:
+    training = archive.rows_in(Part.TRAIN)
+    row_of = {int(archive.image_ids[row]): place for place, row in enumerate(training)}
+    return train_head(
+        archive.features[training],
+        np.array([[row_of[each.pair.a], row_of[each.pair.b]] for each in known]).reshape(-1, 2),
+        np.array([each.similar for each in known], dtype=bool),
+        np.array([each.weight for each in known], dtype=np.float32),
+        project.config.training,
+        seed=project.config.seed,
+        device=resolve_device(device),
+        progress=progress,
+    )
+
+
+def _run(project: Project, name: str, number: int, effort: Effort, known: int) -> Run:
+    return Run(
+        name=name,
+        round_number=number,
+        created_at=utc_now(),
+        backbone=project.config.model.backbone.value,
+        depth="frozen" if name == FROZEN else "head",
+        bits=effort.bits,
+        answers=effort.answers,
+        known_pairs=known,
+        active=True,
+    )
+
+
+def _keep(
+    project: Project,
+    archive: ArchiveFeatures,
+    run: Run,
+    vectors: FloatArray,
+    known: Sequence[KnownRelation],
+    log: Sequence[dict[str, float]],
+    save_checkpoint: Callable[[Path], None],
+) -> Run:
+    embeddings = Embeddings(archive.image_ids, vectors)
+    training = archive.rows_in(Part.TRAIN)
+    metrics = retrieval_quality(archive.records, vectors)
+    if len(training) > 1:
+        metrics["threshold"] = _threshold(project, embeddings, training, known)
+    files = RunFiles(
+        config_toml=config_toml(project.config),
+        relations=known,
+        embeddings=embeddings,
+        metrics=metrics,
+        log=log,
+        save_checkpoint=save_checkpoint,
+    )
+    write_run(project.runs, run.name, files)
+    kept = replace(run, metrics=metrics)
+    with project.store.transaction() as db:
+        runs.add_run(db, kept)
+        runs.activate_run(db, kept.name)
+    return kept
+
+
+def _threshold(
+    project: Project, embeddings: Embeddings, training: IntArray, known: Sequence[KnownRelation]
+) -> float:
+    """The similarity from which on the model says similar."""
+    pairs = [(embeddings.rows[each.pair.a], embeddings.rows[each.pair.b]) for each in known]
+    similarity = pair_similarities(embeddings.vectors, np.array(pairs).reshape(-1, 2))
+    similar = np.array([each.similar for each in known], dtype=bool)
+    settings = project.config.selection
+    quantile = None
+    if not known:
+        vectors = embeddings.vectors[training]
+        quantile = similarity_quantile(vectors, 1 - settings.similar_share)
+    return mgue_threshold(
+        similarity[similar],
+        similarity[~similar],
+        lam=settings.lambda_,
+        clip=settings.clip,
+        pool_quantile=quantile,
+    ).alpha
+
+
+def _set_state(project: Project, round_id: int, state: RoundState) -> None:
+    with project.store.transaction() as db:
+        rounds.set_round_state(db, round_id, state)
+
+
+def _copy(folder: Path) -> Callable[[Path], None]:
+    def copy(target: Path) -> None:
+        shutil.copyfile(folder / CHECKPOINT, target)
+
+    return copy

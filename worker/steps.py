@@ -1,0 +1,79 @@
+"""What the worker can do, by the kind of a job; every step can be done again after a crash."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from domain.jobs import part_of
+from training.device import device_in_words, resolve_device
+from worker.backbone import ArchiveFeatures, archive_features
+from worker.learning import embed_new_images, keep_frozen, train_on_answers
+from worker.proposing import propose_next, replace_first_questions
+from worker.report import JobReport
+from workflow import jobs
+from workflow.pictures import render_all
+from workflow.project import Project
+
+Step = Callable[[Project, Mapping[str, Any], JobReport], None]
+
+
+def prepare(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """Thumbnails, weights or warm-up, features, the frozen model, and first questions."""
+    render_all(project, progress=part_of(report, 0.0, 0.1))
+    archive = _features(project, params, report, 0.1, 0.9)
+    report(0.9, "choosing first questions")
+    keep_frozen(project, archive)
+    embed_new_images(project, archive)
+    replaced = replace_first_questions(project, device=_device(params))
+    if replaced:
+        report.log(f"{replaced} first questions chosen from the features")
+
+
+def train(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """Train on the answers of now; the new model becomes the active one."""
+    archive = _features(project, params, report, 0.0, 0.3)
+    run = train_on_answers(
+        project, archive, device=_device(params), report=report, progress=part_of(report, 0.3, 1.0)
+    )
+    report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
+
+
+def propose(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """The next questions, from the active model."""
+    report(0.0, "choosing the next questions")
+    number, count, notes = propose_next(
+        project,
+        strategy=str(params["strategy"]),
+        pairs=int(params["pairs"]),
+        device=_device(params),
+    )
+    for note in notes:
+        report.log(note)
+    report.log(f"round {number}: {count} questions")
+
+
+def round_(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """Train, then propose."""
+    train(project, params, report)
+    propose(project, params, report)
+
+
+STEPS: Mapping[str, Step] = {
+    jobs.PREPARE: prepare,
+    jobs.TRAIN: train,
+    jobs.PROPOSE: propose,
+    jobs.ROUND: round_,
+}
+
+
+def _device(params: Mapping[str, Any]) -> str:
+    return str(params.get("device", "auto"))
+
+
+def _features(
+    project: Project, params: Mapping[str, Any], report: JobReport, start: float, end: float
+) -> ArchiveFeatures:
+    device = resolve_device(_device(params))
+    archive = archive_features(project, device, part_of(report, start, end))
+    report.log(f"{len(archive.records)} images embedded on {device_in_words(device)}")
+    report.log(archive.weights.note)
+    return archive
