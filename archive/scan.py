@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from archive.decode import SUFFIXES, decode, read_bytes
 from archive.fingerprint import perceptual_hash, pixel_sha256
+from archive.locate import image_file
 from domain.config import Layout
 from domain.errors import ArchiveError
 from domain.images import QuarantinedFile, ScannedImage
@@ -174,11 +175,9 @@ def _refused_unopened(base: Path, path: str) -> str | None:
     if path != _printable(path):
         return "The name is not valid UTF-8; rename the file or its folder."
     try:
-        target = (base / path).resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: links in a circle
-        return "The link leads nowhere."
-    if not target.is_relative_to(base):
-        return "The link leads to outside the images folder."
+        image_file(base, path)
+    except ArchiveError as error:
+        return error.message
     return None
 
 

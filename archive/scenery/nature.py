@@ -14,7 +14,7 @@ def forest(scene: Scene) -> None:
     scene.ground(shade(scene.palette.tree, 0.7), 0.2)
     clearing = scene.texture()
     density = scene.rng.uniform(0.55, 1.0)
-    radius = scene.unit * scene.rng.uniform(7, 14)
+    radius = scene.unit * scene.rng.uniform(9, 15)
     for x, y in scene.rng.uniform(0, scene.side, (int(density * (scene.side / radius) ** 2), 2)):
         if clearing[int(y), int(x)] < 1.5:
             scene.crown((x, y), radius * scene.rng.uniform(0.6, 1.25))

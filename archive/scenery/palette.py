@@ -105,7 +105,11 @@ def draw_palette(rng: np.random.Generator, difficulty: Difficulty) -> Palette:
 def shade(colour: Colour, factor: float) -> Colour:
     """A colour made lighter or darker by a factor."""
     red, green, blue = colour  # plain numbers: painters call this for every tree
-    return _channel(red * factor), _channel(green * factor), _channel(blue * factor)
+    return (
+        min(255, int(red * factor)),
+        min(255, int(green * factor)),
+        min(255, int(blue * factor)),
+    )
 
 
 def _channel(value: float) -> int:

@@ -68,7 +68,7 @@ def _turned(canvas: Image.Image, rng: np.random.Generator, size_px: int) -> Imag
         (size_px, size_px),
         Image.Transform.AFFINE,
         (cos, sin, offset_x, -sin, cos, offset_y),
-        Image.Resampling.BICUBIC,
+        Image.Resampling.BILINEAR,
     )
 
 

@@ -116,13 +116,12 @@ def test_links_to_outside_are_put_aside_and_links_inside_are_followed(tmp_path):
     found = scan(inside)
     assert [image.path for image in found.images] == ["alias.png", "good.png"]
     reasons = {file.path: file.reason for file in found.quarantined}
-    assert reasons == {
-        "folder": "Links to folders are not followed.",
-        "gone.png": "The link leads nowhere.",
-        "leak.png": "The link leads to outside the images folder.",
-        "loop.png": "The link leads nowhere.",
-        "up.png": "The link leads to outside the images folder.",
-    }
+    assert reasons.keys() == {"folder", "gone.png", "leak.png", "loop.png", "up.png"}
+    assert reasons["folder"] == "Links to folders are not followed."
+    for name in ("gone.png", "loop.png"):
+        assert "a link that leads nowhere" in reasons[name]
+    for name in ("leak.png", "up.png"):
+        assert "leads to outside the images folder" in reasons[name]
 
 
 def test_the_root_itself_may_be_a_link(tmp_path):
