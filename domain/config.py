@@ -73,7 +73,14 @@ class TrainingSettings(_Settings):
     """How the projection head learns from known pairs."""
 
     depth: Literal["auto", "head"] = "auto"  # auto means head until full depth is built
-    epochs: int = Field(default=15, ge=1)  # paper
+    # One batch each. The paper trains 15 epochs; a first round of 100 answers would be 15 batches.
+    steps: int = Field(default=200, ge=1)
+    batch_pairs: int = Field(default=128, ge=2)  # paper; half similar, half dissimilar
+    # How much the head must keep the frozen features' cosines of any two training images: what
+    # answers say nothing about stays as it was, so that few answers do no harm.
+    structure_weight: float = Field(default=1.0, ge=0)
+    # Principal components the head reads; 0 reads all. As good, at a third of the time.
+    components: int = Field(default=256, ge=0)
     margin: float = Field(default=0.5, ge=-1, le=1)  # paper, eq. 1
     learning_rate: float = Field(default=1e-3, gt=0)
     hidden: int = Field(default=512, ge=1)  # paper

@@ -1,0 +1,251 @@
+"""What turns frozen features into embeddings: standardisation, and a head trained on answers.
+
+Takes pooled features of a backbone [N, D], gives unit vectors. A head carries the statistics of
+the training images it was made from, so that any image, also one that comes years later, is
+treated alike. Before there is a trained head, the standardised features themselves are the
+embedding (`frozen_head`).
+
+Source: ANNEAL, section on the model: two fully connected layers with ReLU between them.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from domain.arrays import FloatArray
+from domain.config import TrainingSettings
+from domain.errors import InputError
+
+_SMALLEST_SCALE = 1e-6  # a feature that never varies is centred, not blown up
+_EMBED_ROWS = 4096  # rows on the device at a time
+
+
+class Standardise(nn.Module):
+    """Features with the training images' mean and spread taken out, then of length 1.
+
+    With a rotation also projected onto the training images' principal components, centred and
+    of length 1 again: cosines hardly change, and the head's first layer costs a fraction.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    centre: Tensor
+    rotation: Tensor
+
+    def __init__(self, width: int, components: int = 0) -> None:
+        """Statistics of nothing: mean 0, scale 1; `fitted` fills them.
+
+        Args:
+            width: D, the length of a feature.
+            components: C principal components to keep; 0 keeps the features as they are.
+        """
+        super().__init__()
+        self.components = components
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("centre", torch.zeros(width if components else 0))
+        self.register_buffer("rotation", torch.zeros(width if components else 0, components))
+
+    @property
+    def out(self) -> int:
+        """The length of what comes out."""
+        return self.components or len(self.mean)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, D] features to [B, C or D] unit vectors."""
+        unit = functional.normalize((features - self.mean) / self.scale, dim=1)
+        if not self.components:
+            return unit
+        return functional.normalize((unit - self.centre) @ self.rotation, dim=1)
+
+
+class Projection(nn.Module):
+    """Standardised features through Linear, ReLU, Linear, to unit vectors.
+
+    Differs from the paper: no ReLU after the second layer, which would keep cosines above 0 and
+    give the margin another meaning.
+
+    Source: ANNEAL, section on the model.
+    """
+
+    def __init__(self, standardise: Standardise, hidden: int, out: int) -> None:
+        super().__init__()
+        self.standardise = standardise
+        self.first = nn.Linear(standardise.out, hidden)
+        self.second = nn.Linear(hidden, out)
+
+    def project(self, standardised: Tensor) -> Tensor:
+        """[B, C] standardised features to [B, out] unit vectors."""
+        return functional.normalize(self.second(functional.relu(self.first(standardised))), dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, D] features to [B, out] unit vectors."""
+        return self.project(self.standardise(features))
+
+
+@dataclass(frozen=True)
+class SelectionScore:
+    """How well held-out answers are told apart: ROC-AUC of similar against dissimilar pairs.
+
+    Attributes:
+        head, frozen: of the trained head and of the frozen features on the same pairs.
+        uncertainty: standard error of the difference of the two.
+        pairs: how many held-out pairs that is.
+    """
+
+    head: float
+    frozen: float
+    uncertainty: float
+    pairs: int
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the head lost by more than chance explains (two standard errors)."""
+        return self.head < self.frozen - 2 * self.uncertainty
+
+
+@dataclass(frozen=True)
+class TrainedHead:
+    """A head ready to embed.
+
+    Attributes:
+        module: `Projection`, or `Standardise` where the frozen features are the embedding; in
+            evaluation mode.
+        history: one mapping a logged moment of the training, such as step and loss.
+        selection: what the choice between head and frozen features rests on; None without one.
+        note: what a lead should know, in words; empty where all is as expected.
+    """
+
+    module: Projection | Standardise
+    history: list[dict[str, float]] = field(default_factory=list)
+    selection: SelectionScore | None = None
+    note: str = ""
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the embedding is the standardised features, without anything learnt."""
+        return isinstance(self.module, Standardise)
+
+    def embed(self, features: FloatArray) -> FloatArray:
+        """The embeddings of images.
+
+        Args:
+            features: [N, D] pooled features of the backbone the head was made for.
+
+        Returns:
+            [N, out] float32, rows of length 1; a row that is the training mean itself stays 0.
+
+        Raises:
+            InputError: features of another length, or a value that is not finite.
+        """
+        mean = self._standardise.mean
+        check_features(features, width=len(mean))
+        blocks = [np.empty((0, self._out), np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(features), _EMBED_ROWS):
+                block = np.ascontiguousarray(features[start : start + _EMBED_ROWS], np.float32)
+                embedded = self.module(torch.from_numpy(block).to(mean.device))
+                blocks.append(embedded.cpu().numpy())
+        return np.concatenate(blocks)
+
+    @property
+    def _standardise(self) -> Standardise:
+        return self.module if isinstance(self.module, Standardise) else self.module.standardise
+
+    @property
+    def _out(self) -> int:
+        if isinstance(self.module, Standardise):
+            return self.module.out
+        return self.module.second.out_features
+
+
+def frozen_head(features: FloatArray, *, note: str = "") -> TrainedHead:
+    """The frozen features as embedding: standardised with these images' statistics, length 1.
+
+    Args:
+        features: [N, D] of the training images only.
+        note: why nothing was learnt, for the lead.
+
+    Raises:
+        InputError: no image, or a value that is not finite.
+    """
+    return TrainedHead(fitted_standardise(features).eval(), note=note)
+
+
+def fitted_standardise(features: FloatArray, *, components: int = 0) -> Standardise:
+    """The standardisation of the training images' features.
+
+    Args:
+        features: [N, D] of the training images only.
+        components: principal components to keep; 0 keeps all D features. No more are kept than
+            the images can span.
+
+    Raises:
+        InputError: no image, or a value that is not finite.
+    """
+    check_features(features, width=features.shape[-1])
+    if not len(features):
+        raise InputError(
+            "No training image has features; at least one is needed.", "Embed the images first."
+        )
+    rows = np.asarray(features, dtype=np.float64)
+    kept = min(components, rows.shape[1], max(1, len(rows) - 1))
+    fitted = Standardise(rows.shape[1], kept)
+    fitted.mean.copy_(torch.from_numpy(rows.mean(axis=0)))
+    fitted.scale.copy_(torch.from_numpy(rows.std(axis=0) + _SMALLEST_SCALE))
+    if kept:
+        _fit_rotation(fitted, rows)
+    return fitted
+
+
+def new_projection(
+    standardise: Standardise, settings: TrainingSettings, *, generator: torch.Generator
+) -> Projection:
+    """A head with random weights, drawn from the generator only.
+
+    Weights and biases are uniform within one over the square root of the layer's inputs.
+    """
+    head = Projection(standardise, settings.hidden, settings.out)
+    with torch.no_grad():
+        for layer in (head.first, head.second):
+            bound = 1 / math.sqrt(layer.in_features)
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
+    return head
+
+
+def check_features(features: FloatArray, *, width: int) -> None:
+    """Nothing, if these are features of images.
+
+    Raises:
+        InputError: not [N, width], or a value that is not finite.
+    """
+    if features.ndim != 2 or features.shape[1] != width:
+        raise InputError(
+            f"Features of shape {features.shape} do not fit; [images, {width}] is expected.",
+            "Embed the images with the backbone that the model was trained on.",
+        )
+    if not np.isfinite(features).all():
+        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        raise InputError(
+            f"The features of {len(rows)} images hold values that are not numbers "
+            f"(first row: {rows[0]}).",
+            "Embed the images again.",
+        )
+
+
+def _fit_rotation(fitted: Standardise, rows: FloatArray) -> None:
+    """The main axes of the standardised unit features; the sign of each is fixed."""
+    unit = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + _SMALLEST_SCALE)
+    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    centre = unit.mean(axis=0)
+    _, axes = np.linalg.eigh((unit - centre).T @ (unit - centre))  # ascending
+    axes = axes[:, ::-1][:, : fitted.components]
+    largest = np.abs(axes).argmax(axis=0)
+    axes = axes * np.sign(axes[largest, np.arange(axes.shape[1])])
+    fitted.centre.copy_(torch.from_numpy(centre))
+    fitted.rotation.copy_(torch.from_numpy(axes.copy()))

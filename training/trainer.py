@@ -1,0 +1,241 @@
+"""Trains the projection head on pairs whose relation is known.
+
+Takes the frozen features of the training images and known pairs of their rows, gives a head that
+embeds any image. Similar pairs are pulled together and dissimilar ones apart (contrastive loss);
+between any two training images, answered or not, the cosine of the frozen features is kept where
+answers do not speak against it. A tenth of the answered images is held out first: where a head
+trained without them tells their pairs apart clearly worse than the frozen features do, these
+remain the embedding.
+
+Source: ANNEAL, section on training; keeping the frozen cosines and the choice are ours.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from domain.arrays import BoolArray, FloatArray, IntArray
+from domain.config import TrainingSettings
+from domain.errors import InputError, JobError
+from domain.jobs import Progress, part_of, silent
+from training.head import (
+    Projection,
+    TrainedHead,
+    check_features,
+    fitted_standardise,
+    frozen_head,
+    new_projection,
+)
+from training.losses.contrastive import pair_contrastive_loss
+from training.samplers import balanced_batches
+from training.selection import compare_with_frozen, hold_out
+
+__all__ = ["TrainedHead", "train_head"]
+
+_LOG_STEPS = 20  # steps between two lines of the history
+
+
+@dataclass(frozen=True)
+class KnownPairs:
+    """Pairs of training rows whose relation is known: rows [P, 2], similar [P], weights [P]."""
+
+    rows: IntArray
+    similar: BoolArray
+    weights: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def only(self, chosen: BoolArray) -> "KnownPairs":
+        """Those pairs that are chosen."""
+        return KnownPairs(self.rows[chosen], self.similar[chosen], self.weights[chosen])
+
+
+def train_head(
+    features: FloatArray,
+    pairs: IntArray,
+    similar: BoolArray,
+    weights: FloatArray,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress = silent,
+) -> TrainedHead:
+    """A head that puts known similar pairs close and known dissimilar ones apart.
+
+    Args:
+        features: [N, D] frozen features of the training images only.
+        pairs: [P, 2] rows of them; a pair that is there twice counts twice.
+        similar: [P] whether each pair is similar.
+        weights: [P] 0 or more; how much each pair counts in the loss.
+        settings: see there.
+        seed: on one device with one number of threads, the same seed gives the same head.
+        device: where to train; the head stays there.
+        progress: told the step and the loss; may raise `Cancelled`.
+
+    Returns:
+        The head, or the frozen features with a note that says why: no pair of one kind is
+        known, or the head told held-out answers apart clearly worse.
+
+    Raises:
+        InputError: shapes do not fit, rows outside of the features, a value that is not finite.
+        JobError: the loss is no longer a number.
+    """
+    known = _checked(features, pairs, similar, weights)
+    missing = _missing_kind(known)
+    if missing:
+        return _on(device, frozen_head(features, note=missing))
+    selection = None
+    held_out = hold_out(known.rows, known.similar, rng=np.random.default_rng((seed, 1)))
+    if held_out is not None:
+        trial = _train(
+            features,
+            known.only(~held_out),
+            settings,
+            seed=seed,
+            device=device,
+            progress=part_of(progress, 0.0, 0.5),
+        )
+        judged = known.only(held_out)
+        selection = compare_with_frozen(
+            trial,
+            features,
+            judged.rows,
+            judged.similar,
+            rng=np.random.default_rng((seed, 2)),
+        )
+        if selection.is_worse:
+            note = (
+                f"The head told {selection.pairs} held-out pairs apart worse than the frozen "
+                f"features (AUC {selection.head:.3f} against {selection.frozen:.3f}), which "
+                "therefore remain the embedding. Answer more pairs."
+            )
+            kept = frozen_head(features, note=note)
+            return _on(device, replace(kept, selection=selection, history=trial.history))
+    rest = part_of(progress, 0.0 if held_out is None else 0.5, 1.0)
+    head = _train(features, known, settings, seed=seed, device=device, progress=rest)
+    return replace(head, selection=selection)
+
+
+def _train(
+    features: FloatArray,
+    known: KnownPairs,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> TrainedHead:
+    generator = torch.Generator().manual_seed(seed)
+    standardise = fitted_standardise(features, components=settings.components)
+    head = new_projection(standardise, settings, generator=generator).to(device).train()
+    with torch.inference_mode():
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        inputs = head.standardise(torch.from_numpy(rows).to(device)).clone()
+    optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
+    history: list[dict[str, float]] = []
+    batches = _batches(known, len(features), settings, np.random.default_rng(seed))
+    for step, batch in zip(range(1, settings.steps + 1), batches, strict=False):
+        loss = _batch_loss(head, inputs, batch, settings)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        if step % _LOG_STEPS == 0 or step == settings.steps:
+            history.append(_logged(step, loss))
+            progress(step / settings.steps, f"step {step} of {settings.steps}, loss {loss:.4f}")
+    return TrainedHead(head.eval(), history)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Known pairs, and as many any pairs [Q, 2] whose frozen cosine is to be kept."""
+
+    known: KnownPairs
+    any_pairs: IntArray
+
+
+def _batches(
+    known: KnownPairs, images: int, settings: TrainingSettings, rng: np.random.Generator
+) -> Iterator[_Batch]:
+    """Batches without end, epoch after epoch."""
+    while True:
+        for chosen in balanced_batches(known.similar, rng=rng, batch_pairs=settings.batch_pairs):
+            pairs = KnownPairs(known.rows[chosen], known.similar[chosen], known.weights[chosen])
+            yield _Batch(pairs, rng.integers(images, size=(settings.batch_pairs, 2)))
+
+
+def _batch_loss(
+    head: Projection, inputs: Tensor, batch: _Batch, settings: TrainingSettings
+) -> Tensor:
+    """The contrastive loss of the known pairs plus the drift of all cosines."""
+    pairs = torch.from_numpy(np.concatenate([batch.known.rows, batch.any_pairs])).to(inputs.device)
+    first, second = inputs[pairs[:, 0]], inputs[pairs[:, 1]]
+    cosines = (head.project(first) * head.project(second)).sum(dim=1)
+    count = len(batch.known)
+    loss = pair_contrastive_loss(
+        cosines[:count],
+        torch.from_numpy(batch.known.similar).to(inputs.device),
+        margin=settings.margin,
+        weights=torch.from_numpy(batch.known.weights).to(inputs.device),
+    )
+    drift = cosines[count:] - (first[count:] * second[count:]).sum(dim=1)
+    return loss + settings.structure_weight * drift.square().mean()
+
+
+def _logged(step: int, loss: Tensor) -> dict[str, float]:
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise JobError(
+            f"The loss became {value} at step {step}.",
+            "Lower training.learning_rate in project.toml and train again.",
+        )
+    return {"step": float(step), "loss": value}
+
+
+def _checked(
+    features: FloatArray, pairs: IntArray, similar: BoolArray, weights: FloatArray
+) -> KnownPairs:
+    check_features(features, width=features.shape[-1])
+    known = KnownPairs(
+        np.asarray(pairs, dtype=np.int64).reshape(-1, 2),
+        np.asarray(similar, dtype=bool),
+        np.asarray(weights, dtype=np.float32),
+    )
+    if known.similar.shape != (len(known),) or known.weights.shape != (len(known),):
+        raise InputError(
+            f"{len(known)} pairs have relations of shape {known.similar.shape} and weights of "
+            f"shape {known.weights.shape}; one of each a pair is needed.",
+            "Pass them in the order of the pairs.",
+        )
+    if len(known) and not (known.rows.min() >= 0 and known.rows.max() < len(features)):
+        raise InputError(
+            f"Pairs name rows from {known.rows.min()} to {known.rows.max()}, but there are "
+            f"{len(features)} training images.",
+            "Use pairs of training images only.",
+        )
+    if not (np.isfinite(known.weights).all() and (known.weights >= 0).all()):
+        raise InputError("A weight is negative or not a number.", "Use weights of 0 or more.")
+    return known
+
+
+def _missing_kind(known: KnownPairs) -> str:
+    """Why there is nothing to learn, in words; empty where there is."""
+    counted = known.similar[known.weights > 0]
+    if not len(counted):
+        return "No pair is known yet: the frozen features are the embedding."
+    if counted.all() or not counted.any():
+        kind, other = ("similar", "dissimilar") if counted.all() else ("dissimilar", "similar")
+        return (
+            f"All {len(counted)} known pairs are {kind}: a head would put everything "
+            f"{'together' if kind == 'similar' else 'apart'}, so the frozen features remain the "
+            f"embedding until {other} pairs are known too."
+        )
+    return ""
+
+
+def _on(device: torch.device, head: TrainedHead) -> TrainedHead:
+    return replace(head, module=head.module.to(device))
