@@ -69,8 +69,19 @@ def test_closure_withholds_what_is_only_provable_through_a_dispute(labels, withi
     assert count_known(labels, Propagation.CLOSURE, within=within) == len(relations)
 
 
+ROUND_A_DISPUTE = {
+    Pair(0, 1): True,
+    Pair(1, 2): True,
+    Pair(0, 2): False,
+    Pair(0, 3): True,
+    Pair(1, 3): True,
+    Pair(1, 4): True,
+}
+
+
 @settings(max_examples=200, deadline=None)
 @given(labels=labelled)
+@example(labels=ROUND_A_DISPUTE)
 def test_proofs_of_the_closure_prove_and_avoid_a_single_dispute(labels):
     found = disputes_of(labels)
     for each in known_relations(labels, Propagation.CLOSURE):
