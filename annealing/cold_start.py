@@ -16,7 +16,14 @@ import numpy as np
 
 from annealing.diversity import cluster_rows, pick_diverse
 from annealing.mining import most_uncertain_pairs, similarity_quantile
-from annealing.pool import Keys, draw_pairs, joined, keys_within, pair_keys
+from annealing.pool import (
+    Keys,
+    draw_pairs,
+    joined,
+    keys_within,
+    pair_keys,
+    pair_similarities,
+)
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.vectors import quantised, unit_rows
 
@@ -35,7 +42,8 @@ class FirstQuestions:
         pairs: [h, 2] rows, a < b, each pair once.
         near: [h] whether the pair is a near neighbour; else it is at the border.
         cluster: [h] cluster of images (near) or of pairs (border, numbered after the others).
-        alpha: the similarity of the border: the (1 - similar share) quantile of the pool.
+        alpha: the similarity of the border: the (1 - similar share) quantile of the pool's pairs
+            that are no copies.
     """
 
     pairs: IntArray
@@ -67,7 +75,7 @@ def first_questions(
         InputError: no pair is left, or the embeddings are not finite.
 
     Corner cases: an image is in more than `MAX_USES` questions only where the round could not be
-    filled otherwise; pairs above `COPY_SIMILARITY` come only at the border.
+    filled otherwise, and the same holds for pairs above `COPY_SIMILARITY`.
     """
     known = joined(excluded, None)
     if len(embeddings) > MAX_ROWS:
@@ -86,7 +94,9 @@ def _choose(
     rng: np.random.Generator,
     device: str,
 ) -> FirstQuestions:
-    alpha = similarity_quantile(embeddings, 1 - similar_share, excluded=known, device=device)
+    alpha = similarity_quantile(
+        embeddings, 1 - similar_share, below=COPY_SIMILARITY, excluded=known, device=device
+    )
     near, near_cluster = near_neighbours(embeddings, (count + 1) // 2, excluded=known, rng=rng)
     taken = joined(known, pair_keys(near, len(embeddings)))
     border, border_cluster = _border(embeddings, alpha, count - len(near), near, taken, rng, device)
@@ -161,8 +171,14 @@ def _border(
     pairs = np.concatenate([mined.pairs[picked.rows], mined.pairs[others], spare])
     cluster = np.full(len(pairs), count, dtype=np.int64)
     cluster[: len(picked.rows)] = picked.cluster
+    copies_last = np.argsort(_are_copies(embeddings, pairs), kind="stable")
+    pairs, cluster = pairs[copies_last], cluster[copies_last]
     chosen = spread(pairs, count, np.bincount(near.ravel(), minlength=len(embeddings)))
     return pairs[chosen], cluster[chosen]
+
+
+def _are_copies(embeddings: FloatArray, pairs: IntArray) -> BoolArray:
+    return np.asarray(pair_similarities(embeddings, pairs) >= COPY_SIMILARITY)
 
 
 def spread(pairs: IntArray, count: int, uses: IntArray) -> IntArray:

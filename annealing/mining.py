@@ -88,6 +88,7 @@ def similarity_quantile(
     embeddings: FloatArray,
     quantile: float,
     *,
+    below: float = 1.0,
     excluded: Keys | None = None,
     device: str | torch.device = "cpu",
     tile_rows: int = TILE_ROWS,
@@ -97,6 +98,8 @@ def similarity_quantile(
     Args:
         embeddings: [N, D] rows of any length.
         quantile: 0…1; 0.95 is the similarity that one pair in twenty reaches.
+        below: leaves out pairs that are more alike than this, such as copies; if that leaves
+            none, all count.
         excluded: sorted keys of pairs outside the pool.
         device: where the product runs.
         tile_rows: side of a tile; never changes the answer beyond rounding.
@@ -117,11 +120,12 @@ def similarity_quantile(
     for tile in Tiles(embeddings, -1.0, known, device=device, tile_rows=tile_rows):
         # |similarity + 1| is from 0 to 2; what is outside the pool is infinite and not counted
         counts += torch.histc(tile.distance, bins=_BINS, min=0.0, max=2.0).cpu()
-    below = torch.cumsum(counts, 0)
-    if not below[-1] > 0:
+    if not counts.any():
         raise InputError("No pair is left to ask, so there is no quantile.", "Add images.")
-    reached = int(torch.searchsorted(below, max(1.0, quantile * float(below[-1]))))
-    return (min(reached, _BINS - 1) + 0.5) * 2 / _BINS - 1
+    kept = counts[: round((below + 1) / 2 * _BINS)]
+    so_far = torch.cumsum(kept if kept.any() else counts, 0)
+    reached = int(torch.searchsorted(so_far, max(1.0, quantile * float(so_far[-1]))))
+    return (min(reached, len(so_far) - 1) + 0.5) * 2 / _BINS - 1
 
 
 class _Best:

@@ -1,0 +1,170 @@
+"""Mining against brute force in float64, and its memory."""
+
+import tracemalloc
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from annealing.mining import QUANTILE_ERROR, most_uncertain_pairs, similarity_quantile
+from annealing.pool import pair_keys
+from domain.errors import InputError
+from tests.annealing.oracles import ORACLES, all_pairs_by_uncertainty, tuples
+
+
+def scattered(rng, rows, dimensions):
+    return rng.normal(size=(rows, dimensions))
+
+
+def all_equal(rng, rows, dimensions):
+    return np.tile(rng.normal(size=dimensions), (rows, 1)) * rng.uniform(0.1, 9, (rows, 1))
+
+
+def with_copies(rng, rows, dimensions):
+    return rng.normal(size=(rows, dimensions))[rng.integers(0, max(1, rows // 6), rows)]
+
+
+def on_a_grid(rng, rows, dimensions):
+    """Few different similarities, so that most pairs tie."""
+    return rng.integers(-1, 2, (rows, dimensions))
+
+
+def nearly_equal(rng, rows, dimensions):
+    """Differences far below the rounding of float32."""
+    return 1 + 1e-7 * rng.normal(size=(rows, dimensions))
+
+
+ARCHIVES = [scattered, all_equal, with_copies, on_a_grid, nearly_equal]
+
+
+@pytest.mark.parametrize("name", ["mgue", "mgue_out_of_range"])
+def test_mining_agrees_with_a_worked_example(name):
+    inputs, expected = ORACLES[name]["inputs"], ORACLES[name]["expected"]
+    known = pair_keys(np.array(inputs["labels"])[:, :2], 12)
+    mined = most_uncertain_pairs(
+        np.array(inputs["embeddings"]), expected["alpha"], inputs["p"], excluded=known
+    )
+    assert tuples(mined.pairs) == tuples(expected["top_p"])
+    assert -mined.score == pytest.approx(expected["top_p_unc"], abs=1e-9)
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.__name__)
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(0, 33),
+    count=st.integers(0, 700),
+    alpha=st.sampled_from([-0.4, 0.0, 0.3, 1.0, 1.2]),
+    tile_rows=st.sampled_from([1, 4, 7, 64]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_mining_gives_what_brute_force_gives(archive, seed, rows, count, alpha, tile_rows, dtype):
+    rng = np.random.default_rng(seed)
+    embeddings = archive(rng, rows, 6).astype(dtype)
+    everything = list(combinations(range(rows), 2))
+    known = [pair for pair in everything if rng.random() < 0.2]
+    mined = most_uncertain_pairs(
+        embeddings,
+        alpha,
+        count,
+        excluded=pair_keys(np.array(known, dtype=int).reshape(-1, 2), rows),
+        tile_rows=tile_rows,
+    )
+    expected = all_pairs_by_uncertainty(embeddings, alpha, known)[:count]
+    assert tuples(mined.pairs) == expected
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.__name__)
+def test_mining_many_pairs_over_many_tiles_gives_what_brute_force_gives(archive):
+    embeddings = archive(np.random.default_rng(1), 200, 48).astype(np.float32)
+    mined = most_uncertain_pairs(embeddings, 0.1, 900, tile_rows=32)
+    assert tuples(mined.pairs) == all_pairs_by_uncertainty(embeddings, 0.1)[:900]
+
+
+def test_known_pairs_leave_room_for_others():
+    """Nine of ten pairs known: the tenth still comes, whatever its uncertainty."""
+    known = [pair for pair in combinations(range(5), 2) if pair != (1, 3)]
+    mined = most_uncertain_pairs(np.eye(5), 0.0, 4, excluded=pair_keys(np.array(known), 5))
+    assert tuples(mined.pairs) == [(1, 3)]
+
+
+def test_low_precision_products_change_nothing(monkeypatch):
+    """Training may allow bfloat16 products on a GPU; mining must then look at more candidates."""
+    embeddings = scattered(np.random.default_rng(0), 120, 16)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    monkeypatch.setattr(torch, "mm", _bfloat16_product)
+    mined = most_uncertain_pairs(embeddings, 0.2, 50, tile_rows=32)
+    assert tuples(mined.pairs) == all_pairs_by_uncertainty(embeddings, 0.2)[:50]
+
+
+def _bfloat16_product(left, right, *, out):
+    product = left.bfloat16().double() @ right.bfloat16().double()
+    return out.copy_(product)
+
+
+@pytest.mark.parametrize("archive", [scattered, all_equal], ids=lambda archive: archive.__name__)
+def test_memory_does_not_grow_with_the_number_of_pairs(archive):
+    """2,000 rows have 2 million pairs, 16 MB as float64; numpy's share of the work stays below."""
+    embeddings = archive(np.random.default_rng(0), 2000, 4).astype(np.float32)
+    tracemalloc.start()
+    most_uncertain_pairs(embeddings, 0.1, 50, tile_rows=128)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e6
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), rows=st.integers(3, 40), share=st.sampled_from([0.0, 0.5, 0.95])
+)
+def test_the_quantile_agrees_with_sorting_all_pairs(seed, rows, share):
+    rng = np.random.default_rng(seed)
+    embeddings = rng.normal(size=(rows, 5))
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    known = [(0, 1)]
+    cosines = sorted(
+        float(unit[a] @ unit[b]) for a, b in combinations(range(rows), 2) if (a, b) not in known
+    )
+    found = similarity_quantile(
+        embeddings, share, excluded=pair_keys(np.array(known), rows), tile_rows=8
+    )
+    place = max(1, int(np.ceil(share * len(cosines)))) - 1
+    assert found == pytest.approx(cosines[place], abs=QUANTILE_ERROR)
+
+
+@pytest.mark.parametrize("quantile", [0.0, 0.5, 1.0])
+def test_the_quantile_of_equal_similarities_is_that_similarity(quantile):
+    found = similarity_quantile(np.ones((30, 3)), quantile)
+    assert found == pytest.approx(1.0, abs=QUANTILE_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "count", "words"),
+    [
+        pytest.param(np.ones(3), 1, r"\[images, dimensions\]", id="one dimension"),
+        pytest.param(np.array([[1.0], [np.nan]]), 1, "row 1", id="nan"),
+        pytest.param(np.ones((3, 2)), -1, "0 or more", id="negative count"),
+    ],
+)
+def test_what_cannot_be_mined_is_refused(embeddings, count, words):
+    with pytest.raises(InputError, match=words):
+        most_uncertain_pairs(embeddings, 0.0, count)
+
+
+def test_the_quantile_can_leave_copies_out_unless_there_is_nothing_else():
+    half_copies = np.concatenate([np.eye(8), np.ones((8, 8))])
+    assert similarity_quantile(half_copies, 0.99) == pytest.approx(1.0, abs=QUANTILE_ERROR)
+    without = similarity_quantile(half_copies, 0.99, below=0.9)
+    assert without == pytest.approx(np.sqrt(1 / 8), abs=QUANTILE_ERROR)
+    only_copies = similarity_quantile(np.ones((8, 8)), 0.5, below=0.9)
+    assert only_copies == pytest.approx(1.0, abs=QUANTILE_ERROR)
+
+
+def test_an_empty_pool_has_no_quantile():
+    with pytest.raises(InputError, match="No pair is left"):
+        similarity_quantile(np.ones((2, 2)), 0.95, excluded=np.array([1]))
+    with pytest.raises(InputError, match="from 0 to 1"):
+        similarity_quantile(np.ones((2, 2)), 1.5)
