@@ -64,7 +64,7 @@ class Feed {
     if (wanted < REFILL_AT) return;
     this.refilling = true;
     try {
-      await this.fetchMore(wanted);
+      await this.tab.inTurn(() => this.fetchMore(wanted));
     } catch (error) {
       this.onChange(error);
       this.refillSoon(RETRY_MS);
@@ -83,6 +83,7 @@ class Feed {
     const known = new Set([...this.heldIds(), ...this.answeredIds()]);
     const fresh = reply.pairs.filter((pair) => !known.has(pair.proposal_id));
     for (const pair of fresh) this.items.push(this.load(pair));
+    this.tab.write(this.heldIds());
     this.emptyReplies = fresh.length === 0 ? this.emptyReplies + 1 : 0;
     this.onChange(null);
     if (fresh.length < wanted) {
@@ -94,7 +95,7 @@ class Feed {
   /** Ids held by this tab and by the other live tabs of this browser, and answered but unsent. */
   async allHeld() {
     const mine = this.heldIds();
-    const others = await this.tab.share(mine);
+    const others = await this.tab.heldElsewhere();
     return [...new Set([...mine, ...others, ...this.answeredIds()])].slice(0, MOST_HELD);
   }
 
@@ -181,9 +182,13 @@ function claimTab(scope) {
     }
   };
   return {
-    async share(ids) {
+    write,
+    /** One tab asks at a time, so that it sees what the others got. */
+    inTurn(work) {
+      return navigator.locks ? navigator.locks.request(`${scope}.ask`, work) : work();
+    },
+    async heldElsewhere() {
       if (!navigator.locks) return [];
-      write(ids);
       const live = new Set((await navigator.locks.query()).held.map((lock) => lock.name));
       const tabs = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
       const gone = tabs.filter((tab) => !live.has(tab) && tab !== name);

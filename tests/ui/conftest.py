@@ -1,0 +1,73 @@
+"""A small project, the app serving it, and a browser; no process stays behind."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from benchmarks.serving import CHROMIUM_FLAGS, chromium, served
+from tests.pictures import texture, write_archive
+from workflow.creation import create_project
+from workflow.project import Project
+
+HARD_NAMES = (  # of files; each must stay text everywhere
+    "<img src=x onerror=document.title='hacked'>.png",
+    "a'b\"c & d.png",
+    "été 🌋 名前.png",
+    "**bold** [link](x) $x$.png",
+)
+
+
+@pytest.fixture(scope="session")
+def make_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Project]]:
+    """Makes projects of 4 * `each` small pictures, some with hard names, with first questions."""
+    made: list[Project] = []
+
+    def make(each: int = 10) -> Project:
+        root = tmp_path_factory.mktemp("archive")
+        images = write_archive(root / "images", each=each, classes=False)
+        for seed, name in enumerate(HARD_NAMES):
+            drawn = texture("checks", np.random.default_rng(100 + seed))
+            Image.fromarray(drawn).save(images / name)
+        made.append(create_project(root / "project", images=images).project)
+        return made[-1]
+
+    yield make
+    for project in made:
+        project.close()
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Callable[..., Project]) -> Project:
+    """A project of the test module, with a round of 100 questions."""
+    return make_project()
+
+
+@pytest.fixture(scope="module")
+def address(project: Project) -> Iterator[str]:
+    """Where the app serves `project`."""
+    with served(project.folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of its own, as another person has it."""
+    opened = browser.new_context(viewport={"width": 1280, "height": 800})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()

@@ -1,0 +1,445 @@
+"""The own routes: who may ask, what is refused, what is stored."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from itsdangerous import URLSafeTimedSerializer
+from starlette.applications import Starlette
+
+from domain.answers import Kind, NewAnswer, Receipt
+from domain.errors import StoreError
+from domain.members import Member
+from domain.pairs import pair
+from labeling_store import answers
+from ui import session, writer
+from ui.routes import BODY_LIMIT_BYTES, api_routes
+from ui.tokens import COOKIE_LIFE_S, TOKEN_LIFE_S, Signer
+from ui.writer import AnswerWriter
+from workflow.project import Project, local_owner
+from workflow.questions import next_questions
+
+HOST = "http://127.0.0.1:8501"
+
+
+class Client:
+    """A browser, without the browser: sends requests and keeps cookies."""
+
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        transport = httpx.ASGITransport(Starlette(routes=api_routes()))
+        own = {"Origin": HOST}
+        self.http = httpx.AsyncClient(transport=transport, base_url=HOST, headers=own)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.runner.run(self.http.get(path, **more))
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self.runner.run(self.http.post(path, **more))
+
+    def close(self) -> None:
+        self.runner.run(self.http.aclose())
+        self.runner.close()
+
+
+@pytest.fixture
+def served_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("ANNEAL_PROJECT", str(project.folder))
+    return project
+
+
+@pytest.fixture
+def stranger(served_project: Project) -> Iterator[Client]:
+    """A browser without a session."""
+    made = Client()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(stranger: Client) -> Client:
+    """A browser with the owner's session."""
+    reply = stranger.post("/api/session", json={"token": session.token()})
+    assert reply.status_code == 204
+    return stranger
+
+
+@pytest.fixture
+def asked(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = client.post("/api/pairs", json={"count": 1}).json()["pairs"][0]
+    return found
+
+
+def an_answer(asked: dict[str, Any], key: str, kind: str = "similar") -> dict[str, Any]:
+    ids = {name: asked[name] for name in ("a", "b", "proposal_id", "round_id", "model", "reason")}
+    times = {"shown_at": "2026-01-31T12:00:00.000Z", "answered_at": "2026-01-31T12:00:01.250Z"}
+    return {"key": key, "kind": kind, "answer_ms": 1250, **ids, **times}
+
+
+def stored(project: Project, key: str) -> list[Any]:
+    return [event for event in answers.events(project.store.reader()) if event.key == key]
+
+
+# --- sessions ---
+
+
+def test_a_token_buys_a_cookie_that_scripts_and_other_sites_cannot_use(
+    stranger: Client,
+) -> None:
+    reply = stranger.post("/api/session", json={"token": session.token()})
+    cookie = reply.headers["set-cookie"].lower()
+    for attribute in ("httponly", "samesite=strict", "path=/api", f"max-age={COOKIE_LIFE_S}"):
+        assert attribute in cookie
+
+
+@pytest.mark.parametrize("path", ["/api/pairs", "/api/answers"])
+def test_writes_without_a_session_are_refused(stranger: Client, path: str) -> None:
+    body = {"count": 1} if path.endswith("pairs") else {"answers": [_some_answer()]}
+    reply = stranger.post(path, json=body)
+    assert reply.status_code == 401
+    assert reply.json()["hint"]
+
+
+def test_images_without_a_session_are_refused(stranger: Client) -> None:
+    assert stranger.get("/api/images/1").status_code == 401
+
+
+def test_a_forged_token_is_refused(stranger: Client) -> None:
+    forged = Signer(b"another secret").token(1)
+    assert stranger.post("/api/session", json={"token": forged}).status_code == 401
+
+
+def test_a_cookie_is_no_token_and_a_token_no_cookie(stranger: Client) -> None:
+    signer = session.signer()
+    reply = stranger.post("/api/session", json={"token": signer.cookie(1)})
+    assert reply.status_code == 401
+    stranger.http.cookies.set(signer.cookie_name(), session.token(), path="/api")
+    assert stranger.get("/api/images/1").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("purpose", "life_s"), [("token", TOKEN_LIFE_S), ("cookie", COOKIE_LIFE_S)]
+)
+def test_signatures_run_out(purpose: str, life_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    signer = Signer(b"secret")
+    text = getattr(signer, purpose)(7)
+    read = getattr(signer, f"read_{purpose}")
+    assert read(text) == 7
+    later_s = time.time() + life_s + 5
+    monkeypatch.setattr(time, "time", lambda: later_s)
+    assert read(text) is None
+
+
+def test_signed_text_of_another_kind_is_refused() -> None:
+    text = URLSafeTimedSerializer(b"secret", salt="anneal.token").dumps({"member": 1})
+    assert Signer(b"secret").read_token(text) is None
+
+
+def test_a_member_who_left_is_refused_at_the_next_request(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.post("/api/pairs", json={"count": 1}).status_code == 200
+    monkeypatch.setattr(session, "find_member", lambda member_id: None)
+    assert client.post("/api/pairs", json={"count": 1}).status_code == 403
+    assert client.get("/api/images/1").status_code == 403
+
+
+# --- checks ---
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://127.0.0.1:9999", "null", "", "file://127.0.0.1:8501"]
+)
+@pytest.mark.parametrize("path", ["/api/session", "/api/pairs", "/api/answers"])
+def test_writes_from_another_origin_are_refused(client: Client, path: str, origin: str) -> None:
+    reply = client.post(path, json={"count": 1}, headers={"Origin": origin})
+    assert reply.status_code == 403
+
+
+def test_a_write_without_an_origin_is_refused(client: Client) -> None:
+    del client.http.headers["Origin"]
+    assert client.post("/api/pairs", json={"count": 1}).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/images/1"])
+def test_a_name_that_is_not_ours_is_refused(client: Client, path: str) -> None:
+    """An address that another site points at this machine must not reach the routes."""
+    assert client.get(path, headers={"Host": "evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost:8501", "localhost", "[::1]:8501"])
+def test_every_port_of_this_machine_is_served(client: Client, host: str) -> None:
+    assert client.get("/api/health", headers={"Host": host}).status_code == 200
+
+
+def test_a_form_is_refused(client: Client) -> None:
+    reply = client.post("/api/pairs", data={"count": "1"})
+    assert reply.status_code == 415
+    plain = {"Content-Type": "text/plain"}
+    assert client.post("/api/pairs", content='{"count": 1}', headers=plain).status_code == 415
+
+
+def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
+    body = b'{"count": 1, "held": [' + b" " * BODY_LIMIT_BYTES + b"]}"
+    reply = client.post("/api/pairs", content=body, headers={"Content-Type": "application/json"})
+    assert reply.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "resolution"},
+        {"kind": "SIMILAR"},
+        {"key": "short"},
+        {"key": "x" * 65},
+        {"key": "<script>alert(1)</script>"},
+        {"a": -1},
+        {"a": 2**63},
+        {"a": "1; DROP TABLE event"},
+        {"answer_ms": -5},
+        {"shown_at": "yesterday"},
+        {"answered_at": "2026-01-31T12:00:00"},
+        {"extra": 1},
+    ],
+    ids=str,
+)
+def test_an_answer_that_is_not_of_the_form_is_refused(
+    client: Client, asked: dict[str, Any], change: dict[str, Any]
+) -> None:
+    body = {"answers": [{**an_answer(asked, "malformed-1"), **change}]}
+    reply = client.post("/api/answers", json=body)
+    assert reply.status_code == 422
+    assert reply.json()["message"]
+
+
+def test_a_pair_of_one_image_with_itself_is_refused(client: Client, asked: dict[str, Any]) -> None:
+    body = {"answers": [{**an_answer(asked, "same-same-1"), "b": asked["a"]}]}
+    assert client.post("/api/answers", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"count": 0}', '{"count": 51}'])
+def test_a_body_that_is_not_of_the_form_is_refused(client: Client, body: str) -> None:
+    reply = client.post("/api/pairs", content=body, headers={"Content-Type": "application/json"})
+    assert reply.status_code == 422
+
+
+def test_an_unknown_route_is_not_found_in_json(client: Client) -> None:
+    reply = client.get("/api/images/../secret")
+    assert reply.status_code == 404
+    assert "message" in client.get("/api/nonsense").json()
+
+
+# --- images ---
+
+
+def test_an_image_is_a_jpeg_that_browsers_may_keep(client: Client, asked: dict[str, Any]) -> None:
+    version = session.signer().fingerprint()
+    reply = client.get(f"/api/images/{asked['a']}?size=512&v={version}")
+    assert reply.content.startswith(b"\xff\xd8")
+    assert reply.headers["content-type"] == "image/jpeg"
+    assert reply.headers["cache-control"] == "private, max-age=31536000, immutable"
+    etag = reply.headers["etag"]
+    again = client.get(f"/api/images/{asked['a']}?size=512", headers={"If-None-Match": etag})
+    assert again.status_code == 304
+    assert again.content == b""
+
+
+def test_an_image_address_without_the_projects_version_is_asked_for_again(
+    client: Client, asked: dict[str, Any]
+) -> None:
+    """Another project at the same address has other images under the same ids."""
+    reply = client.get(f"/api/images/{asked['a']}?size=256&v=other")
+    assert reply.headers["cache-control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize("image_id", ["999999", "0", "9" * 30, "-1", "1.5", "abc", "%2e%2e", "1e3"])
+def test_an_image_that_is_not_there_is_not_found(client: Client, image_id: str) -> None:
+    assert client.get(f"/api/images/{image_id}").status_code == 404
+
+
+@pytest.mark.parametrize("size", ["0", "513", "100000", "-256", "256.0", "big", "٢٥٦"])
+def test_sizes_that_are_not_offered_are_refused(
+    client: Client, asked: dict[str, Any], size: str
+) -> None:
+    assert client.get(f"/api/images/{asked['a']}", params={"size": size}).status_code == 422
+
+
+# --- pairs and answers ---
+
+
+def test_held_pairs_are_not_given_again(client: Client) -> None:
+    first = client.post("/api/pairs", json={"count": 5}).json()
+    held = [given["proposal_id"] for given in first["pairs"]]
+    second = client.post("/api/pairs", json={"count": 5, "held": held}).json()
+    assert not set(held) & {given["proposal_id"] for given in second["pairs"]}
+    assert second["progress"]["total"] == first["progress"]["total"]
+
+
+def test_an_answer_is_stored_as_the_browser_saw_it(
+    client: Client, asked: dict[str, Any], served_project: Project
+) -> None:
+    reply = client.post("/api/answers", json={"answers": [an_answer(asked, "first-answer")]})
+    (receipt,) = reply.json()["receipts"]
+    assert (receipt["key"], receipt["status"]) == ("first-answer", "stored")
+    (event,) = stored(served_project, "first-answer")
+    assert event.kind is Kind.SIMILAR
+    assert event.pair == pair(asked["a"], asked["b"])
+    assert event.shown_at == "2026-01-31T12:00:00.000+00:00"
+    assert event.answered_at == "2026-01-31T12:00:01.250+00:00"
+    assert event.answer_ms == 1250
+
+
+def test_the_same_answer_sent_again_changes_nothing(
+    client: Client, asked: dict[str, Any], served_project: Project
+) -> None:
+    body = {"answers": [an_answer(asked, "twice-sent-1")]}
+    first = client.post("/api/answers", json=body).json()
+    second = client.post("/api/answers", json=body).json()
+    assert [reply["receipts"][0]["status"] for reply in (first, second)] == ["stored", "repeated"]
+    assert second["progress"] == first["progress"]
+    assert len(stored(served_project, "twice-sent-1")) == 1
+
+
+def test_an_answer_and_its_undo_in_one_request_leave_the_question_open(
+    client: Client, asked: dict[str, Any]
+) -> None:
+    before = client.post("/api/pairs", json={"count": 1}).json()["progress"]["answered"]
+    undo = {**an_answer(asked, "undo-of-it-1", "void"), "refers_to_key": "to-be-undone"}
+    body = {"answers": [an_answer(asked, "to-be-undone"), undo]}
+    reply = client.post("/api/answers", json=body).json()
+    assert [receipt["status"] for receipt in reply["receipts"]] == ["stored", "stored"]
+    assert reply["progress"]["answered"] == before
+
+
+def test_an_answer_that_cannot_be_stored_leaves_the_others_alone(
+    client: Client, asked: dict[str, Any]
+) -> None:
+    unknown = {**an_answer(asked, "unknown-image"), "a": 10**9, "proposal_id": None}
+    body = {"answers": [unknown, an_answer(asked, "known-images")]}
+    receipts = client.post("/api/answers", json=body).json()["receipts"]
+    assert [receipt["status"] for receipt in receipts] == ["rejected", "stored"]
+    assert receipts[0]["message"]
+
+
+def test_a_store_that_cannot_write_is_said_with_a_hint(
+    client: Client, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
+        raise StoreError("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(writer, "submit_answers", fail)
+    reply = client.post("/api/answers", json={"answers": [an_answer(asked, "disk-is-full")]})
+    assert reply.status_code == 503
+    assert reply.json() == {"message": "The disk is full.", "hint": "Free some space."}
+
+
+def test_health_says_why_there_is_nothing_to_serve(
+    stranger: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    assert stranger.get("/api/health").json() == {"status": "ok"}
+    monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "nothing"))
+    reply = stranger.get("/api/health")
+    assert reply.status_code == 503
+    assert "init" in reply.json()["hint"]
+
+
+# --- the writer thread ---
+
+
+@pytest.fixture
+def answer_writer() -> Iterator[AnswerWriter]:
+    made = AnswerWriter()
+    yield made
+    made.close()
+
+
+def _some_answer() -> dict[str, Any]:
+    return {"key": "some-answer-1", "kind": "similar", "a": 1, "b": 2}
+
+
+def _new(project: Project, count: int, prefix: str) -> list[NewAnswer]:
+    asked = next_questions(project, local_owner(project), count=count)
+    return [
+        NewAnswer(
+            key=f"{prefix}-{each.proposal_id}",
+            kind=Kind.SKIP,
+            pair=pair(each.image_a, each.image_b),
+            proposal_id=each.proposal_id,
+        )
+        for each in asked
+    ]
+
+
+def test_answers_that_arrive_together_are_committed_together(
+    answer_writer: AnswerWriter,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []
+    may_go_on = threading.Event()
+
+    def slow(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
+        sizes.append(len(new))
+        may_go_on.wait(10)
+        return submit(project, member, new)
+
+    submit = writer.submit_answers
+    monkeypatch.setattr(writer, "submit_answers", slow)
+    owner = local_owner(project)
+    new = _new(project, 6, "together")
+    waiting = [answer_writer.submit(project, owner, new[:1])]
+    _wait_until(lambda: sizes == [1])
+    waiting += [answer_writer.submit(project, owner, [each]) for each in new[1:]]
+    may_go_on.set()
+    keys = [future.result(timeout=10)[0].key for future in waiting]
+    assert keys == [each.key for each in new]
+    assert sizes == [1, 5]
+
+
+def test_one_request_that_fails_takes_no_other_with_it(
+    answer_writer: AnswerWriter, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on = threading.Event()
+
+    def picky(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
+        may_go_on.wait(10)
+        if any(each.key == bad.key for each in new):
+            raise StoreError("Not this one.")
+        return submit(project, member, new)
+
+    submit = writer.submit_answers
+    monkeypatch.setattr(writer, "submit_answers", picky)
+    owner = local_owner(project)
+    first, bad, last = _new(project, 3, "picky")
+    waiting = [answer_writer.submit(project, owner, [each]) for each in (first, bad, last)]
+    may_go_on.set()
+    assert waiting[0].result(timeout=10)[0].key == first.key
+    assert waiting[2].result(timeout=10)[0].key == last.key
+    with pytest.raises(StoreError):
+        waiting[1].result(timeout=10)
+
+
+def test_a_bug_in_storing_is_reported_and_the_thread_lives_on(
+    answer_writer: AnswerWriter, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
+        raise ZeroDivisionError
+
+    owner = local_owner(project)
+    new = _new(project, 1, "bug")
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "submit_answers", broken)
+        with pytest.raises(ZeroDivisionError):
+            answer_writer.submit(project, owner, new).result(timeout=10)
+    assert answer_writer.submit(project, owner, new).result(timeout=10)[0].key == new[0].key
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline_s:
+        time.sleep(0.005)
+    assert condition()
