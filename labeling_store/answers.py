@@ -58,13 +58,32 @@ def record_answers(
     Raises:
         StoreError: nothing could be saved.
     """
+    (receipts,) = record_parcels(store, [(member, answers)], now=now)
+    return receipts
+
+
+def record_parcels(
+    store: Store,
+    parcels: Sequence[tuple[Member, Sequence[NewAnswer]]],
+    *,
+    now: str | None = None,
+) -> list[list[Receipt]]:
+    """Answers of several members in one transaction, so that they share one flush of the disk.
+
+    Returns:
+        The receipts of each parcel; see `record_answers`, also for errors.
+    """
     moment = now or utc_now()
-    with store.ledger.lock:
+    ledger = store.ledger
+    with ledger.lock:
         try:
             with store.transaction() as db:
-                return [record(db, store.ledger, member, each, now=moment) for each in answers]
+                return [
+                    [record(db, ledger, member, answer, now=moment) for answer in answers]
+                    for member, answers in parcels
+                ]
         except BaseException:
-            store.ledger.forget()
+            ledger.forget()
             raise
 
 

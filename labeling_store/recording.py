@@ -153,6 +153,7 @@ def _insert(
         "member_id": author.member_id,
         "answered_at": answer.answered_at or now,
         "stored_at": now,
+        "reason": answer.reason or None,
         "answer_ms": answer.answer_ms if (answer.answer_ms or 0) >= 0 else None,
         "refers_to": refers_to,
     }

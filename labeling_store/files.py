@@ -1,0 +1,150 @@
+"""Tables of pairs as CSV, JSON lines or Parquet files.
+
+Parquet and JSON lines hold values exactly. In CSV a text that a spreadsheet would take for a
+formula gets a leading ' (one that has such a ' already gets another), which reading takes off
+again; numbers are left alone.
+"""
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from domain.errors import InputError
+
+Format = Literal["csv", "jsonl", "parquet"]
+Row = Mapping[str, Any]
+Columns = Mapping[str, type]  # name to str, int or float; every column may be empty
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r\0]")
+_ESCAPED = re.compile(r"'+[=+\-@\t\r\0]")
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+
+
+def write_rows(path: Path, rows: Sequence[Row], columns: Columns, *, fmt: Format) -> None:
+    """Write a table; the file appears whole or not at all.
+
+    Raises:
+        InputError: the folder is missing or cannot be written.
+    """
+    try:
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            _WRITERS[fmt](unfinished, rows, columns)
+            _make_durable(unfinished)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}.", "Choose a folder you may write to."
+        ) from error
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a table, by the ending of the file's name; empty cells are None.
+
+    Raises:
+        InputError: missing, of an unknown kind, or broken.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f'{path.name} ends in "{path.suffix}"; allowed are {", ".join(sorted(_READERS))}.',
+            "Rename the file or export it again.",
+        )
+    try:
+        return reader(path)
+    except OSError as error:
+        if isinstance(error, pa.ArrowException):
+            raise _broken(path, error) from error
+        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+    except (ValueError, csv.Error, pa.ArrowException) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path.name} is broken: {error}.", "Nothing was imported; mend the file and try again."
+    )
+
+
+def _make_durable(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _write_csv(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow([_safe(row.get(name)) for name in columns])
+
+
+def _safe(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        names = next(reader, [])
+        rows = []
+        for cells in reader:
+            if len(cells) not in (0, len(names)):
+                raise ValueError(f"line {reader.line_num} has {len(cells)} cells, not {len(names)}")
+            if cells:
+                rows.append(dict(zip(names, map(_unescaped, cells), strict=True)))
+    return rows
+
+
+def _unescaped(cell: str) -> str | None:
+    return (cell[1:] if _ESCAPED.match(cell) else cell) or None
+
+
+def _write_jsonl(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            ordered = {name: row.get(name) for name in columns}
+            file.write(json.dumps(ordered, ensure_ascii=False) + "\n")
+
+
+def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+    rows = []
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            row = json.loads(line) if line.strip() else None
+            if row is not None and not isinstance(row, dict):
+                raise ValueError(f"line {number} is no object")
+            if row is not None:
+                rows.append(row)
+    return rows
+
+
+def _write_parquet(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+    schema = pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
+    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), path)
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return rows
+
+
+_WRITERS: Mapping[str, Callable[[Path, Sequence[Row], Columns], None]] = {
+    "csv": _write_csv,
+    "jsonl": _write_jsonl,
+    "parquet": _write_parquet,
+}
+_READERS: Mapping[str, Callable[[Path], list[dict[str, Any]]]] = {
+    ".csv": _read_csv,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+}

@@ -1,0 +1,250 @@
+"""Rows of a file turned into answers; whatever is wrong is found before anything is stored."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from domain.answers import Kind, NewAnswer, Source
+from domain.errors import InputError, shortened
+from domain.members import Member, Role
+from domain.pairs import pair
+
+IMPLIED = "implied"  # the source of a row that nobody answered
+MEMBERS_SEPARATOR = "; "
+REQUIRED = ("image_a", "image_b", "similar")
+
+_SAID = {
+    "1": True, "1.0": True, "true": True, "similar": True,
+    "0": False, "0.0": False, "false": False, "dissimilar": False,
+}  # fmt: skip
+_SAYS = {Kind.SIMILAR: True, Kind.DISSIMILAR: False}
+_KIND_SAYING = {True: Kind.SIMILAR, False: Kind.DISSIMILAR, None: Kind.UNSURE}
+
+_Row = Mapping[str, Any]
+_T = TypeVar("_T")
+
+
+@dataclass
+class Found:
+    """The answers of a file, in the order in which they were given."""
+
+    answers: list[NewAnswer] = field(default_factory=list)
+    repeated: int = 0
+    implied: int = 0
+
+
+class _Wrong(Exception):
+    """A row that cannot be imported: what is wrong with it, and the value."""
+
+    def __init__(self, problem: str, value: object) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.value = value
+
+
+def read_answers(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Member) -> Found:
+    """The answers that rows stand for.
+
+    Args:
+        rows: see `exchange.import_rows`.
+        image_ids: by path below the archive's root.
+        member: who imports.
+
+    Raises:
+        InputError: columns are missing or rows are wrong; says how many, why, and which.
+    """
+    found, wrong = Found(), dict[str, list[str]]()
+    numbered = _in_order(list(rows))
+    keys = _KeysByEvent(member)
+    for number, row in numbered:
+        try:
+            if _text(row, "source") == IMPLIED or _number(row, "implied"):
+                found.implied += 1
+            elif (key := keys.claim(row)) is None:
+                found.repeated += 1
+            else:
+                found.answers.append(_answer(row, image_ids, member, key, keys))
+        except _Wrong as error:
+            wrong.setdefault(error.problem, []).append(f"{error.value!r} (row {number})")
+    if wrong:
+        raise _refusal(wrong, len(numbered))
+    return found
+
+
+def _refusal(wrong: Mapping[str, list[str]], total: int) -> InputError:
+    count = sum(map(len, wrong.values()))
+    reasons = "; ".join(f"{problem}: {shortened(where, 3)}" for problem, where in wrong.items())
+    return InputError(
+        f"{count} of {total} rows cannot be imported. {reasons}.",
+        "Nothing was imported; mend these rows and try again.",
+    )
+
+
+def _in_order(rows: list[_Row]) -> list[tuple[int, _Row]]:
+    """Rows with their number in the file, by event id where they have one."""
+    for number, row in enumerate(rows, start=1):
+        missing = [name for name in REQUIRED if name not in row]
+        if missing:
+            raise InputError(
+                f"Row {number} has no column {shortened(missing)}.",
+                f"A file to import needs {', '.join(REQUIRED)}; nothing was imported.",
+            )
+    return sorted(enumerate(rows, start=1), key=lambda each: _sort_key(each[1]))
+
+
+def _sort_key(row: _Row) -> int:
+    try:
+        return _number(row, "event_id") or 0
+    except _Wrong:
+        return 0
+
+
+class _KeysByEvent:
+    """The idempotency key of every row: its own, or one made of what it says."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._keys: dict[int, str] = {}
+        self._seen: set[str] = set()
+
+    def claim(self, row: _Row) -> str | None:
+        """The key of a row; None if its event stands in the file already."""
+        event_id = _number(row, "event_id")
+        key = _text(row, "key") or _made_of(row, self._member)
+        if key in self._seen or event_id in self._keys:
+            return None
+        self._seen.add(key)
+        if event_id is not None:
+            self._keys[event_id] = key
+        return key
+
+    def referred(self, row: _Row) -> str | None:
+        """The key of the event that a row takes back or settles."""
+        event_id = _number(row, "refers_to")
+        if event_id is None:
+            return None
+        if event_id not in self._keys:
+            raise _Wrong("refers to an event that is not before it in the file", event_id)
+        return self._keys[event_id]
+
+
+def _made_of(row: _Row, member: Member) -> str:
+    names = sorted(str(row[name]) for name in ("image_a", "image_b"))
+    rest = [_text(row, name) for name in ("similar", "kind", "event_id", "answered_at")]
+    author = _author(row) or member.name
+    told = json.dumps([*names, *rest, author], ensure_ascii=True)
+    return f"import:{hashlib.sha256(told.encode()).hexdigest()}"
+
+
+def _answer(
+    row: _Row, image_ids: Mapping[str, int], member: Member, key: str, keys: _KeysByEvent
+) -> NewAnswer:
+    similar = _similar(row)
+    kind = _kind(row, similar)
+    author = _author(row)
+    if member.role is Role.ANNOTATOR and (
+        kind is Kind.RESOLUTION or author not in (None, member.name)
+    ):
+        raise _Wrong("only a lead may import what others answered or settled", author)
+    first, second = _image(row, "image_a", image_ids), _image(row, "image_b", image_ids)
+    if first == second:
+        raise _Wrong("both images are the same", row["image_a"])
+    referred = keys.referred(row)
+    if kind is Kind.VOID and referred is None:
+        raise _Wrong("an undo must refer to an event", _number(row, "event_id"))
+    return NewAnswer(
+        key=key,
+        kind=kind,
+        pair=pair(first, second),
+        source=_source(row),
+        shown_at=_moment(row, "shown_at"),
+        answered_at=_moment(row, "answered_at"),
+        answer_ms=_number(row, "answer_ms"),
+        model=_text(row, "model"),
+        reason=_text(row, "reason"),
+        refers_to_key=referred,
+        member=author,
+        similar=similar if kind is Kind.RESOLUTION else None,
+        uncertainty=_fraction(row, "uncertainty"),
+        round_number=_number(row, "round"),
+    )
+
+
+def _image(row: _Row, name: str, image_ids: Mapping[str, int]) -> int:
+    path = str(row[name])
+    if path not in image_ids:
+        raise _Wrong("no such image in the archive", path)
+    return image_ids[path]
+
+
+def _similar(row: _Row) -> bool | None:
+    text = _text(row, "similar")
+    if text is not None and text.lower() not in _SAID:
+        raise _Wrong("`similar` must be 1, 0 or empty", text)
+    return None if text is None else _SAID[text.lower()]
+
+
+def _kind(row: _Row, similar: bool | None) -> Kind:
+    text = _text(row, "kind")
+    if text is None:
+        return _KIND_SAYING[similar]
+    if text not in set(Kind):
+        raise _Wrong(f"`kind` must be one of {', '.join(Kind)}", text)
+    kind = Kind(text)
+    if kind is not Kind.RESOLUTION and similar is not _SAYS.get(kind):
+        raise _Wrong("`kind` and `similar` contradict each other", f"{text}, {row['similar']}")
+    return kind
+
+
+def _source(row: _Row) -> Source:
+    text = _text(row, "source")
+    if text is not None and text not in set(Source):
+        raise _Wrong(f"`source` must be one of {', '.join(Source)}", text)
+    return Source(text) if text else Source.IMPORT
+
+
+def _author(row: _Row) -> str | None:
+    members = (_text(row, "members") or "").split(MEMBERS_SEPARATOR)
+    return _text(row, "member") or (members[0] if len(members) == 1 else None) or None
+
+
+def _text(row: _Row, name: str) -> str | None:
+    value = row.get(name)
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return str(value)
+
+
+def _number(row: _Row, name: str) -> int | None:
+    value = _fraction(row, name)
+    if value is not None and value != int(value):
+        raise _Wrong(f"`{name}` must be a whole number", row[name])
+    return None if value is None else int(value)
+
+
+def _fraction(row: _Row, name: str) -> float | None:
+    text = _text(row, name)
+    value = _parsed(float, text, f"`{name}` must be a number")
+    if value is not None and not math.isfinite(value):
+        raise _Wrong(f"`{name}` must be a finite number", text)
+    return value
+
+
+def _moment(row: _Row, name: str) -> str | None:
+    text = _text(row, name)
+    moment = _parsed(datetime.fromisoformat, text, f"`{name}` must be a time in ISO 8601")
+    if moment is None or text is None or text.endswith("+00:00"):
+        return text
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _parsed(parse: Callable[[str], _T], text: str | None, problem: str) -> _T | None:
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise _Wrong(problem, text) from error
