@@ -6,22 +6,24 @@ import click
 
 from commands.options import Settings, command_options
 from commands.output import show
+from labeling_store.exchange import What
+from labeling_store.files import Format
 from workflow import exchange
 from workflow.project import local_owner
 
 
 @click.command()
-@click.option("--format", "fmt", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv")
+@click.option("--format", "fmt", type=click.Choice(exchange.FORMATS), default="csv")
 @click.option(
     "--what",
-    type=click.Choice(["answers", "labels", "known"]),
+    type=click.Choice(exchange.WHATS),
     default="answers",
     show_default=True,
     help="All events; one row an answered pair; or labels and implied pairs with their proof.",
 )
 @click.option("--out", metavar="FILE", required=True, help="Where to write.")
 @command_options
-def export(*, fmt: str, what: str, out: str, settings: Settings) -> None:
+def export(*, fmt: Format, what: What, out: str, settings: Settings) -> None:
     """Write pairs to a file."""
     count = exchange.export_file(settings.open(), Path(out), what=what, fmt=fmt)
     show(

@@ -124,6 +124,14 @@ def withdraw_open(db: sqlite3.Connection, round_id: int, *, now: str | None = No
     return db.execute(_WITHDRAW, {"round_id": round_id, **_times(moment)}).rowcount
 
 
+def leased_pairs(db: sqlite3.Connection, round_id: int, now: str) -> list[Pair]:
+    """Open pairs of a round that somebody holds: they will come back answered, so ask others."""
+    rows = db.execute(
+        _LEASED, {"round_id": round_id, "now": now, "soon": later(now, CLOCK_TOLERANCE_S)}
+    )
+    return [Pair(row["a"], row["b"]) for row in rows]
+
+
 def claim(
     db: sqlite3.Connection,
     member_id: int,
