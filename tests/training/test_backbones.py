@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torchvision import models
+
+from domain.config import Backbone as BackboneName
+from domain.errors import InputError
+from training.backbones import BACKBONES, backbone_sha256, build_backbone
+
+WIDTHS = {
+    "resnet18": 512,
+    "resnet50": 2048,
+    "mobilenet_v2": 1280,
+    "densenet121": 1024,
+}
+
+
+def test_every_backbone_of_the_settings_can_be_built():
+    assert set(BACKBONES) == {name.value for name in BackboneName}
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_an_image_becomes_one_rectified_feature(name):
+    backbone = build_backbone(name)
+    with torch.inference_mode():
+        features = backbone(torch.randn(2, 3, 64, 48))
+    assert features.shape == (2, WIDTHS[name])
+    assert backbone.feature_dim == WIDTHS[name]
+    assert features.min() >= 0
+    assert features.max() > 0
+
+
+def test_the_feature_is_what_torchvision_hands_to_its_classifier():
+    seen = []
+    reference = models.resnet18(num_classes=3).eval()
+    reference.fc.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+    backbone = build_backbone("resnet18")
+    backbone.network.load_state_dict(reference.state_dict(), strict=False)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        reference(images)
+        torch.testing.assert_close(backbone(images), seen[0])
+
+
+def test_the_vgg_feature_is_the_mean_of_its_last_map():  # torchvision itself pools to 7x7
+    backbone = build_backbone("vgg16")
+    assert backbone.feature_dim == 512
+    images = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        expected = backbone.network.features(images).mean(dim=(2, 3))
+        torch.testing.assert_close(backbone(images), expected)
+
+
+def test_the_seed_decides_the_weights():
+    first = backbone_sha256(build_backbone("mobilenet_v2", seed=1))
+    assert backbone_sha256(build_backbone("mobilenet_v2", seed=1)) == first
+    assert backbone_sha256(build_backbone("mobilenet_v2", seed=2)) != first
+
+
+def test_building_disturbs_no_other_random_numbers():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build_backbone("mobilenet_v2")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_single_changed_weight_changes_the_hash():
+    backbone = build_backbone("mobilenet_v2")
+    before = backbone_sha256(backbone)
+    with torch.no_grad():
+        next(backbone.parameters())[0, 0, 0, 0] += 1e-6
+    assert backbone_sha256(backbone) != before
+
+
+def test_an_unknown_backbone_names_the_allowed_ones():
+    with pytest.raises(InputError, match='"alexnet"; must be one of resnet18, resnet50'):
+        build_backbone("alexnet")
