@@ -10,6 +10,7 @@ import http.client
 import os
 import threading
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,6 +96,9 @@ def _fetch(url: str, partial: Path, transfer: _Transfer, patience_s: float) -> N
             out.flush()
             os.fsync(out.fileno())
         transfer.sha256 = digest.hexdigest()
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the connection
+        transfer.error = error
     except (OSError, http.client.HTTPException, ValueError) as error:
         transfer.error = error
 
