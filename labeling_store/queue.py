@@ -22,7 +22,11 @@ _ADD = """
     INSERT INTO proposal (round_id, a, b, rank, score, reason, similarity, threshold, cluster,
         is_check)
     VALUES (:round_id, :a, :b, :rank, :score, :reason, :similarity, :threshold, :cluster, :check)
-    ON CONFLICT (round_id, a, b) DO NOTHING
+    ON CONFLICT (round_id, a, b) DO UPDATE SET
+        rank = excluded.rank, state = 'open', score = excluded.score, reason = excluded.reason,
+        similarity = excluded.similarity, threshold = excluded.threshold,
+        cluster = excluded.cluster, is_check = excluded.is_check
+        WHERE state = 'withdrawn'
 """
 _NEXT_RANK = "SELECT coalesce(max(rank) + 1, 0) FROM proposal WHERE round_id = :round_id"
 _WITHDRAW = """
@@ -104,7 +108,9 @@ _TAKE_BACK = "DELETE FROM response WHERE proposal_id = :proposal_id AND member_i
 
 
 def add_proposals(db: sqlite3.Connection, round_id: int, proposals: Sequence[Proposal]) -> int:
-    """Put questions at the end of a round's queue, in their order; known pairs are left out.
+    """Put questions at the end of a round's queue, in their order.
+
+    A pair that the round has already is left as it is; one that was withdrawn is open again.
 
     Returns:
         How many were new to the round.

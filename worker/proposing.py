@@ -1,7 +1,7 @@
 """From a model to questions in the queue."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from domain.pairs import pair
 from domain.rounds import Proposal, Round, RoundState, Run
 from labeling_store import answers, images, queue, relations, rounds, runs
 from workflow.project import Project
-from workflow.run_files import Embeddings, read_embeddings
+from workflow.run_files import read_embeddings
 
 _ROUND_SEED = 1000  # rounds draw from seeds of their own
 
@@ -52,7 +52,8 @@ def propose_next(
     number = 1 if current is None else current.number
     if current is not None and _was_answered(project, current):
         number += 1
-    chosen, candidates = _choose(project, run, strategy, pairs, number, device)
+    candidates = _candidates(project, run)
+    chosen = _choose(project, candidates, strategy, pairs, number, device)
     proposals = _as_questions(chosen, candidates)
     proposals += _checks(project, candidates, chosen, pairs, number, device)
     with project.store.transaction() as db:
@@ -70,18 +71,18 @@ def replace_first_questions(project: Project, *, device: str) -> int:
     """Cold-start questions instead of the random ones nobody has answered or holds.
 
     Returns:
-        How many were put; 0 if people are past the first round.
+        How many were put; 0 if people are past the first round or have answered all of it.
     """
-    db = project.store.reader()
-    current = rounds.current_round(db)
-    run = runs.active_run(db)
-    if current is None or run is None or current.number > 1 or answers.effort(db).bits > 0:
+    current = rounds.current_round(project.store.reader())
+    run = runs.active_run(project.store.reader())
+    if current is None or run is None or current.number > 1 or current.model is not None:
         return 0
-    with project.store.transaction() as writer:
-        withdrawn = queue.withdraw_open(writer, current.round_id)
-    chosen, candidates = _choose(project, run, Strategy.MGUE.value, withdrawn, 1, device)
-    with project.store.transaction() as writer:
-        queue.add_proposals(writer, current.round_id, _as_questions(chosen, candidates))
+    with project.store.transaction() as db:
+        withdrawn = queue.withdraw_open(db, current.round_id)
+    candidates = _without_knowledge(_candidates(project, run))
+    chosen = _choose(project, candidates, Strategy.MGUE.value, withdrawn, 1, device)
+    with project.store.transaction() as db:
+        queue.add_proposals(db, current.round_id, _as_questions(chosen, candidates))
     return len(chosen.pairs)
 
 
@@ -90,10 +91,14 @@ def _was_answered(project: Project, current: Round) -> bool:
 
 
 def _choose(
-    project: Project, run: Run, strategy: str, pairs: int, number: int, device: str
-) -> tuple[Proposals, _Candidates]:
-    candidates = _candidates(project, read_embeddings(project.runs / run.name))
-    chosen = choose(
+    project: Project,
+    candidates: _Candidates,
+    strategy: str,
+    pairs: int,
+    number: int,
+    device: str,
+) -> Proposals:
+    return choose(
         strategy,
         candidates.vectors,
         candidates.known_pairs,
@@ -104,7 +109,6 @@ def _choose(
         excluded=candidates.closed,
         device=device,
     )
-    return chosen, candidates
 
 
 def _checks(
@@ -162,7 +166,14 @@ def _mixed(proposals: Sequence[Proposal], number: int) -> list[Proposal]:
     return mixed
 
 
-def _candidates(project: Project, embeddings: Embeddings) -> _Candidates:
+def _without_knowledge(candidates: _Candidates) -> _Candidates:
+    """For a cold start: a handful of answers says too little to set a threshold by."""
+    nothing = np.zeros(0, dtype=bool)
+    return replace(candidates, known_pairs=_pairs([]), known_similar=nothing)
+
+
+def _candidates(project: Project, run: Run) -> _Candidates:
+    embeddings = read_embeddings(project.runs / run.name)
     training = images.list_images(project.store.reader(), part=Part.TRAIN)
     inside = [image for image in training if image.image_id in embeddings.rows]
     place = {image.image_id: row for row, image in enumerate(inside)}
