@@ -71,7 +71,7 @@ def retrieval_chart(points: Sequence[CurvePoint], metric: str) -> Drawing:
     title = RETRIEVAL_METRICS[metric]
     drawn = [point for point in points if metric in point.metrics]
     rows = [_row(point, title, point.metrics[metric]) for point in drawn]
-    line = _lines(rows, title, [title])
+    line = _lines(rows, title, [title], _scale([row["value"] for row in rows]))
     return Drawing(_finished(line), f"{title} against bits. " + _in_words(rows, title))
 
 
@@ -91,7 +91,8 @@ def judged_chart(points: Sequence[CurvePoint], metric: str) -> Drawing | None:
     ]
     if not rows:
         return None
-    chart = alt.layer(_guessing(), _lines(rows, title, list(names), also=[GUESSING]))
+    scale = _scale([GUESSING, *(row["value"] for row in rows)])
+    chart = alt.layer(_guessing(scale), _lines(rows, title, list(names), scale))
     words = " ".join(_in_words(rows, name) for name in names)
     return Drawing(_finished(chart), f"{title} against bits; 50 % is guessing. {words}")
 
@@ -154,19 +155,19 @@ def _chart(rows: Rows) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
 
 
-def _lines(rows: Rows, title: str, names: list[str], *, also: Sequence[float] = ()) -> AnyChart:
-    """Lines over bits with dots and names; `also` are further fractions the axis covers."""
+def _lines(rows: Rows, title: str, names: list[str], scale: alt.Scale) -> AnyChart:
+    """Lines over bits, with dots and names."""
     base = _chart(rows).encode(
         x=alt.X(
             "bits:Q",
             title=BITS_TITLE,
             scale=alt.Scale(domain=[0, max([FEWEST_BITS, *(row["bits"] for row in rows)])]),
-            axis=alt.Axis(tickMinStep=1, format="d"),
+            axis=alt.Axis(tickMinStep=1, tickCount=8, format="d"),
         ),
         y=alt.Y(
             "value:Q",
             title=f"{title} (%)",
-            scale=alt.Scale(domain=_around([*also, *(row["value"] for row in rows)])),
+            scale=scale,
             axis=alt.Axis(format="~%", tickCount=6),
         ),
         color=_colour("line:N", names),
@@ -191,11 +192,11 @@ _TOOLTIP = [
 ]
 
 
-def _around(values: Sequence[float]) -> list[float]:
-    """A range of whole steps around some fractions, wide enough to show a difference."""
+def _scale(values: Sequence[float]) -> alt.Scale:
+    """Whole steps around some fractions, wide enough to show a difference."""
     low = math.floor((min(values) - 0.01) / AXIS_STEP) * AXIS_STEP
     high = math.ceil((max(values) + 0.01) / AXIS_STEP) * AXIS_STEP
-    return [max(0.0, low), min(1.0, high)]
+    return alt.Scale(domain=[max(0.0, low), min(1.0, high)], zero=False)
 
 
 def _end_labels(rows: Rows, names: list[str]) -> list[alt.Chart]:
@@ -211,8 +212,8 @@ def _end_labels(rows: Rows, names: list[str]) -> list[alt.Chart]:
     ]
 
 
-def _guessing() -> AnyChart:
-    line = _chart([{"value": GUESSING}]).encode(y="value:Q")
+def _guessing(scale: alt.Scale) -> AnyChart:
+    line = _chart([{"value": GUESSING}]).encode(y=alt.Y("value:Q", scale=scale))
     rule = line.mark_rule(color=GREY, strokeDash=[4, 4])
     words = line.mark_text(
         color=GREY, align="left", baseline="bottom", dx=4, dy=-3, text="guessing"

@@ -46,6 +46,11 @@ def as_text(text: str) -> str:
     return _MARKUP.sub(r"\\\1", _FOUND_LATER.sub(rf"\g<0>{_WORD_JOINER}", one_line))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: "1 image", "1,200 images"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def page_header(title: str, purpose: str) -> None:
     """The page's title and one sentence on what it is for."""
     st.title(title, anchor=False)
@@ -85,13 +90,17 @@ def page_link(page: str, label: str | None = None) -> None:
 
 
 def step_card(step: NextStep, *, here: str) -> None:
-    """The one thing to do next, with a link unless it is done on this page."""
+    """The one thing to do next, with a button that leads there unless it is done on this page."""
+    path, label = PAGES[step.page]
     with st.container(border=True, key="next_step"):
-        st.caption("Next step")
-        st.subheader(as_text(step.title), anchor=False)
-        st.markdown(as_text(step.text), width=READABLE_PX)
-        if step.page != here:
-            page_link(step.page)
+        words, way = st.columns([5, 1], vertical_alignment="center")
+        with words, st.container(gap="xsmall"):
+            st.caption("Next step")
+            st.subheader(as_text(step.title), anchor=False)
+            st.markdown(as_text(step.text), width=READABLE_PX)
+        with way:
+            if step.page != here and st.button(label, type="primary", key="next_step.go"):
+                st.switch_page(path)
 
 
 def empty_state(title: str, text: str, page: str | None = None) -> None:
@@ -135,6 +144,8 @@ def figure(label: str, value: int, help_text: str) -> None:
 
 def worker_missing() -> None:
     """How to start the worker, for a page whose work waits for it."""
-    st.warning("The worker is not running, so nothing is prepared or trained.")
-    st.markdown("Start it in another terminal (`script/run` starts it by itself):")
-    st.code(WORKER_COMMAND, language="bash", width=READABLE_PX)
+    st.warning(
+        f"The worker is not running: nothing is prepared or trained. Start it with `script/run`, "
+        f"or with `{WORKER_COMMAND}` in another terminal.",
+        icon=":material/warning:",
+    )

@@ -12,17 +12,17 @@ from ui.gallery.mount import LabelRow, Picture
 from workflow.rounds import RoundRow
 
 STRATEGIES = {"mgue": "Most uncertain pairs (MGUE)", "random": "Random pairs"}
+STRATEGY_HELP = (
+    "The most uncertain pairs teach most: the model can hardly tell whether they are similar. They "
+    "are spread over different kinds of pairs. Random pairs are for comparison."
+)
+PAIRS_HELP = "How many pairs the next round asks. 100 take one person about a quarter of an hour."
 ROUND_STATES = {
     RoundState.COLLECTING: "collecting answers",
     RoundState.TRAINING: "in training",
     RoundState.DONE: "done",
 }
 LABEL_WORDS = {True: "Similar", False: "Not similar", None: "No verdict"}
-EXPORTS = {
-    "answers": "Answers: every event, taken back or not",
-    "labels": "Labels: one row a pair that people answered",
-    "known": "Known: labels, and what they imply with the proof",
-}
 Filter = Callable[[PairLabel, Mapping[Pair, Event]], bool]
 FILTERS: Mapping[str, Filter] = {
     "All": lambda label, mine: True,
@@ -48,7 +48,7 @@ def round_columns() -> dict[str, Any]:
     quality = {
         title: st.column_config.NumberColumn(format="percent") for title in _QUALITY.values()
     }
-    answered = st.column_config.ProgressColumn("Answered", format="percent", color="blue")
+    answered = st.column_config.ProgressColumn(format="%d %%", max_value=100, color="primary")
     return {**quality, "Answered": answered}
 
 
@@ -90,11 +90,10 @@ def _round_row(row: RoundRow, measured: Sequence[str]) -> dict[str, Any]:
         "Round": row.round.number,
         "State": ROUND_STATES[row.round.state],
         "Pairs": row.total,
-        "Answered": row.answered / row.total if row.total else 0.0,
+        "Answered": round(100 * row.answered / row.total) if row.total else 0,
         "Chosen as": STRATEGIES.get(strategy, strategy),
         "Trained on bits": None if run is None else run.bits,
         "Known pairs": None if run is None else run.known_pairs,
         **{_QUALITY[name]: run.metrics.get(name) if run else None for name in measured},
-        "Model": "" if run is None else run.name,
-        "In use": run is not None and run.active,
+        "Model": None if run is None else f"{run.name}, in use" if run.active else run.name,
     }

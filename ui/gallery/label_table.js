@@ -1,4 +1,4 @@
-const NAMES = ["Pair", "Answer", "By", "When", "Round", ""];
+const NAMES = ["Pair", "Files", "Answer", "By", "When", "Round", ""];
 
 function makeCell(name, content) {
   const cell = make("td");
@@ -15,6 +15,16 @@ function makePair(row, access) {
     frame.title = image.caption;
     return frame;
   }));
+  return both;
+}
+
+function makeFiles(row) {
+  const both = make("span", "files");
+  for (const image of row.images) {
+    const file = make("span", "caption", image.caption);
+    file.title = image.caption;
+    both.append(file);
+  }
   return both;
 }
 
@@ -46,7 +56,7 @@ function makeAction(row, takeBack) {
 function makeRow(row, access, takeBack) {
   const line = make("tr");
   const contents = [
-    makePair(row, access), makeAnswer(row), row.members, makeMoment(row.answered_at), row.round,
+    makePair(row, access), makeFiles(row), makeAnswer(row), row.members, makeMoment(row.answered_at), row.round,
     makeAction(row, takeBack),
   ];
   line.append(...contents.map((content, column) => makeCell(NAMES[column], content)));

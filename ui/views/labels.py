@@ -3,9 +3,9 @@
 import streamlit as st
 
 from domain.answers import PairLabel
-from ui import components, session, tables
+from ui import components, exports, session, tables
 from ui.gallery.mount import label_table
-from workflow import exchange, labels
+from workflow import labels
 
 PAGE_ROWS = 20
 MOST_ANSWERS = 100_000  # of one member, that can be taken back here
@@ -32,7 +32,9 @@ def draw_conflicts() -> None:
     found = labels.conflicts(project)
     if not found:
         return
-    with st.expander(f"{len(found)} conflicts: answers that cannot all be true"):
+    with st.expander(
+        f"{components.counted(len(found), 'conflict')}: answers that cannot all be true"
+    ):
         for conflict in found[:MOST_CONFLICTS]:
             st.caption("The first answer contradicts those below it.")
             pairs = [conflict.pair, *conflict.evidence]
@@ -42,42 +44,32 @@ def draw_conflicts() -> None:
             st.caption(f"{len(found) - MOST_CONFLICTS} more are not shown.")
 
 
-def draw_labels() -> None:
-    name = st.segmented_control(
-        "Show", list(tables.FILTERS), default="All", required=True, key="labels.filter"
-    )
+def draw_labels(name: str) -> None:
     shown = [label for label in everything if tables.FILTERS[name](label, mine)]
     if not shown:
         components.empty_state("No such labels", f"No pair is listed under “{name}”.")
         return
     count = -(-len(shown) // PAGE_ROWS)
-    st.caption(f"{len(shown):,} of {len(everything):,} pairs")
     page = st.pagination(count, key=f"labels.page.{name}.{count}") if count > 1 else 1
     draw_table(shown[(page - 1) * PAGE_ROWS : page * PAGE_ROWS], key="labels.table")
-
-
-def draw_export() -> None:
-    with st.popover("Export", icon=":material/download:"):
-        what = st.radio(
-            "What",
-            list(tables.EXPORTS),
-            format_func=lambda name: tables.EXPORTS[name],
-            key="labels.what",
-        )
-        fmt = st.segmented_control(
-            "Format", ["csv", "jsonl", "parquet"], default="csv", required=True, key="labels.format"
-        )
-        components.download(
-            "Download",
-            lambda: exchange.export_bytes(project, what=what, fmt=fmt),
-            f"{what}.{fmt}",
-        )
+    st.caption(f"{len(shown):,} of {components.counted(len(everything), 'pair')}")
 
 
 components.page_header("Labels", "What people answered: check it, take answers back, export it.")
 if everything:
-    draw_export()
     draw_conflicts()
-    draw_labels()
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"
+    ):
+        chosen = st.segmented_control(
+            "Show",
+            list(tables.FILTERS),
+            default="All",
+            required=True,
+            wrap=True,
+            key="labels.filter",
+        )
+        exports.export_menu(project)
+    draw_labels(chosen)
 else:
     components.empty_state("No answers yet", "Pairs appear here as they are answered.", "annotate")

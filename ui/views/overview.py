@@ -20,7 +20,7 @@ def draw_counts(state: Overview) -> None:
         f"Answers that stand: {effort.similar} similar, {effort.dissimilar} not similar. "
         f"Besides: {effort.unsure} unsure, {effort.skipped} skipped."
     )
-    with st.container(horizontal=True, gap="small"):
+    with st.grid(4, min_column_width=150):
         components.figure("Images", state.images, "Readable images of the archive.")
         components.figure("Bits", effort.bits, bits)
         components.figure("Known pairs", state.known_pairs, IMPLIED[state.propagation])
@@ -56,7 +56,7 @@ def draw_archive(state: Overview) -> None:
         width=components.READABLE_PX,
     )
     if state.quarantined:
-        with st.expander(f"{len(state.quarantined)} files cannot be used"):
+        with st.expander(components.counted(len(state.quarantined), "unusable file")):
             rows = [{"File": each.path, "Reason": each.reason} for each in state.quarantined]
             st.dataframe(rows, hide_index=True)
 

@@ -5,11 +5,6 @@ import streamlit as st
 from ui import components, live, session, tables
 from workflow import jobs, rounds
 
-STRATEGY_HELP = (
-    "The most uncertain pairs teach most: the model can hardly tell whether they are similar. They "
-    "are spread over different kinds of pairs. Random pairs are for comparison."
-)
-PAIRS_HELP = "How many pairs the next round asks. 100 take one person about a quarter of an hour."
 project = session.project()
 
 
@@ -33,11 +28,16 @@ def draw_start() -> None:
             list(tables.STRATEGIES),
             index=list(tables.STRATEGIES).index(settings.strategy.value),
             format_func=lambda name: tables.STRATEGIES[name],
-            help=STRATEGY_HELP,
+            help=tables.STRATEGY_HELP,
             key="rounds.strategy",
         )
         pairs = st.number_input(
-            "Pairs to ask", 1, 10_000, settings.pairs_per_round, help=PAIRS_HELP, key="rounds.pairs"
+            "Pairs to ask",
+            1,
+            10_000,
+            settings.pairs_per_round,
+            help=tables.PAIRS_HELP,
+            key="rounds.pairs",
         )
         st.button(
             "Start training",
@@ -57,7 +57,7 @@ def draw_rounds() -> None:
     if not rows:
         components.empty_state("No rounds yet", "The first opens when images are catalogued.")
         return
-    st.dataframe(rows, hide_index=True, column_config=tables.round_columns())
+    st.dataframe(rows, hide_index=True, column_config=tables.round_columns(), placeholder="")
 
 
 def draw_models() -> None:

@@ -56,7 +56,7 @@ def draw_archive() -> None:
     start = (page - 1) * PAGE_IMAGES
     tiles = [Tile(each.image_id, each.path) for each in found[start : start + PAGE_IMAGES]]
     image_grid(tiles, name="Images of the archive", key="search.archive", on_chosen=choose)
-    st.caption(f"{len(found):,} images")
+    st.caption(components.counted(len(found), "image"))
 
 
 components.page_header("Search", "Find what looks alike to the model as it is now.")

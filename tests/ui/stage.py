@@ -1,0 +1,135 @@
+"""Sets a project in a state that pages show: answered pairs, models, rounds, jobs."""
+
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from domain.answers import Kind, NewAnswer, Receipt
+from domain.clock import utc_now
+from domain.config import config_toml
+from domain.pairs import Pair
+from domain.rounds import Proposal, RoundState, Run
+from labeling_store import images, jobs, queue, rounds, runs
+from workflow.project import Project, local_owner
+from workflow.questions import next_questions, submit_answers
+from workflow.run_files import Embeddings, RunFiles, write_run
+
+
+def alike(project: Project, pair: Pair) -> bool:
+    """Whether two textures are of one kind: their files are named after it."""
+    path = {each.image_id: each.path for each in images.list_images(project.store.reader())}
+    kinds = [Path(path[image_id]).name.rstrip("0123456789.png") for image_id in pair]
+    return kinds[0] == kinds[1]
+
+
+def answer_questions(project: Project, count: int, *, unsure: int = 0) -> list[Receipt]:
+    """Answer so many questions of the current round truthfully, and further ones with unsure."""
+    member = local_owner(project)
+    asked = next_questions(project, member, count=count + unsure)
+    new = []
+    for number, question in enumerate(asked):
+        pair = Pair(question.image_a, question.image_b)
+        label = Kind.SIMILAR if alike(project, pair) else Kind.DISSIMILAR
+        new.append(
+            NewAnswer(
+                key=str(uuid.uuid4()),
+                kind=label if number < count else Kind.UNSURE,
+                pair=pair,
+                answered_at=utc_now(),
+                proposal_id=question.proposal_id,
+                round_id=question.round_id,
+            )
+        )
+    return submit_answers(project, member, new)
+
+
+def answer_pair(project: Project, pair: Pair, kind: Kind) -> Receipt:
+    """Answer one pair, whether it is asked or not."""
+    new = NewAnswer(key=str(uuid.uuid4()), kind=kind, pair=pair, answered_at=utc_now())
+    (receipt,) = submit_answers(project, local_owner(project), [new])
+    return receipt
+
+
+def similar_pair(project: Project) -> Pair:
+    """Two training images of one kind."""
+    training = [each.image_id for each in _training(project)]
+    pairs = (Pair(a, b) for a in training for b in training if a < b)
+    return next(pair for pair in pairs if alike(project, pair))
+
+
+def add_model(project: Project, number: int, *, metrics: dict[str, float], bits: int = 0) -> Run:
+    """A run with embeddings that follow the kinds of texture; it becomes the active one."""
+    run = Run(
+        name=f"r{number:03d}",
+        round_number=number,
+        created_at=utc_now(),
+        backbone="resnet18",
+        depth="frozen" if number == 0 else "head",
+        bits=bits,
+        answers=bits,
+        known_pairs=3 * bits,
+        active=True,
+        metrics=metrics,
+    )
+    write_run(project.runs, run.name, _files(project, number, metrics))
+    with project.store.transaction() as db:
+        runs.add_run(db, run)
+    return run
+
+
+def next_round(project: Project, number: int, pairs: Sequence[Pair], *, model: str) -> None:
+    """Close the current round and ask further pairs, every fourth of them as a random check."""
+    with project.store.transaction() as db:
+        current = rounds.current_round(db)
+        if current is not None:
+            rounds.set_round_state(db, current.round_id, RoundState.DONE)
+        opened = rounds.create_round(db, number=number, strategy="mgue", model=model)
+        asked = [
+            Proposal(pair=pair, score=0.0, reason="A test asks.", similarity=0.4, check=at % 4 == 0)
+            for at, pair in enumerate(pairs)
+        ]
+        queue.add_proposals(db, opened.round_id, asked)
+
+
+def training_pairs(project: Project, count: int, *, skip: int = 0) -> list[Pair]:
+    """Some pairs of training images, always the same ones."""
+    ids = [each.image_id for each in _training(project)]
+    everything = [Pair(a, b) for a in ids for b in ids if a < b]
+    order = np.random.default_rng(7).permutation(len(everything))
+    return [everything[at] for at in order[skip : skip + count]]
+
+
+def finish_jobs(project: Project, *, error: str | None = None) -> None:
+    """Let every waiting job end, well or with an error, as if a worker had done it."""
+    while (job := jobs.claim_job(project.jobs, "test", now=utc_now())) is not None:
+        if error is None:
+            jobs.finish(project.jobs, job.job_id, job.attempt)
+        else:
+            jobs.fail(project.jobs, job.job_id, job.attempt, error)
+
+
+def _training(project: Project) -> list[images.ImageRecord]:
+    return images.list_images(project.store.reader(), part=images.Part.TRAIN)
+
+
+def _files(project: Project, number: int, metrics: dict[str, float]) -> RunFiles:
+    records = images.list_images(project.store.reader())
+    rng = np.random.default_rng(number)
+    kinds = sorted({Path(each.path).name.rstrip("0123456789.png") for each in records})
+    centres = dict(zip(kinds, rng.normal(size=(len(kinds), 16)), strict=True))
+    points = [
+        centres[Path(each.path).name.rstrip("0123456789.png")] * (1 + number) for each in records
+    ]
+    vectors = np.array(points) + rng.normal(size=(len(records), 16)) * 2.0
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    ids = np.array([each.image_id for each in records], dtype=np.int64)
+    return RunFiles(
+        config_toml=config_toml(project.config),
+        relations=[],
+        embeddings=Embeddings(ids, vectors.astype(np.float32)),
+        metrics=metrics,
+        log=[],
+        save_checkpoint=lambda path: path.write_bytes(b""),
+    )
