@@ -5,38 +5,47 @@ migration that uses it makes them again.
 """
 
 import sqlite3
+from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from sqlite_utils import Database, Migrations
+from typing import TYPE_CHECKING
 
 from domain.errors import SchemaError, StoreError
 from labeling_store import schema
 
-LABELS = Migrations("labels")
-JOBS = Migrations("jobs")
-JOBS_FILE = "jobs.db"
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+Migration = Callable[["Database"], None]
+
 APPLICATION_ID = 0x414E4E4C  # "ANNL" in the file's header: this database is ours
+JOBS_FILE = "jobs.db"
 
 _TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+_HAS_VERSIONS = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlite_migrations'"
+_APPLIED = "SELECT name FROM _sqlite_migrations WHERE migration_set = :schema"
 
 
-@LABELS()
-def m0001_labels(db: Database) -> None:
+def m0001_labels(db: "Database") -> None:
     """Images, members, rounds, questions, leases, the answer log, conflicts and runs."""
     for statement in schema.LABELS_0001:
         db.conn.execute(statement)
 
 
-@JOBS()
-def m0001_jobs(db: Database) -> None:
+def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
         db.conn.execute(statement)
 
 
-def migrations_of(path: Path) -> Migrations:
+MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
+    "labels": (m0001_labels,),
+    "jobs": (m0001_jobs,),
+}
+
+
+def schema_of(path: Path) -> str:
     """Which schema a file has, by its name."""
-    return JOBS if path.name == JOBS_FILE else LABELS
+    return "jobs" if path.name == JOBS_FILE else "labels"
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
@@ -47,13 +56,13 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         StoreError: the file is a database of something else.
     """
     check_version(db, path)
-    if not migrations_of(path).pending(Database(db)):
+    if {step.__name__ for step in MIGRATIONS[schema_of(path)]} <= _applied(db, path):
         return
     # sqlite-utils begins deferred transactions, with which all but one of several processes that
     # start together fail; inside this one they become savepoints.
     db.execute("BEGIN IMMEDIATE")
     try:
-        migrations_of(path).apply(Database(db))
+        _apply(db, path)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("COMMIT")
     finally:
@@ -68,16 +77,32 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
         SchemaError: a newer version of the program wrote the file.
         StoreError: the file is a database of something else.
     """
-    (written_by,) = db.execute("PRAGMA application_id").fetchone()
+    # In this order: another process may create the tables between the two statements.
     (tables,) = db.execute(_TABLES).fetchone()
+    (written_by,) = db.execute("PRAGMA application_id").fetchone()
     if tables and written_by != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program.", "Choose another file.")
-    migrations = migrations_of(path)
-    known = {migration.name for migration in migrations._migrations}
-    newer = {done.name for done in migrations.applied(Database(db))} - known
+    known = {step.__name__ for step in MIGRATIONS[schema_of(path)]}
+    newer = _applied(db, path) - known
     if newer:
         raise SchemaError(
             f"{path} was written by a newer version of Anneal (schema {max(newer)}; this version "
             f"knows {max(known)}).",
             "Update Anneal, or bring a backup back that this version wrote.",
         )
+
+
+def _applied(db: sqlite3.Connection, path: Path) -> set[str]:
+    if db.execute(_HAS_VERSIONS).fetchone()[0] == 0:
+        return set()
+    return {row["name"] for row in db.execute(_APPLIED, {"schema": schema_of(path)})}
+
+
+def _apply(db: sqlite3.Connection, path: Path) -> None:
+    # Imported here because it imports pandas: more than a second at every start of the program.
+    from sqlite_utils import Database, Migrations
+
+    migrations = Migrations(schema_of(path))
+    for step in MIGRATIONS[schema_of(path)]:
+        migrations()(step)
+    migrations.apply(Database(db))

@@ -1,0 +1,52 @@
+"""Images, questions and answers for the tests of the store."""
+
+from itertools import combinations
+
+from domain.answers import Kind, NewAnswer
+from domain.images import Part, ScannedImage
+from domain.pairs import pair
+from domain.rounds import Proposal
+from labeling_store import images, queue, rounds
+
+NOW = "2026-01-31T12:00:00.000+00:00"
+
+
+def scanned(name):
+    return ScannedImage(name, "s" + name, "p" + name, "0f", 8, 6, None)
+
+
+def catalogue(store, *, train, validation=0, test=0):
+    parts = [Part.TRAIN] * train + [Part.VALIDATION] * validation + [Part.TEST] * test
+    named = [scanned(f"{number:04}.png") for number in range(1, len(parts) + 1)]
+    groups = range(1, len(parts) + 1)
+    with store.transaction() as db:
+        images.add_images(db, named, duplicate_groups=groups, split_groups=groups, parts=parts)
+
+
+def ask(store, count, *, number=1, image_count=30):
+    """A round with so many questions, about pairs of the first images; its id."""
+    asked = list(combinations(range(1, image_count + 1), 2))[:count]
+    assert len(asked) == count
+    proposals = [
+        Proposal(pair(a, b), score=-place / 10, reason=f"reason {place}")
+        for place, (a, b) in enumerate(asked)
+    ]
+    with store.transaction() as db:
+        asked_in = rounds.create_round(db, number=number, strategy="mgue", model="run-1")
+        queue.add_proposals(db, asked_in.round_id, proposals)
+    return asked_in.round_id
+
+
+def claim(store, member, round_id, *, count=5, now=NOW, lease_s=60.0, held=()):
+    with store.transaction() as db:
+        return queue.claim(
+            db, member.member_id, round_id, count=count, now=now, lease_s=lease_s, held=held
+        )
+
+
+def said(key, a, b, kind=Kind.SIMILAR, **more):
+    return NewAnswer(key, kind, pair(a, b), **more)
+
+
+def undo(key, refers_to_key, a=1, b=2):
+    return NewAnswer(key, Kind.VOID, pair(a, b), refers_to_key=refers_to_key)

@@ -1,0 +1,82 @@
+import subprocess
+import sys
+import time
+
+import pytest
+from sqlite_utils import Database
+
+from labeling_store import migrations
+from labeling_store.db import Store
+
+OPENER = """
+import sys, time
+from pathlib import Path
+sys.modules["pandas"] = None  # sqlite-utils can do without, and starts in a tenth of the time
+from labeling_store.db import Store
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+store = Store.open(Path(sys.argv[1]), create=True)
+print(store.reader().execute("SELECT count(*) FROM _sqlite_migrations").fetchone()[0])
+"""
+SCHEMA = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name"
+
+
+def schema_of(store):
+    return [tuple(row) for row in store.reader().execute(SCHEMA)]
+
+
+@pytest.mark.parametrize("name", ["labels.db", "jobs.db"])
+def test_four_processes_may_start_at_once(tmp_path, name):
+    start_at = str(time.time() + 1)
+    command = [sys.executable, "-c", OPENER, str(tmp_path / name), start_at]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    outputs = [process.communicate(timeout=60) for process in started]
+    assert [process.returncode for process in started] == [0] * 4, outputs
+    known = len(migrations.MIGRATIONS[name.removesuffix(".db")])
+    assert [int(out) for out, _ in outputs] == [known] * 4
+
+
+def test_opening_again_changes_nothing(tmp_path):
+    first = Store.open(tmp_path / "labels.db", create=True)
+    before = schema_of(first)
+    first.close()
+    second = Store.open(tmp_path / "labels.db", create=True)
+    assert schema_of(second) == before
+    assert {name for _, name, _ in before} >= {"event", "event_is_never_changed", "lease"}
+    second.close()
+
+
+def later_version(*steps):
+    return {**migrations.MIGRATIONS, "labels": (migrations.m0001_labels, *steps)}
+
+
+def m0002_notes(db: Database) -> None:
+    db.conn.execute("CREATE TABLE note (text TEXT) STRICT")
+
+
+def m0003_fails(db: Database) -> None:
+    db.conn.execute("CREATE TABLE half (text TEXT) STRICT")
+    raise ZeroDivisionError
+
+
+def test_a_failing_migration_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    Store.open(tmp_path / "labels.db", create=True).close()
+    monkeypatch.setattr(migrations, "MIGRATIONS", later_version(m0002_notes, m0003_fails))
+    with pytest.raises(ZeroDivisionError):
+        Store.open(tmp_path / "labels.db")
+    monkeypatch.undo()
+    store = Store.open(tmp_path / "labels.db")
+    assert not {"note", "half"} & {name for _, name, _ in schema_of(store)}
+    store.close()
+
+
+def test_a_later_version_brings_an_old_file_up(tmp_path, monkeypatch):
+    Store.open(tmp_path / "labels.db", create=True).close()
+    monkeypatch.setattr(migrations, "MIGRATIONS", later_version(m0002_notes))
+    old = Store.open(tmp_path / "labels.db")
+    fresh = Store.open(tmp_path / "fresh.db", create=True)
+    assert schema_of(old) == schema_of(fresh)
+    old.close()
+    fresh.close()
