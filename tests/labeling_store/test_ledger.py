@@ -1,0 +1,127 @@
+"""Random logs, written by two stores in turn, against a reference worked out from the log alone."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from annealing.transitivity import Closure
+from domain.answers import Kind, NewAnswer, Propagation, ReceiptStatus
+from domain.members import Role
+from domain.pairs import Pair
+from labeling_store import answers, members, relations
+from labeling_store.conflicts import open_conflicts
+from labeling_store.db import Store
+from tests.labeling_store.building import catalogue
+
+PAIRS = [Pair(a, b) for a in range(1, 5) for b in range(a + 1, 5)]
+NAMES = ["ann", "bob", "lead"]
+
+
+def label_of(log):
+    """A pair's label from its standing events: majority of the latest, or the lead's last word."""
+    latest = {
+        event.member: event.similar for event in log if event.kind not in ("skip", "resolution")
+    }
+    words = [event.similar for event in log if event.kind == "resolution"]
+    if words:
+        return words[-1], False
+    count = Counter(latest.values())
+    tie = count[True] == count[False] > 0
+    return (None if count[True] == count[False] else count[True] > count[False]), tie
+
+
+def since_of(log):
+    """The event from which on the label was what it is."""
+    states = [label_of(log[: length + 1]) for length in range(len(log))]
+    first = len(states) - 1
+    while first > 0 and states[first - 1] == states[-1]:
+        first -= 1
+    return log[first].event_id
+
+
+def reference(events):
+    voided = {event.refers_to for event in events if event.kind == "void"}
+    standing = [e for e in events if e.kind != "void" and e.event_id not in voided]
+    logs = {q: [e for e in standing if e.pair == q] for q in {e.pair for e in standing}}
+    labels = {q: label_of(log) for q, log in logs.items()}
+    order = sorted((since_of(logs[q]), q) for q, (said, _) in labels.items() if said is not None)
+    closure = Closure()
+    for _, q in order:
+        closure.add(q, labels[q][0])
+    found = {each.pair: each.evidence for each in closure.contradictions}
+    ties = {q: (q,) for q, (_, tie) in labels.items() if tie}
+    return [q for _, q in order], {q: said for q, (said, _) in labels.items()}, {**found, **ties}
+
+
+class LogAgainstReference(RuleBasedStateMachine):
+    @initialize()
+    def start(self):
+        self.folder = tempfile.TemporaryDirectory()
+        path = Path(self.folder.name) / "labels.db"
+        self.stores = [Store.open(path, create=True), Store.open(path)]
+        catalogue(self.stores[0], train=4)
+        with self.stores[0].transaction() as db:
+            self.members = {
+                name: members.ensure_member(db, name, Role(role))
+                for name, role in zip(NAMES, ["annotator", "annotator", "lead"], strict=True)
+            }
+        self.keys = []
+
+    def teardown(self):
+        for store in getattr(self, "stores", []):
+            store.close()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    def send(self, store, name, kind, q, **more):
+        key = f"key {len(self.keys)}"
+        new = NewAnswer(key, kind, q, **more)
+        (receipt,) = answers.record_answers(self.stores[store], self.members[name], [new])
+        self.keys.append(key)
+        return receipt
+
+    @rule(
+        store=st.integers(0, 1),
+        name=st.sampled_from(NAMES),
+        kind=st.sampled_from([Kind.SIMILAR, Kind.DISSIMILAR] * 3 + [Kind.UNSURE, Kind.SKIP]),
+        q=st.sampled_from(PAIRS),
+    )
+    def answer(self, store, name, kind, q):
+        receipt = self.send(store, name, kind, q)
+        assert receipt.status is ReceiptStatus.STORED
+        _, _, conflicts = reference(list(answers.events(self.stores[0].reader())))
+        assert receipt.conflict == (kind.is_label and q in conflicts)
+
+    @rule(store=st.integers(0, 1), q=st.sampled_from(PAIRS), similar=st.sampled_from([True, False]))
+    def settle(self, store, q, similar):
+        self.send(store, "lead", Kind.RESOLUTION, q, similar=similar)
+
+    @precondition(lambda self: self.keys)
+    @rule(store=st.integers(0, 1), data=st.data())
+    def undo(self, store, data):
+        key = data.draw(st.sampled_from(self.keys[-6:]))
+        self.send(store, "lead", Kind.VOID, PAIRS[0], refers_to_key=key)
+
+    @invariant()
+    def both_stores_say_what_the_log_says(self):
+        if not hasattr(self, "stores"):
+            return
+        order, labels, conflicts = reference(list(answers.events(self.stores[0].reader())))
+        stored = {c.pair: c.evidence for c in open_conflicts(self.stores[1].reader())}
+        assert stored == conflicts
+        said = {label.pair: label.similar for label in answers.pair_labels(self.stores[0].reader())}
+        assert said == labels
+        for store in self.stores:
+            known = relations.known_relations(store, Propagation.OFF)
+            assert [each.pair for each in known] == order
+            assert store.ledger.findings().keys() == conflicts.keys()
+
+
+LogAgainstReference.TestCase.settings = settings(
+    max_examples=30, stateful_step_count=20, deadline=None
+)
+TestLogAgainstReference = LogAgainstReference.TestCase
