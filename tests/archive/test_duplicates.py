@@ -9,13 +9,13 @@ from PIL import Image, ImageEnhance
 
 from archive import duplicates
 from archive.duplicates import NEAR_DUPLICATE, duplicate_groups, split_groups
-from archive.fingerprint import likeness, perceptual_hash, pixel_sha256
+from archive.fingerprint import perceptual_hash, pixel_sha256
 from domain.errors import InputError
 from tests.archive.pictures import encoded
 
 
 def scenery(seed: int) -> Image.Image:
-    """A smooth picture, as photographs are at the size of a likeness."""
+    """A smooth picture, as photographs are at the size of a hash."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC)
@@ -27,24 +27,33 @@ def groups_of(pictures: list[Image.Image], **options: object) -> list[int]:
 
 
 def random_hashes(count: int, seed: int) -> list[str]:
-    """Likenesses of which some are small changes of others, and some flat."""
+    """Hashes of which some differ in a few bits from others, and some are flat."""
     rng = np.random.default_rng(seed)
-    values = rng.normal(128, rng.uniform(0, 50, (count, 1)), (count, 192))
+    shares = np.where(rng.random((count, 1)) < 0.2, rng.uniform(0, 0.06), rng.uniform(0, 1))
+    bits = rng.random((count, 768)) < shares
     for row in range(1, count):
         if rng.random() < 0.5:
-            values[row] = values[rng.integers(row)] + rng.normal(0, rng.uniform(0, 8), 192)
-    return [np.clip(row, 0, 255).astype(np.uint8).tobytes().hex() for row in values]
+            changed = rng.choice(768, int(rng.integers(0, 40)), replace=False)
+            bits[row] = bits[rng.integers(row)]
+            bits[row, changed] ^= True
+    return [np.packbits(row).tobytes().hex() for row in bits]
 
 
-def brute_force_groups(hashes: list[str], threshold: float) -> list[set[int]]:
+def bits_told(channel: str) -> int:
+    """How many of a channel's 256 bits are the rarer ones."""
+    ones = int(channel, 16).bit_count()
+    return min(ones, 256 - ones)
+
+
+def brute_force_groups(hashes: list[str], threshold: int) -> list[set[int]]:
     """Every pair compared in a plain loop; groups merged until nothing changes."""
     groups = [{row} for row in range(len(hashes))]
-    vectors = [likeness(text).astype(float) for text in hashes]
+    numbers = [int(text, 16) for text in hashes]
+    told = [sum(map(bits_told, (text[:64], text[64:128], text[128:]))) for text in hashes]
     for a in range(len(hashes)):
         for b in range(a):
-            flatter = min(np.linalg.norm(vectors[a]), np.linalg.norm(vectors[b]))
-            near = np.linalg.norm(vectors[a] - vectors[b]) <= threshold * flatter
-            if near and flatter >= 192**0.5:
+            differing = (numbers[a] ^ numbers[b]).bit_count()
+            if differing <= threshold and min(told[a], told[b]) > threshold:
                 mine = next(group for group in groups if a in group)
                 other = next(group for group in groups if b in group)
                 if mine is not other:
@@ -80,7 +89,7 @@ def test_different_pictures_stay_apart():
 
 
 def test_flat_pictures_are_joined_only_if_identical():
-    """Their likenesses carry no shape, so all of them would look alike."""
+    """Their hashes carry no shape, so all of them would look alike."""
     colours = ["red", "green", "blue", "white", "red"]
     assert groups_of([Image.new("RGB", (30, 30), name) for name in colours]) == [0, 1, 2, 3, 0]
 
@@ -95,11 +104,30 @@ def test_identical_pictures_are_joined_even_where_too_few_groups_would_remain():
     assert groups_of([scenery(1), scenery(1), scenery(2)]) == [0, 0, 1]
 
 
+def changed(text: str, bits: int) -> str:
+    """The hash with its first bits turned round."""
+    return f"{int(text, 16) ^ (2**bits - 1):0192x}"
+
+
+def test_hashes_are_near_up_to_24_of_768_bits():
+    half = "0f" * 96
+    assert split_groups(["a", "b"], [half, changed(half, 24)], fewest=1) == [0, 0]
+    assert split_groups(["a", "b"], [half, changed(half, 25)], fewest=1) == [0, 1]
+
+
 def test_chains_make_one_group():
-    pictures = [scenery(1).point(lambda value, k=k: value * 0.9**k) for k in range(5)]
-    ends = groups_of([pictures[0], pictures[-1]], fewest=1)
-    assert ends == [0, 1]
-    assert groups_of(pictures, fewest=1) == [0] * 5
+    chain = [changed("0f" * 96, 20 * step) for step in range(5)]
+    assert split_groups(["a", "b"], [chain[0], chain[-1]], fewest=1) == [0, 1]
+    assert split_groups(list("abcde"), chain, fewest=1) == [0] * 5
+
+
+def test_a_hash_tells_for_each_channel_where_it_is_brighter_than_on_average():
+    """Red lights the upper half, green the left half, blue is even."""
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32, :, 0], pixels[:, :32, 1], pixels[:, :, 2] = 200, 200, 90
+    assert perceptual_hash(Image.fromarray(pixels)) == (
+        "ffff" * 8 + "0000" * 8 + "ff00" * 16 + "0000" * 16
+    )
 
 
 @given(count=st.integers(0, 60), seed=st.integers(0, 10**6), block=st.integers(1, 64))
