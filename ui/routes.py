@@ -230,14 +230,19 @@ def _check_health() -> None:
 
 def _check_host(request: Request) -> None:
     """Refuse names that are not this app's, as Streamlit does for its own connection."""
-    allowed = st.get_option("server.allowedHosts")
-    name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    if name not in {str(host).strip("[]").lower() for host in allowed}:
+    name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    allowed = [str(host).lower() for host in st.get_option("server.allowedHosts")]
+    if allowed and not any(_names(pattern, name) for pattern in allowed):
         raise _Refusal(
             HTTPStatus.FORBIDDEN,
             f"Host {name!r} is not served here.",
             "Add it to server.allowedHosts in .streamlit/config.toml.",
         )
+
+
+def _names(pattern: str, name: str) -> bool:
+    """Whether a line of `server.allowedHosts` covers a host name."""
+    return pattern in ("*", name) or (pattern.startswith("*.") and name.endswith(pattern[1:]))
 
 
 def _check_own_origin(request: Request) -> None:

@@ -82,13 +82,23 @@ class Feed {
     if (current) this.progress = reply.progress;
     const known = new Set([...this.heldIds(), ...this.answeredIds()]);
     const fresh = reply.pairs.filter((pair) => !known.has(pair.proposal_id));
-    for (const pair of fresh) this.items.push(this.load(pair));
+    await this.loadAll(fresh);
     this.tab.write(this.heldIds());
     this.emptyReplies = fresh.length === 0 ? this.emptyReplies + 1 : 0;
     this.onChange(null);
     if (fresh.length < wanted) {
       const dry = this.items.length === 0;
       this.refillSoon(dry ? Math.min(1000 * 2 ** this.emptyReplies, LONGEST_POLL_MS) : RETRY_MS);
+    }
+  }
+
+  /** Start loading pairs; where the screen is empty, the first one gets the connection alone. */
+  async loadAll(questions) {
+    for (const question of questions) {
+      const item = this.load(question);
+      this.items.push(item);
+      if (this.current() !== null || this.items.length > 1) continue;
+      await Promise.race([item.loading, new Promise((resolve) => setTimeout(resolve, ALONE_MS))]);
     }
   }
 
@@ -204,6 +214,7 @@ function claimTab(scope) {
   };
 }
 
+const ALONE_MS = 300;
 const AHEAD = 14; // pairs kept ready: half a minute of fast work, 28 MB of decoded pictures
 const REFILL_AT = 3; // ask for a few at a time, not for each one
 const KEPT_FOR_UNDO = 12;

@@ -139,7 +139,9 @@ class Page {
     if (reply.progress) this.progress = reply.progress;
     const refused = reply.receipts.filter((receipt) => receipt.status === "rejected");
     if (refused.length > 0) this.view.notify(refusal(refused));
-    if (reply.receipts.some((receipt) => receipt.conflict)) this.view.notify(CONFLICT);
+    if (reply.receipts.some((receipt) => receipt.conflict)) {
+      this.view.notify(CONFLICT, { for_ms: CONFLICT_SHOWN_MS });
+    }
   }
 
   sending(state, error) {
@@ -284,6 +286,7 @@ function entry(kind, question, more) {
   };
 }
 
+const CONFLICT_SHOWN_MS = 6000;
 const SHARPEN_AT = 1.3;
 const LARGE_PX = 2048;
 

@@ -101,9 +101,12 @@ class View {
     this.timers.live = setTimeout(() => { this.el.live.textContent = text; }, 250);
   }
 
-  notify(text) {
+  /** A message over the pair, until it is dismissed or its time is over. */
+  notify(text, { for_ms = null } = {}) {
+    clearTimeout(this.timers.notice);
     if (this.el.noticeText.textContent !== text) this.el.noticeText.textContent = text;
     this.el.notice.hidden = false;
+    if (for_ms !== null) this.timers.notice = setTimeout(() => this.quiet(), for_ms);
   }
 
   quiet() {
