@@ -9,7 +9,8 @@ import numpy as np
 from domain.answers import Kind, NewAnswer, Receipt
 from domain.clock import utc_now
 from domain.config import config_toml
-from domain.pairs import Pair
+from domain.images import ImageRecord, Part
+from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState, Run
 from labeling_store import images, jobs, queue, rounds, runs
 from workflow.project import Project, local_owner
@@ -17,10 +18,10 @@ from workflow.questions import next_questions, submit_answers
 from workflow.run_files import Embeddings, RunFiles, write_run
 
 
-def alike(project: Project, pair: Pair) -> bool:
+def alike(project: Project, asked: Pair) -> bool:
     """Whether two textures are of one kind: their files are named after it."""
     path = {each.image_id: each.path for each in images.list_images(project.store.reader())}
-    kinds = [Path(path[image_id]).name.rstrip("0123456789.png") for image_id in pair]
+    kinds = [Path(path[image_id]).name.rstrip("0123456789.png") for image_id in asked]
     return kinds[0] == kinds[1]
 
 
@@ -30,13 +31,13 @@ def answer_questions(project: Project, count: int, *, unsure: int = 0) -> list[R
     asked = next_questions(project, member, count=count + unsure)
     new = []
     for number, question in enumerate(asked):
-        pair = Pair(question.image_a, question.image_b)
-        label = Kind.SIMILAR if alike(project, pair) else Kind.DISSIMILAR
+        asked_pair = Pair(question.image_a, question.image_b)
+        label = Kind.SIMILAR if alike(project, asked_pair) else Kind.DISSIMILAR
         new.append(
             NewAnswer(
                 key=str(uuid.uuid4()),
                 kind=label if number < count else Kind.UNSURE,
-                pair=pair,
+                pair=asked_pair,
                 answered_at=utc_now(),
                 proposal_id=question.proposal_id,
                 round_id=question.round_id,
@@ -45,18 +46,20 @@ def answer_questions(project: Project, count: int, *, unsure: int = 0) -> list[R
     return submit_answers(project, member, new)
 
 
-def answer_pair(project: Project, pair: Pair, kind: Kind) -> Receipt:
+def answer_pair(project: Project, first: int, second: int, kind: Kind) -> Receipt:
     """Answer one pair, whether it is asked or not."""
-    new = NewAnswer(key=str(uuid.uuid4()), kind=kind, pair=pair, answered_at=utc_now())
+    key = str(uuid.uuid4())
+    new = NewAnswer(key=key, kind=kind, pair=pair(first, second), answered_at=utc_now())
     (receipt,) = submit_answers(project, local_owner(project), [new])
     return receipt
 
 
-def similar_pair(project: Project) -> Pair:
-    """Two training images of one kind."""
+def one_kind(project: Project, count: int) -> list[int]:
+    """So many training images of one kind."""
     training = [each.image_id for each in _training(project)]
-    pairs = (Pair(a, b) for a in training for b in training if a < b)
-    return next(pair for pair in pairs if alike(project, pair))
+    first = training[0]
+    others = [each for each in training[1:] if alike(project, pair(first, each))]
+    return [first, *others][:count]
 
 
 def add_model(project: Project, number: int, *, metrics: dict[str, float], bits: int = 0) -> Run:
@@ -87,8 +90,8 @@ def next_round(project: Project, number: int, pairs: Sequence[Pair], *, model: s
             rounds.set_round_state(db, current.round_id, RoundState.DONE)
         opened = rounds.create_round(db, number=number, strategy="mgue", model=model)
         asked = [
-            Proposal(pair=pair, score=0.0, reason="A test asks.", similarity=0.4, check=at % 4 == 0)
-            for at, pair in enumerate(pairs)
+            Proposal(pair=each, score=0.0, reason="A test asks.", similarity=0.4, check=at % 4 == 0)
+            for at, each in enumerate(pairs)
         ]
         queue.add_proposals(db, opened.round_id, asked)
 
@@ -110,8 +113,14 @@ def finish_jobs(project: Project, *, error: str | None = None) -> None:
             jobs.fail(project.jobs, job.job_id, job.attempt, error)
 
 
-def _training(project: Project) -> list[images.ImageRecord]:
-    return images.list_images(project.store.reader(), part=images.Part.TRAIN)
+def write_log(project: Project, text: str) -> None:
+    """A line in the log of the newest job."""
+    (newest, *_) = jobs.list_jobs(project.jobs)
+    jobs.append_log(project.jobs, newest.job_id, text)
+
+
+def _training(project: Project) -> list[ImageRecord]:
+    return images.list_images(project.store.reader(), part=Part.TRAIN)
 
 
 def _files(project: Project, number: int, metrics: dict[str, float]) -> RunFiles:

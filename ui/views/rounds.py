@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import components, live, session, tables
+from ui import components, live, models, session, tables
 from workflow import jobs, rounds
 
 project = session.project()
@@ -11,10 +11,6 @@ project = session.project()
 def start(strategy: str, pairs: int) -> None:
     done = "Training has started."
     components.attempt(rounds.start_round, project, strategy=strategy, pairs=pairs, done=done)
-
-
-def activate(run_name: str) -> None:
-    components.attempt(rounds.activate, project, run_name, done="This model is used from now on.")
 
 
 def draw_start() -> None:
@@ -60,18 +56,6 @@ def draw_rounds() -> None:
     st.dataframe(rows, hide_index=True, column_config=tables.round_columns(), placeholder="")
 
 
-def draw_models() -> None:
-    trained = rounds.list_runs(project)
-    if len(trained) < 2:
-        return
-    with st.expander("Use another model"):
-        st.caption("Search and the next proposals use the model chosen here; nothing is deleted.")
-        run = st.selectbox("Model", trained[::-1], format_func=tables.run_name, key="rounds.run")
-        st.button(
-            "Use it", key="rounds.use", on_click=activate, args=(run.name,), disabled=run.active
-        )
-
-
 components.page_header(
     "Rounds", "Each round: people answer, the model learns, new pairs are asked."
 )
@@ -81,5 +65,5 @@ live.follow_jobs(project, cancellable=True)
 live.last_failure(project)
 draw_start()
 draw_rounds()
-draw_models()
+models.model_menu(project)
 live.logs(project)

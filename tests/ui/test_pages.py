@@ -1,0 +1,280 @@
+"""Every page, in every state a project can be in, says what there is and what to do next."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from domain.answers import Kind
+from tests.pictures import write_archive
+from tests.ui import stage
+from workflow import jobs, labels, rounds
+from workflow.creation import create_project
+from workflow.project import Project, open_project
+
+MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
+PAGES = ("overview", "rounds", "curves", "search", "labels")
+LEARNT = {"threshold": 0.3}
+RETRIEVAL = {"map": 0.5, "map_at_5_min": 0.6, "map_at_5_hits": 0.7}
+Make = Callable[..., Project]
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """A fresh project with class folders, and one without; tests work on copies."""
+    folders = {}
+    for classes in (True, False):
+        root = tmp_path_factory.mktemp("template")
+        images = write_archive(root / "images", each=10, classes=classes)
+        broken = images / "broken.png"
+        broken.write_bytes(b"no picture")
+        create_project(root / "project", images=images).project.close()
+        folders[classes] = root / "project"
+    return folders
+
+
+@pytest.fixture
+def make(
+    templates: dict[bool, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Make]:
+    """Makes the project that the pages show; `classes` says whether its folders are classes."""
+    opened: list[Project] = []
+
+    def copy(*, classes: bool = True) -> Project:
+        shutil.copytree(templates[classes], tmp_path / "project")
+        monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "project"))
+        opened.append(open_project(tmp_path / "project"))
+        return opened[-1]
+
+    yield copy
+    for project in opened:
+        project.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick_app_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Spare AppTest from looking through every installed package at each run."""
+    found = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
+    monkeypatch.setattr(found, list)
+    yield
+    st.cache_resource.clear()
+
+
+def show(page: str) -> AppTest:
+    app = AppTest.from_file(MAIN, default_timeout=30).switch_page(f"views/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    """All that the page says in texts, captions, boxes and labels."""
+    said = [
+        *(each.value for kind in (app.title, app.subheader, app.markdown) for each in kind),
+        *(each.value for kind in (app.caption, app.info, app.warning, app.error) for each in kind),
+        *(f"{each.label}: {each.value}" for each in app.metric),
+    ]
+    return "\n".join(said).replace("\\", "")
+
+
+def trained(project: Project, *, classes: bool = True) -> None:
+    """Two models, a round answered in part, and a job that is done."""
+    metrics = LEARNT | RETRIEVAL if classes else LEARNT
+    stage.finish_jobs(project)
+    stage.add_model(project, 0, metrics=metrics)
+    stage.answer_questions(project, 40, unsure=2)
+    stage.add_model(project, 1, metrics=metrics, bits=40)
+    pairs = stage.training_pairs(project, 30)
+    stage.next_round(project, 2, pairs, model="r001")
+    stage.answer_questions(project, 20)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("classes", [True, False], ids=["class folders", "flat folder"])
+def test_pages_of_a_fresh_project_lead_on(make: Make, page: str, classes: bool) -> None:
+    make(classes=classes)
+    app = show(page)
+    assert len(app.title) == 1
+    assert app.button or app.get("page_link")
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("classes", [True, False], ids=["class folders", "flat folder"])
+def test_pages_of_a_trained_project_are_drawn(make: Make, page: str, classes: bool) -> None:
+    trained(make(classes=classes), classes=classes)
+    assert not show(page).error
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_without_a_project_pages_say_how_to_make_one(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "nowhere"))
+    (error,) = show(page).error
+    assert "init" in error.value.replace("\\", "")
+
+
+def test_the_overview_counts_answers_and_names_the_next_step(make: Make) -> None:
+    project = make()
+    stage.answer_questions(project, 7, unsure=2)
+    said = words(show("overview"))
+    assert "Bits: 7" in said
+    assert "Images: 40" in said
+    assert "Go on answering" in said
+
+
+def test_the_next_step_is_one_click_away(make: Make) -> None:
+    make()
+    app = show("overview")
+    app.button(key="next_step.go").click().run()
+    assert not app.exception
+    assert not app.title  # the annotate page is all component
+
+
+def test_files_put_aside_are_listed_with_their_reason(make: Make) -> None:
+    make()
+    app = show("overview")
+    assert "1 unusable file" in [each.label for each in app.expander]
+    (table,) = app.dataframe
+    assert table.value["File"].tolist() == ["broken.png"]
+    assert table.value["Reason"][0]
+
+
+def test_a_waiting_job_is_shown_with_what_it_waits_for(make: Make) -> None:
+    make()
+    said = words(show("overview"))
+    assert "Preparing the images" in said
+    assert "worker" in said
+
+
+def test_training_cannot_start_before_a_similar_pair_is_answered(make: Make) -> None:
+    project = make()
+    app = show("rounds")
+    assert app.button(key="rounds.start").disabled
+    assert rounds.check_can_train(project) in words(app)
+
+
+def test_starting_a_round_enqueues_it_with_the_chosen_parameters(make: Make) -> None:
+    project = make()
+    trained(project)
+    app = show("rounds")
+    app.selectbox(key="rounds.strategy").select("random")
+    app.number_input(key="rounds.pairs").set_value(25).run()
+    app.button(key="rounds.start").click().run()
+    job = jobs.running(project)
+    assert job is not None
+    assert job.kind == jobs.ROUND
+    assert dict(job.params) == {"strategy": "random", "pairs": 25}
+    assert app.button(key="rounds.start").disabled
+
+
+def test_a_round_is_started_once_however_often_it_is_clicked(make: Make) -> None:
+    project = make()
+    trained(project)
+    first, second = show("rounds"), show("rounds")
+    first.button(key="rounds.start").click().run()
+    second.button(key="rounds.start").click().run()
+    assert not second.exception
+    assert len([job for job in jobs.recent(project) if job.kind == jobs.ROUND]) == 1
+    assert "already" in " ".join(each.value for each in second.toast)
+
+
+def test_a_running_job_can_be_cancelled(make: Make) -> None:
+    project = make()
+    app = show("rounds")
+    job = jobs.running(project)
+    assert job is not None
+    app.button(key=f"rounds.cancel.{job.job_id}").click().run()
+    assert jobs.running(project) is None
+
+
+def test_a_failed_job_says_why_and_can_be_tried_again(make: Make) -> None:
+    project = make()
+    stage.finish_jobs(project, error="The disk is full. Free 2 GB.")
+    app = show("rounds")
+    (failed,) = jobs.recent(project)
+    assert "The disk is full. Free 2 GB." in words(app)
+    app.button(key=f"rounds.retry.{failed.job_id}").click().run()
+    assert jobs.running(project) is not None
+
+
+def test_the_log_of_a_job_can_be_read(make: Make) -> None:
+    project = make()
+    stage.write_log(project, "epoch 1: loss 0.25")
+    app = show("rounds")
+    app.session_state["rounds.logs"] = True
+    app.run()
+    assert "epoch 1: loss 0.25" in app.code[0].value
+
+
+def test_an_earlier_model_can_be_used_again(make: Make) -> None:
+    project = make()
+    trained(project)
+    app = show("rounds")
+    earlier = next(run for run in rounds.list_runs(project) if not run.active)
+    app.selectbox(key="rounds.run").select(earlier).run()
+    app.button(key="rounds.use").click().run()
+    assert [run.name for run in rounds.list_runs(project) if run.active] == [earlier.name]
+
+
+def test_rounds_are_listed_with_what_was_asked_and_answered(make: Make) -> None:
+    trained(make())
+    table = show("rounds").dataframe[0].value
+    assert table["Round"].tolist() == [2, 1]
+    assert table["Pairs"].tolist() == [30, 100]
+    assert table["Answered"][0] == round(100 * 20 / 30)
+
+
+def test_curves_of_a_flat_folder_judge_by_answers_only(make: Make) -> None:
+    trained(make(classes=False), classes=False)
+    app = show("curves")
+    assert "The folders of this archive are not classes." in words(app)
+    assert len(app.get("vega_lite_chart")) == 3  # AUC, balanced accuracy and the histogram
+
+
+def test_curves_without_a_model_lead_to_the_overview(make: Make) -> None:
+    make()
+    assert "No model yet" in words(show("curves"))
+
+
+def test_search_without_embeddings_says_what_to_wait_for(make: Make) -> None:
+    make()
+    assert "still being prepared" in words(show("search"))
+
+
+def test_search_for_an_unknown_image_says_so(make: Make) -> None:
+    trained(make())
+    app = AppTest.from_file(MAIN, default_timeout=30).switch_page("views/search.py")
+    app.query_params["image"] = "4000"
+    app.run()
+    assert not app.exception
+    assert "4000" in words(app)
+
+
+def test_search_texts_that_find_nothing_say_so(make: Make) -> None:
+    trained(make())
+    app = show("search")
+    app.text_input(key="search.text").set_value("*no* such").run()
+    assert not app.exception
+    assert "No path contains “*no* such”." in words(app)
+
+
+def test_labels_list_conflicts(make: Make) -> None:
+    project = make()
+    contradict(project)
+    app = show("labels")
+    assert any("conflict" in each.label for each in app.expander)
+    app.segmented_control(key="labels.filter").select("In conflict").run()
+    assert not app.exception
+    shown = sum(label.in_conflict for label in labels.pair_labels(project))
+    assert f"{shown} of 3 pairs" in words(app)
+
+
+def contradict(project: Project) -> None:
+    """Say that a is like b and b like c, but a not like c."""
+    a, b, c = stage.one_kind(project, 3)
+    stage.answer_pair(project, a, b, Kind.SIMILAR)
+    stage.answer_pair(project, b, c, Kind.SIMILAR)
+    assert stage.answer_pair(project, a, c, Kind.DISSIMILAR).conflict
