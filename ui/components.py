@@ -54,7 +54,7 @@ def counted(number: int, noun: str) -> str:
 def page_header(title: str, purpose: str) -> None:
     """The page's title and one sentence on what it is for."""
     st.title(title, anchor=False)
-    st.caption(purpose, width=READABLE_PX)
+    st.caption(as_text(purpose), width=READABLE_PX)
 
 
 def show_error(error: AnnealError) -> None:

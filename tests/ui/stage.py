@@ -21,8 +21,7 @@ from workflow.run_files import Embeddings, RunFiles, write_run
 def alike(project: Project, asked: Pair) -> bool:
     """Whether two textures are of one kind: their files are named after it."""
     path = {each.image_id: each.path for each in images.list_images(project.store.reader())}
-    kinds = [Path(path[image_id]).name.rstrip("0123456789.png") for image_id in asked]
-    return kinds[0] == kinds[1]
+    return _kind(path[asked.a]) == _kind(path[asked.b])
 
 
 def answer_questions(project: Project, count: int, *, unsure: int = 0) -> list[Receipt]:
@@ -56,10 +55,10 @@ def answer_pair(project: Project, first: int, second: int, kind: Kind) -> Receip
 
 def one_kind(project: Project, count: int) -> list[int]:
     """So many training images of one kind."""
-    training = [each.image_id for each in _training(project)]
-    first = training[0]
-    others = [each for each in training[1:] if alike(project, pair(first, each))]
-    return [first, *others][:count]
+    kinds: dict[str, list[int]] = {}
+    for each in _training(project):
+        kinds.setdefault(_kind(each.path), []).append(each.image_id)
+    return max(kinds.values(), key=len)[:count]
 
 
 def add_model(project: Project, number: int, *, metrics: dict[str, float], bits: int = 0) -> Run:
@@ -119,6 +118,11 @@ def write_log(project: Project, text: str) -> None:
     jobs.append_log(project.jobs, newest.job_id, text)
 
 
+def _kind(path: str) -> str:
+    """The kind of texture: files are named after it, with a number."""
+    return Path(path).stem.rstrip("0123456789")
+
+
 def _training(project: Project) -> list[ImageRecord]:
     return images.list_images(project.store.reader(), part=Part.TRAIN)
 
@@ -126,11 +130,9 @@ def _training(project: Project) -> list[ImageRecord]:
 def _files(project: Project, number: int, metrics: dict[str, float]) -> RunFiles:
     records = images.list_images(project.store.reader())
     rng = np.random.default_rng(number)
-    kinds = sorted({Path(each.path).name.rstrip("0123456789.png") for each in records})
+    kinds = sorted({_kind(each.path) for each in records})
     centres = dict(zip(kinds, rng.normal(size=(len(kinds), 16)), strict=True))
-    points = [
-        centres[Path(each.path).name.rstrip("0123456789.png")] * (1 + number) for each in records
-    ]
+    points = [centres[_kind(each.path)] * (1 + number) for each in records]
     vectors = np.array(points) + rng.normal(size=(len(records), 16)) * 2.0
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = np.array([each.image_id for each in records], dtype=np.int64)

@@ -1,0 +1,130 @@
+"""The pages in a real browser: pictures, names that look like markup, narrow screens."""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from domain.answers import Kind
+from domain.config import config_toml
+from tests.ui import stage
+from tests.ui.conftest import HARD_NAMES
+from workflow import labels
+from workflow.project import CONFIG_NAME, Project
+
+pytestmark = pytest.mark.browser
+
+HARD_PROJECT = (
+    "**b** :red[x] :smile: <b>c</b> ![i](http://x.example/y.png) www.x.example -- $d$ a@b.example"
+)
+NARROW = {"width": 400, "height": 800}
+WORD_JOINER = "\u2060"
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Callable[..., Project]) -> Project:
+    """A project with hard names, a model and answers."""
+    made = make_project()
+    config = made.config.model_copy(update={"name": HARD_PROJECT})
+    (made.folder / CONFIG_NAME).write_text(config_toml(config), encoding="utf-8")
+    stage.finish_jobs(made)
+    stage.add_model(made, 0, metrics={"threshold": 0.3})
+    stage.answer_questions(made, 12)
+    return made
+
+
+def wait_for_pictures(page: Page, within: str, count: int) -> None:
+    """Wait until so many pictures have come; a time-out is a failure."""
+    pictures = page.locator(f"{within} img")
+    expect(pictures.first).to_be_attached()
+    script = "all => all.filter(each => each.complete && each.naturalWidth > 0).length"
+    for _ in range(100):
+        if int(pictures.evaluate_all(script)) >= count:
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"{count} pictures within {within} did not come")
+
+
+def test_a_click_on_a_picture_searches_for_it_and_a_click_on_a_hit_goes_on(
+    page: Page, address: str
+) -> None:
+    page.goto(f"{address}/search")
+    page.locator(".gallery .tile").nth(2).click()
+    expect(page.get_by_role("heading", name="Most similar")).to_be_visible()
+    before = re.search(r"[?]image=\d+", page.url)
+    assert before
+    hits = page.get_by_role("list", name="Most similar images")
+    expect(hits.get_by_role("button")).to_have_count(20)
+    wait_for_pictures(page, ".gallery", 5)  # those further down come when they are scrolled to
+    hits.get_by_role("button").first.click()
+    page.wait_for_function("before => location.search !== before", arg=before[0])
+
+
+def test_names_of_files_stay_text(page: Page, address: str) -> None:
+    page.goto(f"{address}/search")
+    captions = page.locator(".gallery .caption")
+    expect(captions.first).to_be_visible()
+    page.get_by_label("Path contains").fill(HARD_NAMES[0])
+    page.get_by_label("Path contains").press("Enter")
+    expect(captions).to_have_count(1)
+    expect(captions.first).to_have_text(HARD_NAMES[0])
+    page.locator(".gallery .tile").first.click()
+    expect(page.get_by_role("heading", name="Query")).to_be_visible()
+    assert page.title() != "hacked"
+
+
+def test_the_name_of_the_project_stays_text(page: Page, address: str) -> None:
+    page.goto(address)
+    caption = page.get_by_test_id("stCaptionContainer").first
+    expect(caption).to_contain_text("Where the project")
+    said = caption.inner_text().replace(WORD_JOINER, "")
+    assert said == f"Where the project “{HARD_PROJECT}” stands."
+    assert caption.locator("a, img, strong, b, .katex").count() == 0
+
+
+def test_taking_an_answer_back_removes_its_line(page: Page, address: str, project: Project) -> None:
+    first, second = stage.one_kind(project, 2)
+    stage.answer_pair(project, first, second, Kind.SIMILAR)
+    before = len(labels.pair_labels(project))
+    page.goto(f"{address}/labels")
+    lines = page.locator("table.labels tbody tr")
+    expect(lines).to_have_count(before)
+    lines.first.get_by_role("button", name="Take back").click()
+    expect(lines).to_have_count(before - 1)
+    assert len(labels.pair_labels(project)) == before - 1
+
+
+def test_labels_show_both_pictures_of_a_pair(page: Page, address: str) -> None:
+    page.goto(f"{address}/labels")
+    line = page.locator("table.labels tbody tr").first
+    expect(line.locator("img")).to_have_count(2)
+    wait_for_pictures(page, "table.labels tbody tr:first-child", 2)
+
+
+def test_labels_can_be_downloaded(page: Page, address: str, tmp_path: Path) -> None:
+    page.goto(f"{address}/labels")
+    page.get_by_role("button", name="Export").click()
+    page.get_by_text("Labels: one row").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download labels.csv").click()
+    download.value.save_as(tmp_path / "labels.csv")
+    with (tmp_path / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    assert {row["similar"] for row in rows} <= {"0", "1"}
+
+
+@pytest.mark.parametrize("path", ["", "rounds", "curves", "search", "search?image=2", "labels"])
+def test_pages_fit_a_narrow_screen_without_errors(page: Page, address: str, path: str) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_viewport_size(NARROW)
+    page.goto(f"{address}/{path}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.wait_for_timeout(800)
+    wider = page.get_by_test_id("stMain").evaluate("main => main.scrollWidth - main.clientWidth")
+    assert wider == 0
+    assert errors == []
