@@ -122,8 +122,14 @@ def read_config(path: Path) -> ProjectConfig:
 
 
 def config_toml(config: ProjectConfig) -> str:
-    """The settings as TOML text; `read_config` gives the same settings back."""
+    """All settings as TOML text, as a run keeps them; `read_config` gives the same back."""
     return tomli_w.dumps(config.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def project_toml(config: ProjectConfig) -> str:
+    """The settings that differ from the defaults, so that better defaults reach old projects."""
+    chosen = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+    return tomli_w.dumps(chosen)
 
 
 def _explain(path: Path, error: ValidationError) -> str:

@@ -59,6 +59,11 @@ _OR_PROLONG = """
         DO UPDATE SET leased_at = excluded.leased_at, expires_at = excluded.expires_at
     RETURNING proposal_id
 """
+_LEASED_PAIRS = """
+    SELECT DISTINCT p.a, p.b FROM proposal AS p JOIN lease AS l USING (proposal_id)
+    WHERE p.round_id = :round_id AND p.state = 'open'
+        AND l.expires_at > :now AND l.leased_at <= :soon
+"""
 _LEASED = """
     SELECT p.proposal_id, p.a, p.b, p.reason, p.round_id, r.number, r.model, l.expires_at,
         p.is_check
@@ -133,7 +138,7 @@ def withdraw_open(db: sqlite3.Connection, round_id: int, *, now: str | None = No
 def leased_pairs(db: sqlite3.Connection, round_id: int, now: str) -> list[Pair]:
     """Open pairs of a round that somebody holds: they will come back answered, so ask others."""
     rows = db.execute(
-        _LEASED, {"round_id": round_id, "now": now, "soon": later(now, CLOCK_TOLERANCE_S)}
+        _LEASED_PAIRS, {"round_id": round_id, "now": now, "soon": later(now, CLOCK_TOLERANCE_S)}
     )
     return [Pair(row["a"], row["b"]) for row in rows]
 

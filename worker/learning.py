@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from annealing.mining import similarity_quantile
 from annealing.pool import pair_similarities
@@ -19,7 +20,6 @@ from domain.jobs import Progress
 from domain.rounds import RoundState, Run
 from labeling_store import answers, relations, rounds, runs
 from training.checkpoints import load_head, save_head
-from training.device import resolve_device
 from training.head import TrainedHead, frozen_head
 from training.trainer import train_head
 from worker.backbone import ArchiveFeatures
@@ -48,7 +48,7 @@ def train_on_answers(
     project: Project,
     archive: ArchiveFeatures,
     *,
-    device: str,
+    device: torch.device,
     report: JobReport,
     progress: Progress,
 ) -> Run:
@@ -70,7 +70,7 @@ def train_on_answers(
     if head.note:
         report.log(head.note)
     vectors = head.embed(archive.features)
-    run = _run(project, f"round-{number:03d}", number, effort, len(known))
+    run = _run(project, _free_name(project, f"round-{number:03d}"), number, effort, len(known))
     return _keep(
         project, archive, run, vectors, known, head.history, lambda path: save_head(head, path)
     )
@@ -94,7 +94,7 @@ def _train(
     project: Project,
     archive: ArchiveFeatures,
     known: Sequence[KnownRelation],
-    device: str,
+    device: torch.device,
     progress: Progress,
 ) -> TrainedHead:
     training = archive.rows_in(Part.TRAIN)
@@ -106,9 +106,16 @@ def _train(
         np.array([each.weight for each in known], dtype=np.float32),
         project.config.training,
         seed=project.config.seed,
-        device=resolve_device(device),
+        device=device,
         progress=progress,
     )
+
+
+def _free_name(project: Project, name: str) -> str:
+    """The name, with a number behind it where the round was trained before."""
+    taken = {run.name for run in runs.list_runs(project.store.reader())}
+    names = [name, *(f"{name}-{attempt}" for attempt in range(2, len(taken) + 2))]
+    return next(each for each in names if each not in taken)
 
 
 def _run(project: Project, name: str, number: int, effort: Effort, known: int) -> Run:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from annealing.pool import Keys, pair_keys
 from annealing.reasons import explain
@@ -35,7 +36,7 @@ class _Candidates:
 
 
 def propose_next(
-    project: Project, *, strategy: str, pairs: int, device: str
+    project: Project, *, strategy: str, pairs: int, device: torch.device
 ) -> tuple[int, int, tuple[str, ...]]:
     """Put the next questions into the queue: a new round, or the current one if none is answered.
 
@@ -67,7 +68,7 @@ def propose_next(
     return number, len(proposals), chosen.notes
 
 
-def replace_first_questions(project: Project, *, device: str) -> int:
+def replace_first_questions(project: Project, *, device: torch.device) -> int:
     """Cold-start questions instead of the random ones nobody has answered or holds.
 
     Returns:
@@ -77,11 +78,11 @@ def replace_first_questions(project: Project, *, device: str) -> int:
     run = runs.active_run(project.store.reader())
     if current is None or run is None or current.number > 1 or current.model is not None:
         return 0
-    with project.store.transaction() as db:
-        withdrawn = queue.withdraw_open(db, current.round_id)
+    waiting = queue.queue_status(project.store.reader(), current.round_id, utc_now()).open
     candidates = _without_knowledge(_candidates(project, run))
-    chosen = _choose(project, candidates, Strategy.MGUE.value, withdrawn, 1, device)
+    chosen = _choose(project, candidates, Strategy.MGUE.value, waiting, 1, device)
     with project.store.transaction() as db:
+        queue.withdraw_open(db, current.round_id)
         queue.add_proposals(db, current.round_id, _as_questions(chosen, candidates))
     return len(chosen.pairs)
 
@@ -96,7 +97,7 @@ def _choose(
     strategy: str,
     pairs: int,
     number: int,
-    device: str,
+    device: torch.device,
 ) -> Proposals:
     return choose(
         strategy,
@@ -107,7 +108,7 @@ def _choose(
         rng=np.random.default_rng([project.config.seed, _ROUND_SEED + number]),
         settings=project.config.selection,
         excluded=candidates.closed,
-        device=device,
+        device=str(device),
     )
 
 
@@ -117,7 +118,7 @@ def _checks(
     chosen: Proposals,
     pairs: int,
     number: int,
-    device: str,
+    device: torch.device,
 ) -> list[Proposal]:
     """Random pairs on top of the chosen ones: their answers measure the model without bias."""
     count = round(pairs * project.config.selection.check_share)
@@ -131,7 +132,7 @@ def _checks(
         rng=np.random.default_rng([project.config.seed, 2 * _ROUND_SEED + number]),
         settings=project.config.selection,
         excluded=np.union1d(candidates.closed, taken),
-        device=device,
+        device=str(device),
     )
     return _as_questions(drawn, candidates, check=True)
 

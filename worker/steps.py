@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+
 from domain.jobs import part_of
 from training.device import device_in_words, resolve_device
 from worker.backbone import ArchiveFeatures, archive_features
@@ -65,14 +67,14 @@ STEPS: Mapping[str, Step] = {
 }
 
 
-def _device(params: Mapping[str, Any]) -> str:
-    return str(params.get("device", "auto"))
+def _device(params: Mapping[str, Any]) -> torch.device:
+    return resolve_device(str(params.get("device", "auto")))
 
 
 def _features(
     project: Project, params: Mapping[str, Any], report: JobReport, start: float, end: float
 ) -> ArchiveFeatures:
-    device = resolve_device(_device(params))
+    device = _device(params)
     archive = archive_features(project, device, part_of(report, start, end))
     report.log(f"{len(archive.records)} images embedded on {device_in_words(device)}")
     report.log(archive.weights.note)

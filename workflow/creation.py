@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archive.demo import write_demo
-from domain.config import ArchiveSettings, Layout, ModelSettings, ProjectConfig, config_toml
+from domain.config import ArchiveSettings, Layout, ModelSettings, ProjectConfig, project_toml
 from domain.errors import InputError, ProjectError
 from domain.jobs import Progress, part_of, silent
 from labeling_store.db import Store
@@ -101,7 +101,7 @@ def _fill(
     finally:
         store.close()
         queue.close()
-    (workshop / CONFIG_NAME).write_text(config_toml(config), encoding="utf-8")
+    (workshop / CONFIG_NAME).write_text(project_toml(config), encoding="utf-8")
     return report
 
 
