@@ -96,7 +96,7 @@ def step_card(step: NextStep, *, here: str) -> None:
         words, way = st.columns([5, 1], vertical_alignment="center")
         with words, st.container(gap="xsmall"):
             st.caption("Next step")
-            st.subheader(as_text(step.title), anchor=False)
+            st.header(as_text(step.title), anchor=False)
             st.markdown(as_text(step.text), width=READABLE_PX)
         with way:
             if step.page != here and st.button(label, type="primary", key="next_step.go"):

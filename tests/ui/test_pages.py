@@ -72,7 +72,7 @@ def show(page: str) -> AppTest:
 def words(app: AppTest) -> str:
     """All that the page says in texts, captions, boxes and labels."""
     said = [
-        *(each.value for kind in (app.title, app.subheader, app.markdown) for each in kind),
+        *(each.value for kind in (app.title, app.header, app.markdown) for each in kind),
         *(each.value for kind in (app.caption, app.info, app.warning, app.error) for each in kind),
         *(f"{each.label}: {each.value}" for each in app.metric),
     ]
@@ -266,7 +266,7 @@ def test_labels_list_conflicts(make: Make) -> None:
     contradict(project)
     app = show("labels")
     assert any("conflict" in each.label for each in app.expander)
-    app.segmented_control(key="labels.filter").select("In conflict").run()
+    app.radio(key="labels.filter").set_value("In conflict").run()
     assert not app.exception
     shown = sum(label.in_conflict for label in labels.pair_labels(project))
     assert f"{shown} of 3 pairs" in words(app)

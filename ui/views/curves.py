@@ -10,7 +10,7 @@ project = session.project()
 
 
 def draw_retrieval(points: list[CurvePoint]) -> None:
-    st.subheader("Retrieval", anchor=False)
+    st.header("Retrieval", anchor=False)
     metrics = charts.retrieval_metrics(points)
     if not metrics:
         components.empty_state(
@@ -20,11 +20,10 @@ def draw_retrieval(points: list[CurvePoint]) -> None:
         )
         return
     st.caption(charts.RETRIEVAL_WORDS, width=components.READABLE_PX)
-    metric = st.segmented_control(
+    metric = st.radio(
         "Metric",
         metrics,
-        default=metrics[0],
-        required=True,
+        horizontal=True,
         format_func=lambda name: charts.RETRIEVAL_METRICS[name],
         key="curves.metric",
         help=charts.METRIC_HELP,
@@ -33,7 +32,7 @@ def draw_retrieval(points: list[CurvePoint]) -> None:
 
 
 def draw_judged(points: list[CurvePoint]) -> None:
-    st.subheader("Agreement with people", anchor=False)
+    st.header("Agreement with people", anchor=False)
     drawn = {metric: charts.judged_chart(points, metric) for metric in charts.JUDGED_WORDS}
     for column, (metric, drawing) in zip(st.columns(2, gap="large"), drawn.items(), strict=True):
         with column:
@@ -50,7 +49,7 @@ def draw_judged(points: list[CurvePoint]) -> None:
 
 
 def draw_histogram() -> None:
-    st.subheader("Similarity of answered pairs", anchor=False)
+    st.header("Similarity of answered pairs", anchor=False)
     st.caption(charts.HISTOGRAM_WORDS, width=components.READABLE_PX)
     histogram = curves.similarity_histogram(project)
     if histogram is None:

@@ -61,14 +61,7 @@ if everything:
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"
     ):
-        chosen = st.segmented_control(
-            "Show",
-            list(tables.FILTERS),
-            default="All",
-            required=True,
-            wrap=True,
-            key="labels.filter",
-        )
+        chosen = st.radio("Show", list(tables.FILTERS), horizontal=True, key="labels.filter")
         exports.export_menu(project)
     draw_labels(chosen)
 else:

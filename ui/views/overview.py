@@ -28,7 +28,7 @@ def draw_counts(state: Overview) -> None:
 
 
 def draw_round(state: Overview) -> None:
-    st.subheader("Current round", anchor=False)
+    st.header("Current round", anchor=False)
     if state.round is None or state.round.total == 0:
         st.caption("No pairs are being asked.")
         return
@@ -39,14 +39,14 @@ def draw_round(state: Overview) -> None:
 
 
 def draw_model(state: Overview) -> None:
-    st.subheader("Model", anchor=False)
+    st.header("Model", anchor=False)
     st.markdown(components.as_text(state.model_state))
     if state.active_run is not None:
         components.page_link("curves", "How good is it?")
 
 
 def draw_archive(state: Overview) -> None:
-    st.subheader("Archive", anchor=False)
+    st.header("Archive", anchor=False)
     parts = state.parts
     classes = "Folders are classes." if state.has_classes else "Folders are not classes."
     st.markdown(

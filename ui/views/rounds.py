@@ -16,7 +16,7 @@ def start(strategy: str, pairs: int) -> None:
 def draw_start() -> None:
     obstacle = rounds.check_can_train(project)
     settings = project.config.selection
-    st.subheader("Train, then ask new pairs", anchor=False)
+    st.header("Train, then ask new pairs", anchor=False)
     st.caption("The model learns from all answers so far, is measured, and proposes new pairs.")
     with st.container(horizontal=True, vertical_alignment="bottom", width=components.READABLE_PX):
         strategy = st.selectbox(
@@ -48,7 +48,7 @@ def draw_start() -> None:
 
 
 def draw_rounds() -> None:
-    st.subheader("All rounds", anchor=False)
+    st.header("All rounds", anchor=False)
     rows = tables.round_rows(rounds.list_rounds(project))
     if not rows:
         components.empty_state("No rounds yet", "The first opens when images are catalogued.")

@@ -6,6 +6,7 @@ from ui import components, session
 from ui.gallery.mount import Tile, image_grid
 from workflow import labels, rounds, search
 
+HOW_MANY = (10, 20, 50, 100)
 PAGE_IMAGES = 24
 MOST_IMAGES = 10_000  # to page through; a longer list is narrowed by text
 QUERY = "image"  # in the address, so that a search can be kept and shared
@@ -28,13 +29,13 @@ def chosen() -> int | None:
 def draw_results(image_id: int) -> None:
     left, right = st.columns([1, 4], gap="large")
     with left:
-        st.subheader("Query", anchor=False)
+        st.header("Query", anchor=False)
         path = labels.paths(project).get(image_id, f"image {image_id}")
         image_grid([Tile(image_id, path)], name="Query", key="search.query", on_chosen=choose)
         st.button("Choose another image", key="search.other", on_click=choose_none)
     with right:
-        st.subheader("Most similar", anchor=False)
-        k = st.slider("How many", 5, 100, 20, step=5, key="search.k", width=360)
+        st.header("Most similar", anchor=False)
+        k = st.selectbox("How many", HOW_MANY, index=1, key="search.k", width=160)
         with components.errors_shown():
             hits = search.similar_images(project, image_id, k=k)
             tiles = [Tile(hit.image_id, hit.path, f"{hit.similarity:.3f}") for hit in hits]
@@ -43,7 +44,7 @@ def draw_results(image_id: int) -> None:
 
 
 def draw_archive() -> None:
-    st.subheader("Choose an image", anchor=False)
+    st.header("Choose an image", anchor=False)
     text = st.text_input(
         "Path contains", key="search.text", placeholder="all images", width=360, max_chars=200
     )
