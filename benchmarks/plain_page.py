@@ -7,12 +7,12 @@ import streamlit as st
 from domain.answers import Kind, NewAnswer
 from domain.pairs import pair
 from workflow.pictures import picture
-from workflow.project import local_owner, open_project, project_folder
+from workflow.project import Project, local_owner, open_project, project_folder
 from workflow.questions import Question, next_questions, submit_answers
 
 
 @st.cache_resource
-def opened():
+def opened() -> Project:
     return open_project(project_folder())
 
 

@@ -23,7 +23,7 @@ class Feed {
     if (at < 0) return null;
     const [item] = this.items.splice(at, 1);
     this.keepRecent(item);
-    this.refillSoon(0);
+    this.refillSoon(AFTER_PAINT_MS);
     return item;
   }
 
@@ -52,7 +52,7 @@ class Feed {
     return items.map((item) => item.question.proposal_id);
   }
 
-  refillSoon(wait_ms) {
+  refillSoon(wait_ms = 0) {
     clearTimeout(this.timer);
     if (this.stopped) return;
     this.timer = setTimeout(() => this.refill(), wait_ms);
@@ -215,6 +215,7 @@ function claimTab(scope) {
 }
 
 const ALONE_MS = 300;
+const AFTER_PAINT_MS = 60; // loading takes processor time that painting needs
 const AHEAD = 14; // pairs kept ready: half a minute of fast work, 28 MB of decoded pictures
 const REFILL_AT = 3; // ask for a few at a time, not for each one
 const KEPT_FOR_UNDO = 12;

@@ -76,6 +76,7 @@ class Page {
     for (const [name, button] of Object.entries(this.view.buttons)) {
       button.addEventListener("click", (event) => this.act(name, event), options);
     }
+    document.addEventListener("visibilitychange", () => this.sender.kick(), options);
     const { panelButton } = this.view.el;
     panelButton.addEventListener(
       "click", () => this.trigger("page", panelButton.dataset.page), options,
@@ -116,7 +117,7 @@ class Page {
     this.outbox.put(answer);
     this.history.push({ key: answer.key, kind, question });
     this.showNext();
-    this.sender.kick();
+    this.sendAfterPaint();
     this.view.flash(kind);
     this.keepPace(answer_ms);
     this.view.announce(`${WORDS[kind]}. ${this.where()} ${this.current?.question.reason ?? ""}`);
@@ -126,12 +127,17 @@ class Page {
     const last = this.history.pop();
     if (last === null) return;
     this.outbox.put(entry("void", last.question, { refers_to_key: last.key }));
-    this.sender.kick();
+    this.sendAfterPaint();
     if (this.current) this.feed.putBack(this.current);
     this.feed.putBack(this.feed.again(last.question));
     this.showNext(last.question.proposal_id);
     this.view.flash("undo");
     this.view.announce(`Undone: ${WORDS[last.kind]}. ${this.where()}`);
+  }
+
+  /** The next pair comes first: sending takes processor time that painting needs. */
+  sendAfterPaint() {
+    this.afterPaint(() => this.sender.kick());
   }
 
   receive(reply) {
@@ -174,7 +180,7 @@ class Page {
       this.current = null;
       this.drawCounts();
       this.view.panel(this.emptyState());
-      this.feed.refillSoon(0);
+      this.feed.refillSoon();
     }
   }
 
@@ -228,7 +234,17 @@ class Page {
     return `Pair ${Math.min(this.answered() + 1, this.progress.total)} of ${this.progress.total}.`;
   }
 
+  /** Draw counts and buttons once, however much has changed in this task. */
   drawCounts() {
+    if (this.drawing) return;
+    this.drawing = true;
+    queueMicrotask(() => {
+      this.drawing = false;
+      this.drawCountsNow();
+    });
+  }
+
+  drawCountsNow() {
     const shown = this.current !== null;
     this.view.can({
       answer: shown && !this.current.broken,

@@ -16,7 +16,7 @@ class View {
   pair(item) {
     this.place(this.el.stageA, item, 0);
     this.place(this.el.stageB, item, 1);
-    this.el.reason.textContent = item.question.reason;
+    say(this.el.reason, item.question.reason);
     this.el.reason.title = item.question.reason;
     this.el.panel.hidden = true;
     this.el.pair.classList.remove("empty");
@@ -37,14 +37,14 @@ class View {
 
   /** A message in the place of the pair. */
   panel({ title, text, page, label }) {
-    this.el.panelTitle.textContent = title;
-    this.el.panelText.textContent = text;
+    say(this.el.panelTitle, title);
+    say(this.el.panelText, text);
     this.el.panelButton.hidden = !page;
-    this.el.panelButton.textContent = label ?? "";
+    say(this.el.panelButton, label ?? "");
     this.el.panelButton.dataset.page = page ?? "";
     this.el.panel.hidden = false;
     this.el.pair.classList.add("empty");
-    this.el.reason.textContent = "\u00a0";
+    say(this.el.reason, "\u00a0");
     this.el.reason.title = "";
     this.el.stageA.replaceChildren();
     this.el.stageB.replaceChildren();
@@ -54,12 +54,12 @@ class View {
     for (const kind of ["similar", "dissimilar", "unsure"]) this.buttons[kind].disabled = !answer;
     this.buttons.skip.disabled = !skip;
     this.buttons.undo.disabled = undo === null;
-    this.el.undoText.textContent = undo === null ? "Undo" : `Undo “${WORDS[undo]}”`;
+    say(this.el.undoText, undo === null ? "Undo" : `Undo “${WORDS[undo]}”`);
   }
 
   progress({ number, answered, total }) {
-    this.el.round.textContent = `Round ${number}`;
-    this.el.count.textContent = `${answered} of ${total}`;
+    say(this.el.round, `Round ${number}`);
+    say(this.el.count, `${answered} of ${total}`);
     this.el.fill.style.transform = `scaleX(${total ? answered / total : 0})`;
     this.el.track.setAttribute("aria-valuenow", answered);
     this.el.track.setAttribute("aria-valuemax", total);
@@ -68,14 +68,14 @@ class View {
   pace(pace_ms, left) {
     const left_min = (left * pace_ms) / 60000;
     const words = left_min < 1 ? "under a minute" : `about ${Math.round(left_min)} min`;
-    this.el.pace.textContent = `${(pace_ms / 1000).toFixed(1)} s a pair, ${words} left`;
+    say(this.el.pace, `${(pace_ms / 1000).toFixed(1)} s a pair, ${words} left`);
   }
 
   /** Unsent answers show after a moment: usually they are gone before anyone could read it. */
   unsent(count, troubled) {
     clearTimeout(this.timers.unsent);
     const text = `${plural(count, "answer", "answers")} not sent yet`;
-    this.el.unsent.textContent = count > 0 ? text : "";
+    say(this.el.unsent, count > 0 ? text : "");
     if (count === 0) this.el.unsent.hidden = true;
     else if (troubled) this.el.unsent.hidden = false;
     else this.timers.unsent = setTimeout(() => { this.el.unsent.hidden = false; }, CALM_MS);
@@ -85,26 +85,26 @@ class View {
     clearTimeout(this.timers.state);
     const draw = () => {
       this.el.state.dataset.state = state;
-      this.el.stateText.textContent = STATES[state];
+      say(this.el.stateText, STATES[state]);
     };
     if (state === "sending") this.timers.state = setTimeout(draw, CALM_MS);
     else draw();
   }
 
   zoom(scale) {
-    this.el.percent.textContent = `${Math.round(scale * 100)} %`;
+    say(this.el.percent, `${Math.round(scale * 100)} %`);
   }
 
   /** Say something to people who listen: after the frame that shows the pair, and only the last. */
   announce(text) {
     clearTimeout(this.timers.live);
-    this.timers.live = setTimeout(() => { this.el.live.textContent = text; }, 250);
+    this.timers.live = setTimeout(() => { say(this.el.live, text); }, 250);
   }
 
   /** A message over the pair, until it is dismissed or its time is over. */
   notify(text, { for_ms = null } = {}) {
     clearTimeout(this.timers.notice);
-    if (this.el.noticeText.textContent !== text) this.el.noticeText.textContent = text;
+    say(this.el.noticeText, text);
     this.el.notice.hidden = false;
     if (for_ms !== null) this.timers.notice = setTimeout(() => this.quiet(), for_ms);
   }
@@ -115,12 +115,17 @@ class View {
 
   flash(action) {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    this.buttons[action].animate([{ filter: "brightness(0.8)" }, { filter: "none" }], 180);
+    this.buttons[action].animate([{ opacity: 0.5 }, { opacity: 1 }], 180);
   }
 
   close() {
     for (const timer of Object.values(this.timers)) clearTimeout(timer);
   }
+}
+
+/** Set a text, unless it stands there already: setting it again would cost a layout. */
+function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 const CALM_MS = 400; // what is over sooner is not worth a flicker
