@@ -3,9 +3,10 @@
 import itertools
 
 import numpy as np
+from PIL import Image
 
 from archive.scenery.palette import Colour, shade
-from archive.scenery.scene import Point, Scene
+from archive.scenery.scene import Point, Scene, plane
 from domain.arrays import FloatArray
 
 
@@ -70,29 +71,30 @@ def beach(scene: Scene) -> None:
     bays = scene.rng.uniform(0.02, 0.08) * np.sin(
         columns * scene.rng.uniform(2, 9) + scene.rng.uniform(0, 6)
     )
-    depth = rows + bays + 0.02 * texture
+    depth = (rows + bays + 0.02 * texture).astype(np.float32)
     shore = scene.rng.uniform(0.35, 0.6)
     dune = shore + scene.rng.uniform(0.12, 0.4)
-    pixels = _banded(
+    image = _banded(
         depth,
         (shore - 0.02, shore, dune),
         (palette.water, (226, 230, 228), palette.sand, palette.grass),
     )
-    pixels *= (1 + 0.06 * scene.texture())[:, :, None]
-    scene.paint(pixels)
+    bright = np.float32(0.06) * scene.texture() + 1
+    scene.paint(Image.merge("RGB", [plane(np.asarray(band) * bright) for band in image.split()]))
     for x, y in scene.rng.uniform(0, scene.side, (int(scene.rng.integers(0, 120)), 2)):
         if depth[int(y), int(x)] > dune:
             scene.crown((x, y), scene.unit * scene.rng.uniform(4, 9))
 
 
-def _banded(depth: FloatArray, edges: tuple[float, ...], colours: tuple[Colour, ...]) -> FloatArray:
-    """[S, S, 3] colours by depth, bands meeting softly."""
-    depth = depth.astype(np.float32)
-    pixels: FloatArray = np.broadcast_to(np.asarray(colours[0], np.float32), (*depth.shape, 3))
+def _banded(
+    depth: FloatArray, edges: tuple[float, ...], colours: tuple[Colour, ...]
+) -> Image.Image:
+    """Colours by [S, S] depth, bands meeting softly."""
+    image = Image.new("RGB", depth.shape, colours[0])
     for edge, colour in zip(edges, colours[1:], strict=True):
-        share = np.clip((depth - edge) * 60 + 0.5, 0, 1)[:, :, None]
-        pixels = pixels + (np.asarray(colour, np.float32) - pixels) * share
-    return pixels
+        share = plane(255 * (np.float32(60) * (depth - np.float32(edge)) + np.float32(0.5)))
+        image.paste(colour, mask=share)
+    return image
 
 
 def _cuts(scene: Scene, step: float) -> list[float]:

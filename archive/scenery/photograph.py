@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from archive.scenery.palette import Difficulty, draw_palette
-from archive.scenery.scene import Scene, View
+from archive.scenery.scene import Frame, Scene, View, plane
 from archive.scenery.texture import NoiseBank
 
 Painter = Callable[[Scene], None]
@@ -26,10 +26,9 @@ def photograph(
     """A tile of the first painter's kind; at times with a strip of the second's along one side."""
     side = canvas_side(size_px)
     view = _view(rng, difficulty)
-    scene = _painted(painters[0], rng, view, noise, side)
-    tile = _turned(scene, rng, size_px)
+    tile = _painted(painters[0], rng, view, noise, side).seen(size_px)
     if rng.random() < difficulty.mixed_share:
-        other = _turned(_painted(painters[1], rng, view, noise, side), rng, size_px)
+        other = _painted(painters[1], rng, view, noise, side).seen(size_px)
         share = rng.uniform(*difficulty.mixed_area)
         tile = Image.composite(other, tile, _strip(rng, noise.cut(rng, size_px), share))
     return _developed(tile, rng, difficulty)
@@ -52,24 +51,11 @@ def _view(rng: np.random.Generator, difficulty: Difficulty) -> View:
 
 def _painted(
     painter: Painter, rng: np.random.Generator, view: View, noise: NoiseBank, side: int
-) -> Image.Image:
-    scene = Scene(rng, view, noise, side)
+) -> Scene:
+    frame = Frame(heading=rng.uniform(0, 2 * math.pi), half=side / CANVAS_PER_TILE / 2)
+    scene = Scene(rng, view, noise, side, frame=frame)
     painter(scene)
-    return scene.image
-
-
-def _turned(canvas: Image.Image, rng: np.random.Generator, size_px: int) -> Image.Image:
-    """The middle of the canvas, seen in a random heading."""
-    angle = rng.uniform(0, 2 * math.pi)
-    cos, sin = math.cos(angle), math.sin(angle)
-    centre, half = canvas.width / 2, size_px / 2
-    offset_x, offset_y = centre - half * (cos + sin), centre - half * (cos - sin)
-    return canvas.transform(
-        (size_px, size_px),
-        Image.Transform.AFFINE,
-        (cos, sin, offset_x, -sin, cos, offset_y),
-        Image.Resampling.BILINEAR,
-    )
+    return scene
 
 
 def _strip(rng: np.random.Generator, texture: np.ndarray, share: float) -> Image.Image:
@@ -83,11 +69,16 @@ def _strip(rng: np.random.Generator, texture: np.ndarray, share: float) -> Image
 
 def _developed(tile: Image.Image, rng: np.random.Generator, difficulty: Difficulty) -> Image.Image:
     """Light, colour cast, haze and the sensor's grain."""
-    pixels = np.asarray(tile, np.float32)
     light = np.exp(rng.uniform(-1, 1) * difficulty.light)
-    cast = np.exp(rng.uniform(-1, 1, 3) * difficulty.cast)
+    casts = np.exp(rng.uniform(-1, 1, 3) * difficulty.cast)
     haze = rng.uniform(0, difficulty.haze)
-    pixels = pixels * (light * cast * (1 - haze)).astype(np.float32) + 150 * haze
-    grain = rng.standard_normal(pixels.shape[:2], np.float32)[:, :, None]
-    pixels = pixels + grain * np.float32(rng.uniform(1, difficulty.grain))
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    grain = rng.standard_normal((tile.height, tile.width), np.float32)
+    grain *= np.float32(rng.uniform(1, difficulty.grain))
+    grain += np.float32(150 * haze)
+    return Image.merge(
+        "RGB",
+        [
+            plane(np.asarray(band) * np.float32(light * cast * (1 - haze)) + grain)
+            for band, cast in zip(tile.split(), casts, strict=True)
+        ],
+    )

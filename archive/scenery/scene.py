@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from archive.scenery.palette import Colour, Palette, shade
@@ -24,11 +25,30 @@ class View:
     scale: float
 
 
+@dataclass(frozen=True)
+class Frame:
+    """The square around the canvas's middle that the camera sees.
+
+    Attributes:
+        heading: its turn, in radians.
+        half: half its side, in pixels of the canvas.
+    """
+
+    heading: float
+    half: float
+
+
 class Scene:
     """A square canvas with its random stream; painters draw on it one after another."""
 
     def __init__(
-        self, rng: np.random.Generator, view: View, noise: NoiseBank, side_px: int
+        self,
+        rng: np.random.Generator,
+        view: View,
+        noise: NoiseBank,
+        side_px: int,
+        *,
+        frame: Frame,
     ) -> None:
         self.rng = rng
         self.view = view
@@ -36,6 +56,8 @@ class Scene:
         self.side = side_px
         self.unit = view.scale * side_px / DESIGN_SIDE
         self._noise = noise
+        self._frame = frame
+        self._axes = math.cos(frame.heading), math.sin(frame.heading)
         self.image = Image.new("RGB", (side_px, side_px))
         self.pen = ImageDraw.Draw(self.image)
 
@@ -43,21 +65,40 @@ class Scene:
         """[side, side] noise, mean 0, standard deviation 1."""
         return self._noise.cut(self.rng, self.side)
 
-    def paint(self, pixels: np.ndarray[Any, Any]) -> None:
-        """Replace the whole canvas by [side, side, 3] values of 0…255."""
-        self.image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-        self.pen = ImageDraw.Draw(self.image)
+    def paint(self, image: Image.Image) -> None:
+        """Replace the whole canvas by an RGB image of its size."""
+        self.image = image
+        self.pen = ImageDraw.Draw(image)
 
     def ground(self, colour: Colour, contrast: float = 0.08, patches: Colour | None = None) -> None:
         """Cover everything with one textured material, with patches of another if given."""
-        bright = np.float32(contrast) * self.texture() + 1
-        base = np.asarray(colour, np.float32)
-        if patches is None:
-            self.paint(bright[:, :, None] * base)
-            return
-        edge = np.float32(self.rng.uniform(0.2, 1.5))
-        share = np.clip(self.texture() - edge + np.float32(0.5), 0, 1)[:, :, None]
-        self.paint((base + (np.asarray(patches, np.float32) - base) * share) * bright[:, :, None])
+        levels = plane(self.texture() * np.float32(_LEVELS) + np.float32(128))
+        covered = _material(levels, colour, contrast)
+        if patches is not None:
+            edge = np.float32(self.rng.uniform(0.2, 1.5) - 0.5)
+            share = plane((self.texture() - edge) * np.float32(255))
+            covered = Image.composite(_material(levels, patches, contrast), covered, share)
+        self.paint(covered)
+
+    def seen(self, size_px: int) -> Image.Image:
+        """What the camera sees, as a square of size_px."""
+        cos, sin = self._axes
+        centre, half = self.side / 2, self._frame.half
+        step = 2 * half / size_px
+        left, top = centre - half * (cos + sin), centre - half * (cos - sin)
+        return self.image.transform(
+            (size_px, size_px),
+            Image.Transform.AFFINE,
+            (cos * step, sin * step, left, -sin * step, cos * step, top),
+            Image.Resampling.BILINEAR,
+        )
+
+    def sees(self, centre: Point, reach: float) -> bool:
+        """Whether a thing within `reach` of a point may be seen; others need not be drawn."""
+        x, y = centre[0] - self.side / 2, centre[1] - self.side / 2
+        cos, sin = self._axes
+        edge = self._frame.half + reach
+        return abs(x * cos - y * sin) < edge and abs(x * sin + y * cos) < edge
 
     def pick(self, colours: tuple[Colour, ...]) -> Colour:
         return colours[int(self.rng.integers(len(colours)))]
@@ -84,6 +125,8 @@ class Scene:
     def crown(self, centre: Point, radius: float, colour: Colour | None = None) -> None:
         """A tree seen from above: shadow, crown, lit side."""
         colour = self.near(colour or self.palette.tree, 0.2)
+        if not self.sees(centre, 2 * radius):
+            return
         (x, y), (sx, sy) = centre, self.view.sun
         self._disc((x + sx * radius * 0.7, y + sy * radius * 0.7), radius, shade(colour, 0.45))
         self._disc(centre, radius, colour)
@@ -92,16 +135,20 @@ class Scene:
 
     def car(self, centre: Point, angle: float, length: float = 15.0) -> None:
         """A car or, if longer, a truck: body, shadow, windscreen; length in design units."""
+        colour = self.pick(self.palette.cars)
         long, wide = length * self.unit, 6.5 * self.unit
+        if not self.sees(centre, long):
+            return
         body = corners_of(centre, (long, wide), angle)
         self.shadow(body, 2.5 * self.unit)
-        colour = self.pick(self.palette.cars)
         self.pen.polygon(body, fill=colour)
         front = along(centre, angle, long * 0.18)
         self.box(front, (long * 0.16, wide * 0.8), angle, shade(colour, 0.45))
 
     def house(self, centre: Point, size: Point, angle: float, roof: Colour) -> None:
         """A house with a ridge roof, one half in the light."""
+        if not self.sees(centre, sum(size)):
+            return
         corners = corners_of(centre, size, angle)
         self.shadow(corners, 0.3 * min(size))
         self.pen.polygon(corners, fill=roof)
@@ -132,6 +179,21 @@ class Scene:
     def _disc(self, centre: Point, radius: float, colour: Colour) -> None:
         x, y = centre
         self.pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+
+
+_LEVELS = 32  # grey levels a standard deviation of texture
+
+
+def plane(values: NDArray[np.floating[Any]]) -> Image.Image:
+    """[H, W] values as one channel, those outside 0…255 clipped."""
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _material(levels: Image.Image, colour: Colour, contrast: float) -> Image.Image:
+    """A colour, lighter or darker by `contrast` for each standard deviation of texture."""
+    bright = 1 + contrast * (np.arange(256) - 128) / _LEVELS
+    tables = np.clip(np.outer(colour, bright), 0, 255).astype(np.uint8)
+    return Image.merge("RGB", [levels.point(table.tolist()) for table in tables])
 
 
 DARK: Colour = (46, 48, 54)  # a shadow keeps a little skylight

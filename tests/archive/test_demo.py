@@ -1,13 +1,17 @@
+import multiprocessing
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from archive import demo
 from archive.demo import KINDS, write_demo
 from archive.duplicates import split_groups
 from archive.scan import scan
-from domain.errors import ArchiveError, InputError
+from domain.errors import ArchiveError, Cancelled, InputError
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -46,6 +50,53 @@ def test_a_larger_archive_begins_with_the_tiles_of_a_smaller_one(tmp_path):
     write_demo(tmp_path / "small", tiles_per_kind=1, size_px=64)
     write_demo(tmp_path / "large", tiles_per_kind=2, size_px=64)
     assert _bytes(tmp_path / "small").items() <= _bytes(tmp_path / "large").items()
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    """Even small archives are drawn by two processes."""
+    monkeypatch.setattr(demo, "_cores", lambda: 2)
+    monkeypatch.setattr(demo, "_FEWEST_FOR_PROCESSES", 1)
+
+
+def test_several_processes_draw_the_bytes_that_one_draws(tmp_path, two_processes, monkeypatch):
+    reports = []
+    count = write_demo(
+        tmp_path / "many",
+        tiles_per_kind=2,
+        size_px=32,
+        progress=lambda *told: reports.append(told),
+    )
+    monkeypatch.setattr(demo, "_cores", lambda: 1)
+    write_demo(tmp_path / "one", tiles_per_kind=2, size_px=32)
+    assert count == 2 * len(KINDS)
+    assert _bytes(tmp_path / "many") == _bytes(tmp_path / "one")
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+    assert reports[-1][0] == 1
+
+
+def test_cancelling_stops_the_processes_and_leaves_tiles_undrawn(tmp_path, two_processes):
+    def stop(done: float, message: str) -> None:
+        raise Cancelled("Asked to stop.")
+
+    with pytest.raises(Cancelled):
+        write_demo(tmp_path, tiles_per_kind=60, size_px=32, progress=stop)
+    assert not multiprocessing.active_children()
+    assert len(_bytes(tmp_path)) < 60 * len(KINDS)
+
+
+def test_a_script_without_a_guarded_start_gets_its_tiles_all_the_same(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom archive import demo\n"
+        "demo._cores, demo._FEWEST_FOR_PROCESSES = lambda: 2, 1\n"
+        "print(demo.write_demo(Path(sys.argv[1]), tiles_per_kind=2, size_px=32))\n"
+    )
+    command = [sys.executable, str(script), str(tmp_path / "tiles")]
+    environment = {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert run.stdout.splitlines()[-1:] == [str(2 * len(KINDS))], run.stderr
+    assert len(_bytes(tmp_path / "tiles")) == 2 * len(KINDS)
 
 
 @pytest.mark.parametrize("wrong", [{"tiles_per_kind": 0}, {"size_px": 8}])
