@@ -59,15 +59,17 @@ def read_answers(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Mem
     """
     found, wrong = Found(), dict[str, list[str]]()
     numbered = _in_order(list(rows))
-    keys = _KeysByEvent(member)
+    keys = _KeysByEvent()
     for number, row in numbered:
         try:
             if _text(row, "source") == IMPLIED or _number(row, "implied"):
                 found.implied += 1
-            elif (key := keys.claim(row)) is None:
-                found.repeated += 1
+                continue
+            answer = _answer(row, image_ids, member, keys.referred(row))
+            if keys.claim(row, answer.key):
+                found.answers.append(answer)
             else:
-                found.answers.append(_answer(row, image_ids, member, key, keys))
+                found.repeated += 1
         except _Wrong as error:
             wrong.setdefault(error.problem, []).append(f"{error.value!r} (row {number})")
     if wrong:
@@ -104,23 +106,21 @@ def _sort_key(row: _Row) -> int:
 
 
 class _KeysByEvent:
-    """The idempotency key of every row: its own, or one made of what it says."""
+    """The rows seen so far, by their key and by their event id."""
 
-    def __init__(self, member: Member) -> None:
-        self._member = member
+    def __init__(self) -> None:
         self._keys: dict[int, str] = {}
         self._seen: set[str] = set()
 
-    def claim(self, row: _Row) -> str | None:
-        """The key of a row; None if its event stands in the file already."""
+    def claim(self, row: _Row, key: str) -> bool:
+        """Remember a row; whether it is the first of its event in the file."""
         event_id = _number(row, "event_id")
-        key = _text(row, "key") or _made_of(row, self._member)
         if key in self._seen or event_id in self._keys:
-            return None
+            return False
         self._seen.add(key)
         if event_id is not None:
             self._keys[event_id] = key
-        return key
+        return True
 
     def referred(self, row: _Row) -> str | None:
         """The key of the event that a row takes back or settles."""
@@ -141,7 +141,7 @@ def _made_of(row: _Row, member: Member) -> str:
 
 
 def _answer(
-    row: _Row, image_ids: Mapping[str, int], member: Member, key: str, keys: _KeysByEvent
+    row: _Row, image_ids: Mapping[str, int], member: Member, referred: str | None
 ) -> NewAnswer:
     similar = _similar(row)
     kind = _kind(row, similar)
@@ -153,11 +153,10 @@ def _answer(
     first, second = _image(row, "image_a", image_ids), _image(row, "image_b", image_ids)
     if first == second:
         raise _Wrong("both images are the same", row["image_a"])
-    referred = keys.referred(row)
     if kind is Kind.VOID and referred is None:
         raise _Wrong("an undo must refer to an event", _number(row, "event_id"))
     return NewAnswer(
-        key=key,
+        key=_text(row, "key") or _made_of(row, member),
         kind=kind,
         pair=pair(first, second),
         source=_source(row),

@@ -77,7 +77,7 @@ def _store(db: sqlite3.Connection, member: Member, answer: NewAnswer, *, now: st
     if answer.kind is Kind.VOID:
         return _take_back(db, member, author, answer, now=now)
     if answer.kind is Kind.RESOLUTION:
-        return _resolve(db, author, answer, now=now)
+        return _resolve(db, member, author, answer, now=now)
     _refuse_same_response(db, author, answer)
     event_id = _insert(db, author, answer, now=now)
     queue.respond(db, author.member_id, event_id, pair=answer.pair, proposal_id=answer.proposal_id)
@@ -101,9 +101,11 @@ def _refuse_same_response(db: sqlite3.Connection, author: Member, answer: NewAns
         raise _Repeated(same["event_id"])
 
 
-def _resolve(db: sqlite3.Connection, author: Member, answer: NewAnswer, *, now: str) -> int:
-    if author.role is Role.ANNOTATOR:
-        raise _Rejected(f'Only a lead may settle conflicts; "{author.name}" is not one.')
+def _resolve(
+    db: sqlite3.Connection, member: Member, author: Member, answer: NewAnswer, *, now: str
+) -> int:
+    if member.role is Role.ANNOTATOR:
+        raise _Rejected(f'Only a lead may settle conflicts; "{member.name}" is not one.')
     settled = db.execute(_BY_KEY, {"key": answer.refers_to_key}).fetchone()
     if answer.refers_to_key is not None and settled is None:
         raise _Rejected(f'There is no answer "{answer.refers_to_key}" to settle.')

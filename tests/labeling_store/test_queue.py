@@ -216,3 +216,20 @@ def test_answered_proposals_carry_what_the_model_thought(store, ann):
         0.5,
         True,
     )
+
+
+def test_a_withdrawn_pair_that_is_proposed_again_is_open_again(store, ann):
+    round_id = ask(store, 2)
+    with store.transaction() as db:
+        queue.withdraw_open(db, round_id, now=NOW)
+        queue.add_proposals(db, round_id, [Proposal(Pair(1, 3), 0.0, "better now")])
+    (asked,) = claim(store, ann, round_id)
+    assert (asked.pair, asked.reason) == (Pair(1, 3), "better now")
+
+
+def test_leased_pairs_are_the_open_ones_somebody_holds(store, ann):
+    round_id = ask(store, 4)
+    claim(store, ann, round_id, count=2)
+    answers.record_answers(store, ann, [said("k", 1, 2, proposal_id=1)], now=NOW)
+    assert queue.leased_pairs(store.reader(), round_id, NOW) == [Pair(1, 3)]
+    assert queue.leased_pairs(store.reader(), round_id, later(NOW, 61)) == []

@@ -1,0 +1,273 @@
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.answers import Kind, Propagation, Source
+from domain.errors import InputError
+from domain.members import Role
+from domain.pairs import Pair
+from labeling_store import answers, relations
+from labeling_store.conflicts import open_conflicts
+from labeling_store.db import Store
+from labeling_store.exchange import COLUMNS, ImportReport, export_rows, import_rows
+from labeling_store.files import read_rows, write_rows
+from labeling_store.members import ensure_member
+from tests.labeling_store.building import NOW, ask, catalogue, said, undo
+
+FORMATS = ["csv", "jsonl", "parquet"]
+NASTY = ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1", "''@", "'plain", 'a,b\n"c"', "<b>é 画</b>"]
+
+
+@pytest.fixture
+def busy(store, ann, bob, owner):
+    """A store whose log has every kind of event, a conflict and texts that look like formulas."""
+    ask(store, 3)
+    more = dict(shown_at="2026-01-31T11:59:58.000+00:00", answer_ms=850, model="run-1")
+    new = [
+        said("k1", 1, 2, proposal_id=1, **more, reason="=HYPERLINK(1)"),
+        said("k2", 2, 3, answered_at="2026-01-31T11:59:59.123+00:00", reason="'@x"),
+        said("k3", 1, 3, Kind.DISSIMILAR, proposal_id=2),
+        said("k4", 1, 4, Kind.UNSURE, proposal_id=3),
+        said("k5", 4, 5, Kind.SKIP),
+        said("k6", 5, 6, source=Source.SEED),
+        undo("k7", "k6"),
+    ]
+    answers.record_answers(store, ann, new, now=NOW)
+    answers.record_answers(store, bob, [said("k8", 8, 9, Kind.DISSIMILAR)], now=NOW)
+    settled = said("k9", 8, 9, Kind.RESOLUTION, similar=True, refers_to_key="k8")
+    answers.record_answers(store, owner, [settled, said("k10", 9, 10)], now=NOW)
+    return store
+
+
+@pytest.fixture
+def empty(tmp_path):
+    """Another project with the same images."""
+    store = Store.open(tmp_path / "other.db", create=True)
+    catalogue(store, train=30)
+    with store.transaction() as db:
+        store.lead = ensure_member(db, "lead", Role.LEAD)
+    yield store
+    store.close()
+
+
+def load(store, rows, member=None):
+    return import_rows(store, member or store.lead, rows, pause=lambda _: None)
+
+
+def log(store):
+    return list(answers.events(store.reader()))
+
+
+def through_file(path, rows, what, fmt):
+    write_rows(path, list(rows), COLUMNS[what], fmt=fmt)
+    return read_rows(path)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_an_exported_log_comes_back_in_every_field(busy, empty, tmp_path, fmt):
+    rows = through_file(tmp_path / f"x.{fmt}", export_rows(busy, "answers"), "answers", fmt)
+    report = load(empty, rows)
+    assert report == ImportReport(stored=10, repeated=0, conflicts=1, implied=0)
+    assert log(empty) == log(busy)
+    assert answers.effort(empty.reader()) == answers.effort(busy.reader())
+    assert [c.evidence for c in open_conflicts(empty.reader())] == [(Pair(1, 2), Pair(2, 3))]
+    assert list(export_rows(empty, "answers")) == list(export_rows(busy, "answers"))
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_importing_again_changes_nothing(busy, empty, tmp_path, owner, fmt):
+    rows = through_file(tmp_path / f"x.{fmt}", export_rows(busy, "answers"), "answers", fmt)
+    before = log(busy)
+    assert load(busy, rows, owner).stored == 0
+    assert log(busy) == before
+    load(empty, rows)
+    assert load(empty, rows) == ImportReport(stored=0, repeated=10, conflicts=0, implied=0)
+
+
+@pytest.mark.parametrize("what", ["answers", "labels", "known"])
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_the_same_log_gives_the_same_file(busy, tmp_path, what, fmt):
+    for name in ("first", "second"):
+        write_rows(tmp_path / name, list(export_rows(busy, what)), COLUMNS[what], fmt=fmt)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("what", ["answers", "labels", "known"])
+def test_every_export_has_the_columns_of_the_contract(busy, what):
+    contract = ["image_a", "image_b", "similar", "source", "members", "answered_at"]
+    rows = list(export_rows(busy, what))
+    assert rows
+    assert all(list(row) == list(COLUMNS[what]) for row in rows)
+    assert list(COLUMNS[what])[:6] == contract
+    assert {row["similar"] for row in rows} <= {0, 1, None}
+
+
+def test_labels_are_one_row_a_pair_with_all_members(store, ann, bob):
+    answers.record_answers(store, ann, [said("a", 1, 2)], now=NOW)
+    answers.record_answers(store, bob, [said("b", 1, 2), said("c", 2, 3, Kind.UNSURE)], now=NOW)
+    rows = list(export_rows(store, "labels"))
+    assert [(row["similar"], row["members"]) for row in rows] == [(1, "ann; bob"), (None, "bob")]
+    assert rows[0]["image_a"] == "0001.png"
+
+
+def test_known_rows_carry_a_proof_and_are_not_imported_as_answers(store, ann, empty):
+    answers.record_answers(store, ann, [said("a", 1, 2), said("b", 2, 3)], now=NOW)
+    rows = list(export_rows(store, "known"))
+    (implied,) = (row for row in rows if row["implied"])
+    assert implied["proof"] == '[["0001.png", "0002.png"], ["0002.png", "0003.png"]]'
+    assert (implied["source"], implied["members"]) == ("implied", None)
+    assert load(empty, rows) == ImportReport(stored=2, repeated=0, conflicts=0, implied=1)
+    assert [event.member for event in log(empty)] == ["ann", "ann"]
+
+
+def test_known_has_answers_outside_training_which_spread_nothing(tmp_path):
+    store = Store.open(tmp_path / "labels.db", create=True)
+    catalogue(store, train=2, validation=1)
+    with store.transaction() as db:
+        ann = ensure_member(db, "ann", Role.ANNOTATOR)
+    answers.record_answers(store, ann, [said("a", 1, 3), said("b", 2, 3)])
+    rows = list(export_rows(store, "known"))
+    assert [(row["image_a"], row["image_b"], row["implied"]) for row in rows] == [
+        ("0001.png", "0003.png", 0),
+        ("0002.png", "0003.png", 0),
+    ]
+    store.close()
+
+
+def row(a=1, b=2, similar=1, **more):
+    return {"image_a": f"{a:04}.png", "image_b": f"{b:04}.png", "similar": similar, **more}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (1, "similar"), ("1", "similar"), ("1.0", "similar"), (1.0, "similar"), (True, "similar"),
+        ("similar", "similar"), (0, "dissimilar"), ("0", "dissimilar"), (False, "dissimilar"),
+        ("", "unsure"), (None, "unsure"), (float("nan"), "unsure"),
+    ],
+)  # fmt: skip
+def test_three_columns_are_enough(empty, text, kind):
+    load(empty, [row(similar=text)])
+    (event,) = log(empty)
+    assert (event.kind, event.source, event.member) == (kind, "import", "lead")
+
+
+def test_the_same_simple_file_counts_once(empty):
+    rows = [row(1, 2), row(2, 1), row(1, 3, 0), row(1, 2)]
+    assert load(empty, rows) == ImportReport(stored=2, repeated=2, conflicts=0, implied=0)
+    assert load(empty, rows).stored == 0
+    assert load(empty, [row(1, 2, 0)]).stored == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        (row(1, 99), "no such image in the archive: '0099.png'"),
+        (row(1, 1), "both images are the same"),
+        (row(similar="maybe"), "must be 1, 0 or empty: 'maybe'"),
+        (row(similar=2), "must be 1, 0 or empty: '2'"),
+        (row(kind="loved"), "`kind` must be one of similar"),
+        (row(kind="dissimilar"), "contradict each other"),
+        (row(source="rumour"), "`source` must be one of click"),
+        (row(kind="void", similar="", refers_to=77), "not before it in the file: 77"),
+        (row(kind="void", similar=""), "an undo must refer to an event"),
+        (row(answered_at="yesterday"), "must be a time in ISO 8601: 'yesterday'"),
+        (row(answer_ms="fast"), "must be a number: 'fast'"),
+        (row(round=1.5), "must be a whole number"),
+        (row(uncertainty="inf"), "must be a finite number"),
+        ({"image_a": "0001.png", "similar": 1}, "Row 3 has no column image_b"),
+    ],
+)
+def test_one_wrong_row_keeps_the_whole_file_out(empty, bad, problem):
+    with pytest.raises(InputError, match="othing was imported") as caught:
+        load(empty, [row(1, 2), row(2, 3), bad])
+    assert problem in caught.value.message
+    assert log(empty) == []
+
+
+def test_wrong_rows_are_counted_by_reason(empty):
+    rows = [row(1, 2), *(row(1, 90 + n) for n in range(5)), row(3, 3)]
+    with pytest.raises(InputError, match=r"6 of 7 rows.*no such image.*and 2 more.*same.*row 7"):
+        load(empty, rows)
+
+
+def test_an_annotator_imports_only_their_own_answers(empty):
+    with empty.transaction() as db:
+        eve = ensure_member(db, "eve", Role.ANNOTATOR)
+    with pytest.raises(InputError, match="only a lead"):
+        load(empty, [row(member="ann")], eve)
+    assert load(empty, [row(member="eve"), row(2, 3)], eve).stored == 2
+
+
+def test_a_time_without_a_zone_is_utc(empty):
+    load(
+        empty,
+        [row(answered_at="2026-01-31 12:00"), row(2, 3, answered_at="2026-01-31T13:00+01:00")],
+    )
+    assert {event.answered_at for event in log(empty)} == {"2026-01-31T12:00:00.000+00:00"}
+
+
+def test_a_large_import_lets_others_write_in_between(empty):
+    pauses = []
+    rows = [row(a, b) for a in range(1, 30) for b in range(a + 1, 31)] * 3
+    numbered = [{**each, "key": f"k{n}"} for n, each in enumerate(rows)]
+    report = import_rows(empty, empty.lead, numbered, pause=pauses.append)
+    assert report.stored == len(rows)
+    assert len(pauses) == (len(rows) - 1) // 500
+
+
+def test_an_import_counts_for_the_relations(empty):
+    load(empty, [row(1, 2), row(2, 3)])
+    known = relations.known_relations(empty, Propagation.CLOSURE)
+    assert {each.pair for each in known} == {Pair(1, 2), Pair(2, 3), Pair(1, 3)}
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_texts_that_look_like_formulas_come_back_unchanged(tmp_path, fmt):
+    path = tmp_path / f"x.{fmt}"
+    columns = {"text": str, "number": float}
+    rows = [{"text": text, "number": -0.5} for text in NASTY]
+    write_rows(path, rows, columns, fmt=fmt)
+    assert [each["text"] for each in read_rows(path)] == NASTY
+    assert {float(each["number"]) for each in read_rows(path)} == {-0.5}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_spreadsheet_never_sees_a_formula(tmp_path_factory, text):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    write_rows(path, [{"text": text}], {"text": str}, fmt="csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        (_, (cell,)) = csv.reader(file)
+    assert cell[0] not in "=+-@\t\r\0"
+    assert read_rows(path) == [{"text": text}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", b'image_a,image_b,similar\n"a.png,b.png'),
+        ("x.csv", b"image_a,image_b,similar\na.png,b.png\n"),
+        ("x.csv", b"\xff\xfe\x00bad"),
+        ("x.jsonl", b'{"image_a": "a.png", '),
+        ("x.jsonl", b"[1, 2, 3]\n"),
+        ("x.parquet", b"PAR1 this is none"),
+        ("x.parquet", b""),
+    ],
+)
+def test_a_broken_file_is_called_broken(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is broken"):
+        read_rows(path)
+
+
+def test_an_unknown_ending_and_a_missing_file_are_named(tmp_path):
+    with pytest.raises(InputError, match=r'ends in ".xlsx"; allowed are .csv, .jsonl, .parquet'):
+        read_rows(tmp_path / "x.xlsx")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_rows(tmp_path / "x.csv")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_rows(tmp_path / "no" / "x.csv", [], {}, fmt="csv")

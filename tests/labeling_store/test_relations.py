@@ -1,0 +1,102 @@
+import pytest
+
+from domain.answers import Kind, Propagation
+from domain.members import Role
+from domain.pairs import Pair
+from labeling_store import answers, relations
+from labeling_store.db import Store
+from labeling_store.members import ensure_member
+from tests.labeling_store.building import NOW, catalogue, said, undo
+
+
+@pytest.fixture
+def split(tmp_path):
+    """Images 1 to 4 are for training, 5 and 6 for validation, 7 and 8 for test."""
+    store = Store.open(tmp_path / "labels.db", create=True)
+    catalogue(store, train=4, validation=2, test=2)
+    yield store
+    store.close()
+
+
+def record(store, *new, name="ann"):
+    with store.transaction() as db:
+        member = ensure_member(db, name, Role.ANNOTATOR)
+    return answers.record_answers(store, member, new, now=NOW)
+
+
+def known(store, propagation=Propagation.CLOSURE, **options):
+    found = relations.known_relations(store, propagation, **options)
+    return {each.pair: (each.similar, each.implied, each.weight) for each in found}
+
+
+def test_answers_spread_as_far_as_asked(split):
+    record(split, said("1", 1, 2), said("2", 2, 3), said("3", 3, 4, Kind.DISSIMILAR))
+    direct = {
+        Pair(1, 2): (True, False, 1.0),
+        Pair(2, 3): (True, False, 1.0),
+        Pair(3, 4): (False, False, 1.0),
+    }
+    one_step = {Pair(1, 3): (True, True, 1.0), Pair(2, 4): (False, True, 1.0)}
+    assert known(split, Propagation.OFF) == direct
+    assert known(split, Propagation.ONE_STEP) == direct | one_step
+    assert known(split) == direct | one_step | {Pair(1, 4): (False, True, 1.0)}
+
+
+def test_pairs_outside_training_are_neither_used_nor_spread(split):
+    record(split, said("1", 1, 5), said("2", 2, 5), said("3", 3, 4))
+    assert known(split) == {Pair(3, 4): (True, False, 1.0)}
+    assert Pair(1, 2) in known(split, part=None)
+
+
+@pytest.mark.parametrize("propagation", list(Propagation))
+def test_the_count_is_that_of_the_relations(split, propagation):
+    for step in ([said("1", 1, 2)], [said("2", 2, 3)], [said("3", 1, 3, Kind.DISSIMILAR)]):
+        record(split, *step)
+        expected = len(relations.known_relations(split, propagation))
+        assert relations.known_pair_count(split, propagation) == expected
+        assert relations.known_pair_count(split, propagation) == expected
+
+
+def test_an_undo_removes_exactly_what_depended_on_it(split):
+    record(split, said("1", 1, 2), said("2", 2, 3))
+    before = known(split)
+    record(split, said("3", 3, 4, Kind.DISSIMILAR), undo("v", "3"))
+    assert known(split) == before
+    record(split, undo("w", "2"))
+    assert known(split) == {Pair(1, 2): (True, False, 1.0)}
+
+
+def test_a_conflict_halves_the_answers_and_withholds_the_rest(split):
+    record(
+        split,
+        said("1", 1, 2),
+        said("2", 2, 3),
+        said("3", 3, 4),
+        said("4", 1, 3, Kind.DISSIMILAR),
+    )
+    assert known(split) == {
+        Pair(1, 2): (True, False, 0.5),
+        Pair(2, 3): (True, False, 0.5),
+        Pair(3, 4): (True, False, 1.0),
+    }
+    assert known(split, Propagation.ONE_STEP) == {
+        **known(split),
+        Pair(1, 3): (False, False, 0.5),
+    }
+    assert len(relations.open_conflicts(split.reader())) == 1
+
+
+def test_a_tie_is_no_relation(split):
+    record(split, said("1", 1, 2))
+    record(split, said("2", 1, 2, Kind.DISSIMILAR), name="bob")
+    assert known(split) == {}
+
+
+def test_two_stores_on_one_file_know_the_same(split):
+    record(split, said("1", 1, 2))
+    second = Store.open(split.path)
+    assert known(second) == known(split)
+    record(split, said("2", 2, 3))
+    assert known(second) == known(split)
+    assert relations.known_pair_count(second, Propagation.CLOSURE) == 3
+    second.close()
