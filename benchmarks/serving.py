@@ -31,13 +31,19 @@ CHROMIUM_FLAGS = [
 
 
 @contextmanager
-def served(project: Path, *, app: str = "app:app", health: str = "/api/health") -> Iterator[str]:
-    """The address of the app, serving a project on a free port, until the block ends.
+def served(
+    project: Path,
+    *,
+    app: str = "app:app",
+    health: str = "/api/health",
+    port: int | None = None,
+) -> Iterator[str]:
+    """The address of the app, serving a project on that or a free port, until the block ends.
 
     Raises:
         RuntimeError: it did not start; with what it wrote.
     """
-    port = free_port()
+    port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)]
     command += ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]

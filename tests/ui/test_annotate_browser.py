@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from benchmarks.serving import served
+from benchmarks.serving import free_port, served
 from domain.answers import Event, Kind
 from labeling_store import answers
 from workflow.project import Project
@@ -332,3 +332,23 @@ def test_the_end_of_a_round_is_said_and_leads_to_the_rounds_page(
         expect(done).to_be_visible()
         page.get_by_role("button", name="Go to Rounds").click()
         expect(page).to_have_url(re.compile("/rounds$"))
+
+
+def test_answers_given_while_the_app_restarts_arrive(
+    page: Page, make_project: Callable[..., Project]
+) -> None:
+    project = make_project(each=3)
+    port = free_port()
+    person = Annotator(page, project)
+    with served(project.folder, port=port) as address:
+        person.open(address)
+        person.press("j")
+        person.wait_until_saved()
+    person.press("f", "f")
+    expect(person.state()).to_have_text("Offline, trying again", timeout=10_000)
+    with served(project.folder, port=port):
+        person.wait_until_saved()
+        person.press("u")
+        person.wait_until_saved()
+    kinds = [event.kind.value for event in person.log()]
+    assert kinds == ["similar", "dissimilar", "dissimilar", "unsure"]
