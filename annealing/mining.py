@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from annealing.pool import Keys, pair_similarities, pairs_of, pool_size
-from annealing.tiles import TILE_ROWS, Tile, Tiles, check_embeddings
+from annealing.tiles import TILE_ROWS, Tile, Tiles
 from domain.arrays import FloatArray, IntArray
 from domain.errors import InputError
 from domain.vectors import quantised, unit_rows
@@ -23,6 +23,7 @@ QUANTILE_ERROR = 1e-4  # half a bin, and the rounding of float32 up to 1,000 dim
 _BINS = 2**15
 _LARGEST = torch.finfo(torch.float32).max
 _SPARE = 65_536  # candidates held beyond P before they are ranked exactly: a megabyte
+_FIRST_CUT = 64  # the first bound comes from 64 P distances: a tile's P-th takes as long as 3 tiles
 _CROWDED = 16  # where more than one in 16 pairs of a tile is a candidate, a product is cheaper
 
 
@@ -72,14 +73,13 @@ def most_uncertain_pairs(
 
     Source: ANNEAL, eq. 8.
     """
-    check_embeddings(embeddings)
     if count < 0:
         raise InputError(f"{count} pairs were asked for; must be 0 or more.", "Ask for more.")
     known = np.zeros(0, np.int64) if excluded is None else excluded
-    count = min(count, pool_size(len(embeddings)) - len(known))
-    best = _Best(embeddings, alpha, count)
-    if count > 0:
-        for tile in Tiles(embeddings, alpha, known, device=device, tile_rows=tile_rows):
+    tiles = Tiles(embeddings, alpha, known, device=device, tile_rows=tile_rows)
+    best = _Best(embeddings, alpha, min(count, pool_size(len(embeddings)) - len(known)))
+    if best.count > 0:
+        for tile in tiles:
             best.take(tile)
     return best.result()
 
@@ -132,7 +132,7 @@ class _Best:
     """The best P pairs of the tiles seen so far, and all that rounding cannot tell from them."""
 
     def __init__(self, embeddings: FloatArray, alpha: float, count: int) -> None:
-        self._embeddings, self._alpha, self._count = embeddings, alpha, count
+        self._embeddings, self._alpha, self.count = embeddings, alpha, count
         self._distance = np.zeros(0)  # of each pair held, off by float32's rounding or exact
         self._keys = np.zeros(0, np.int64)
         self._cut = _LARGEST  # no pair with a larger float32 distance can be among the best
@@ -145,7 +145,7 @@ class _Best:
         places = (near <= self._cut).nonzero()
         rows, columns = near_rows[places[:, 0]].cpu().numpy(), places[:, 1].cpu().numpy()
         keys = (rows + tile.first_row) * len(self._embeddings) + columns + tile.first_column
-        if len(keys) > tile.distance.numel() // _CROWDED and len(keys) > self._count:
+        if len(keys) > tile.distance.numel() // _CROWDED and len(keys) > self.count:
             self._merge_exactly(self._tile_distances(tile)[rows, columns], keys, tile.rounding)
             return
         distance = near[places[:, 0], places[:, 1]].cpu().numpy().astype(np.float64)
@@ -155,50 +155,55 @@ class _Best:
 
     def result(self) -> MinedPairs:
         """The best P pairs, ranked exactly."""
-        self._rank()
+        pairs, similarity = self._exact()
+        score = -np.abs(similarity - self._alpha)
+        order = np.lexsort((self._keys, -quantised(score)))[: self.count]
+        return MinedPairs(pairs[order], similarity[order], score[order])
+
+    def _exact(self) -> tuple[Keys, FloatArray]:
+        """The pairs held, and their cosines in float64."""
         pairs = pairs_of(self._keys, max(1, len(self._embeddings)))
-        similarity = pair_similarities(self._embeddings, pairs)
-        return MinedPairs(pairs, similarity, -np.abs(similarity - self._alpha))
+        return pairs, pair_similarities(self._embeddings, pairs)
 
     def _first_cut(self, tile: Tile) -> None:
-        """Before anything else: the P best of the first tile bound all that follows."""
-        if self._cut == _LARGEST and tile.distance.numel() > self._count:
-            kth = float(tile.distance.flatten().kthvalue(self._count).values)
+        """Before anything else: the P best of some rows bound all that follows."""
+        width = tile.distance.shape[1]
+        first = tile.distance[: _FIRST_CUT * self.count // width + 1]
+        if self._cut == _LARGEST and first.numel() > self.count:
+            kth = float(first.flatten().kthvalue(self.count).values)
             self._cut = min(_LARGEST, kth + 2 * tile.rounding)
 
     def _compact(self, rounding: float) -> None:
         """Drop what rounding can tell from the best P; rank exactly if too much is left."""
-        if len(self._keys) <= self._count:
+        if len(self._keys) <= self.count:
             return
-        kth = np.partition(self._distance, self._count - 1)[self._count - 1]
+        kth = np.partition(self._distance, self.count - 1)[self.count - 1]
         self._cut = min(self._cut, float(kth) + 2 * rounding)
         held = self._distance <= self._cut
         self._keys, self._distance = self._keys[held], self._distance[held]
-        if len(self._keys) > self._count + _SPARE:
+        if len(self._keys) > self.count + _SPARE:
             self._rank()
 
     def _rank(self) -> None:
         """Keep exactly the best P of those held, with their exact distances."""
-        pairs = pairs_of(self._keys, max(1, len(self._embeddings)))
-        similarity = pair_similarities(self._embeddings, pairs)
-        self._distance = quantised(np.abs(similarity - self._alpha))
+        self._distance = quantised(np.abs(self._exact()[1] - self._alpha))
         self._keep_best()
 
     def _keep_best(self) -> None:
-        order = np.lexsort((self._keys, self._distance))[: self._count]
+        order = np.lexsort((self._keys, self._distance))[: self.count]
         self._keys, self._distance = self._keys[order], self._distance[order]
 
     def _merge_exactly(self, distance: FloatArray, keys: Keys, rounding: float) -> None:
         """Take a tile in which float32 cannot tell most pairs from the best, as with copies."""
         self._rank()
-        if len(self._keys) == self._count:
+        if len(self._keys) == self.count:
             worst, last = self._distance[-1], self._keys[-1]
             better = (distance < worst) | ((distance == worst) & (keys < last))
             distance, keys = distance[better], keys[better]
         self._keys = np.concatenate([self._keys, keys])
         self._distance = np.concatenate([self._distance, distance])
         self._keep_best()
-        if len(self._keys) == self._count:
+        if len(self._keys) == self.count:
             self._cut = min(self._cut, float(self._distance[-1]) + 2 * rounding)
 
     def _tile_distances(self, tile: Tile) -> FloatArray:

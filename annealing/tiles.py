@@ -14,10 +14,12 @@ from torch import Tensor
 from annealing.pool import Keys, pairs_of
 from domain.arrays import FloatArray
 from domain.errors import InputError
-from domain.vectors import unit_rows
+from domain.vectors import QUANTUM_DECIMALS, SMALLEST_NORM
 
 TILE_ROWS = 1024  # 4 MB: stays in a core's cache between the product and what reads it
+_PART_ROWS = 8192
 _OUT = torch.inf  # stands where no pair of the pool is
+_QUANTUM = 10.0**-QUANTUM_DECIMALS  # distances closer than this are equal
 
 
 @dataclass(frozen=True)
@@ -50,33 +52,31 @@ class Tiles:
         tile_rows: int = TILE_ROWS,
     ) -> None:
         """Make tiles of embeddings [N, D] of any length, without the excluded sorted keys."""
-        check_embeddings(embeddings)
-        rows, size = len(embeddings), min(tile_rows, max(1, len(embeddings)))
-        unit = torch.from_numpy(unit_rows(embeddings).astype(np.float32)).to(device)
-        one = torch.ones(rows, 1, device=device)
-        self._left = torch.cat([unit, one], dim=1)  # the last column makes the product
-        self._right = torch.cat([unit, -alpha * one], dim=1)  # similarity - alpha
-        self._rows, self._size = rows, size
-        self._tile = torch.empty(size * size, device=device)
-        self._not_upper = torch.ones(size, size, dtype=torch.bool, device=device).tril()
-        self._excluded = _by_tile(pairs_of(excluded, max(rows, 1)), size)
+        vectors = _unit_vectors(embeddings, -alpha)
+        self._rows, self._size = len(embeddings), min(tile_rows, max(1, len(embeddings)))
+        self._vectors = vectors.to(device)
+        self._tile = torch.empty(self._size**2, device=device)
+        below = torch.ones(self._size, self._size, dtype=torch.bool, device=device)
+        self._not_upper = below.tril()
+        self._excluded = _by_tile(pairs_of(excluded, max(self._rows, 1)), self._size)
         self._rounding = _rounding(embeddings.shape[1], alpha)
 
     def __iter__(self) -> Iterator[Tile]:
         for first_row in range(0, self._rows, self._size):
+            left = self._vectors[first_row : first_row + self._size].clone()
+            left[:, -1] = 1  # against -alpha: the product is similarity - alpha
             for first_column in range(first_row, self._rows, self._size):
-                yield self._filled(first_row, first_column)
+                distance = self._distance(left, first_column)
+                if first_row == first_column:
+                    distance.masked_fill_(self._not_upper[: len(left), : len(left)], _OUT)
+                self._take_out(distance, first_row, first_column)
+                yield Tile(first_row, first_column, distance, self._rounding)
 
-    def _filled(self, first_row: int, first_column: int) -> Tile:
-        left = self._left[first_row : first_row + self._size]
-        right = self._right[first_column : first_column + self._size]
+    def _distance(self, left: Tensor, first_column: int) -> Tensor:
+        right = self._vectors[first_column : first_column + self._size]
         distance = self._tile[: len(left) * len(right)].view(len(left), len(right))
         torch.mm(left, right.T, out=distance)
-        distance.abs_()
-        if first_row == first_column:
-            distance.masked_fill_(self._not_upper[: len(left), : len(right)], _OUT)
-        self._take_out(distance, first_row, first_column)
-        return Tile(first_row, first_column, distance, self._rounding)
+        return distance.abs_()
 
     def _take_out(self, distance: Tensor, first_row: int, first_column: int) -> None:
         known = self._excluded.get((first_row // self._size, first_column // self._size))
@@ -85,22 +85,34 @@ class Tiles:
             distance[within[:, 0], within[:, 1]] = _OUT
 
 
-def check_embeddings(embeddings: FloatArray) -> None:
-    """Refuse embeddings that are not [N, D] or hold a value that is not finite.
+def _unit_vectors(embeddings: FloatArray, last: float) -> Tensor:
+    """Unit vectors in float32 and one column more; in parts, to hold no float64 copy of all.
 
     Raises:
-        InputError: with the rows that are wrong.
+        InputError: embeddings that are not [N, D] or hold a value that is not finite.
     """
     if embeddings.ndim != 2:
         raise InputError(
             f"Embeddings of shape {embeddings.shape}; must be [images, dimensions].",
             "Pass one row for each image.",
         )
-    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    precision = np.float64 if embeddings.dtype == np.float64 else np.float32
+    vectors = torch.full((len(embeddings), embeddings.shape[1] + 1), last)
+    for start in range(0, len(embeddings), _PART_ROWS):
+        part = torch.from_numpy(np.array(embeddings[start : start + _PART_ROWS], precision))
+        lengths = torch.linalg.vector_norm(part, dim=1, keepdim=True, dtype=torch.float64)
+        _check_finite(lengths, start)
+        unit = part / lengths.clamp_min_(SMALLEST_NORM).to(part.dtype)
+        vectors[start : start + _PART_ROWS, :-1] = unit
+    return vectors
+
+
+def _check_finite(lengths: Tensor, first_row: int) -> None:
+    bad = (~lengths.isfinite()).nonzero()
     if len(bad):
         raise InputError(
-            f"{len(bad)} embeddings are not finite, the first in row {bad[0]}.",
-            "Embed those images again, or leave them out.",
+            f"The embedding in row {first_row + int(bad[0, 0])} is not finite.",
+            "Embed that image again, or leave it out.",
         )
 
 
@@ -116,7 +128,7 @@ def _by_tile(pairs: Keys, size: int) -> dict[tuple[int, int], Keys]:
 
 
 def _rounding(dimensions: int, alpha: float) -> float:
-    """Bound of the error of a product of unit vectors: one rounding a dimension and a few more."""
+    """Bound of a product's error: a rounding for each dimension, and a few for scaling."""
     exact = torch.get_float32_matmul_precision() == "highest"
     unit = 2.0**-24 if exact else 2.0**-8  # else factors may be rounded to bfloat16
-    return ((dimensions if exact else 2) + 8) * unit * (1 + abs(alpha))
+    return ((dimensions if exact else 2) + 8) * unit * (1 + abs(alpha)) + _QUANTUM

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from domain.arrays import FloatArray
 
 QUANTUM_DECIMALS = 9  # scores nearer than this are the same geometry with different rounding noise
-_SMALLEST_NORM = 1e-12  # a zero vector stays zero instead of becoming NaN
+SMALLEST_NORM = 1e-12  # a zero vector stays zero instead of becoming NaN
 
 
 def unit_rows(vectors: FloatArray) -> NDArray[np.float64]:
@@ -20,7 +20,7 @@ def unit_rows(vectors: FloatArray) -> NDArray[np.float64]:
     """
     rows = np.asarray(vectors, dtype=np.float64)
     norms = np.sqrt(np.einsum("...d,...d->...", rows, rows))[..., None]
-    return np.asarray(rows / np.maximum(norms, _SMALLEST_NORM))
+    return np.asarray(rows / np.maximum(norms, SMALLEST_NORM))
 
 
 def quantised(values: FloatArray) -> NDArray[np.float64]:
