@@ -6,6 +6,7 @@ from domain.jobs import Job, JobState
 from ui import components
 from workflow import jobs
 from workflow.project import Project
+from workflow.questions import round_progress
 
 LOG_LINES = 200  # a page is no place for more; the whole log is in `python cli.py jobs`
 JOB_NAMES = {jobs.PREPARE: "Preparing the images", jobs.ROUND: "Training on the answers"}
@@ -34,6 +35,19 @@ def _follow(project: Project, drawn: tuple[int | None, bool], cancellable: bool)
             st.caption("It waits for the worker, which is not running.")
         if cancellable:
             _cancel_button(project, job)
+
+
+@st.fragment(run_every=components.REFRESH_S)
+def follow_round(project: Project) -> None:
+    """How many questions of the current round are answered, refreshed every two seconds."""
+    progress = round_progress(project)
+    if progress is None or progress.total == 0:
+        st.caption("No pairs are being asked.")
+        return
+    done, total = progress.answered, progress.total
+    st.progress(done / total, text=f"Round {progress.round_number}: {done} of {total} answered")
+    if progress.leased:
+        st.caption(f"{components.counted(progress.leased, 'pair')} on people's screens now.")
 
 
 def _cancel_button(project: Project, job: Job) -> None:

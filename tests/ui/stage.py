@@ -10,6 +10,7 @@ from domain.answers import Kind, NewAnswer, Receipt
 from domain.clock import utc_now
 from domain.config import config_toml
 from domain.images import ImageRecord, Part
+from domain.jobs import Job
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState, Run
 from labeling_store import images, jobs, queue, rounds, runs
@@ -103,11 +104,29 @@ def training_pairs(project: Project, count: int, *, skip: int = 0) -> list[Pair]
     return [everything[at] for at in order[skip : skip + count]]
 
 
+def claim_job(project: Project) -> Job:
+    """Take the next waiting job, as a worker does."""
+    job = jobs.claim_job(project.jobs, "test", now=utc_now())
+    if job is None:
+        raise LookupError("No job waits.")
+    return job
+
+
+def report(project: Project, job: Job, progress: float, message: str) -> None:
+    """Say how far a claimed job is."""
+    jobs.heartbeat(project.jobs, job.job_id, job.attempt, progress=progress, message=message)
+
+
+def finish_job(project: Project, job: Job) -> None:
+    """End a claimed job well."""
+    jobs.finish(project.jobs, job.job_id, job.attempt)
+
+
 def finish_jobs(project: Project, *, error: str | None = None) -> None:
     """Let every waiting job end, well or with an error, as if a worker had done it."""
     while (job := jobs.claim_job(project.jobs, "test", now=utc_now())) is not None:
         if error is None:
-            jobs.finish(project.jobs, job.job_id, job.attempt)
+            finish_job(project, job)
         else:
             jobs.fail(project.jobs, job.job_id, job.attempt, error)
 

@@ -12,8 +12,9 @@ from domain.answers import Kind
 from domain.config import config_toml
 from tests.ui import stage
 from tests.ui.conftest import HARD_NAMES
-from workflow import labels
+from workflow import jobs, labels
 from workflow.project import CONFIG_NAME, Project
+from workflow.questions import round_progress
 
 pytestmark = pytest.mark.browser
 
@@ -104,7 +105,34 @@ def test_labels_show_both_pictures_of_a_pair(page: Page, address: str) -> None:
     wait_for_pictures(page, "table.labels tbody tr:first-child", 2)
 
 
-def test_labels_can_be_downloaded(page: Page, address: str, tmp_path: Path) -> None:
+def test_the_work_of_a_job_is_followed_without_a_click(
+    page: Page, address: str, project: Project
+) -> None:
+    jobs.enqueue_round(project.jobs, {"strategy": "random", "pairs": 5})
+    page.goto(f"{address}/rounds")
+    expect(page.get_by_text("Queued")).to_be_visible()
+    job = stage.claim_job(project)
+    stage.report(project, job, 0.4, "epoch *6* of 15")
+    expect(page.get_by_text("40% · epoch *6* of 15")).to_be_visible(timeout=10_000)
+    stage.finish_job(project, job)
+    expect(page.get_by_text("Training on the answers")).to_be_hidden(timeout=10_000)
+
+
+def test_answers_of_others_move_the_progress_of_the_round(
+    page: Page, address: str, project: Project
+) -> None:
+    page.goto(address)
+    before = round_progress(project)
+    assert before is not None
+    expect(page.get_by_text(f"{before.answered} of {before.total} answered")).to_be_visible()
+    stage.answer_questions(project, 1)
+    after = f"{before.answered + 1} of {before.total} answered"
+    expect(page.get_by_text(after)).to_be_visible(timeout=10_000)
+
+
+def test_labels_can_be_downloaded(
+    page: Page, address: str, project: Project, tmp_path: Path
+) -> None:
     page.goto(f"{address}/labels")
     page.get_by_role("button", name="Export").click()
     page.get_by_text("Labels: one row").click()
@@ -113,7 +141,7 @@ def test_labels_can_be_downloaded(page: Page, address: str, tmp_path: Path) -> N
     download.value.save_as(tmp_path / "labels.csv")
     with (tmp_path / "labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 12
+    assert len(rows) == len(labels.pair_labels(project))
     assert {row["similar"] for row in rows} <= {"0", "1"}
 
 

@@ -27,17 +27,6 @@ def draw_counts(state: Overview) -> None:
         components.figure("Conflicts", state.conflicts, "Answers that cannot all be true.")
 
 
-def draw_round(state: Overview) -> None:
-    st.header("Current round", anchor=False)
-    if state.round is None or state.round.total == 0:
-        st.caption("No pairs are being asked.")
-        return
-    done, total = state.round.answered, state.round.total
-    st.progress(done / total, text=f"Round {state.round.round_number}: {done} of {total} answered")
-    if state.round.leased:
-        st.caption(f"{state.round.leased} are on somebody's screen now.")
-
-
 def draw_model(state: Overview) -> None:
     st.header("Model", anchor=False)
     st.markdown(components.as_text(state.model_state))
@@ -71,7 +60,8 @@ live.follow_jobs(project)
 draw_counts(state)
 left, right = st.columns(2, gap="large")
 with left:
-    draw_round(state)
+    st.header("Current round", anchor=False)
+    live.follow_round(project)
 with right:
     draw_model(state)
 draw_archive(state)
