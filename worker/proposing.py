@@ -21,6 +21,7 @@ from labeling_store import answers, images, queue, relations, rounds, runs
 from workflow.project import Project
 from workflow.run_files import read_embeddings
 
+NOTHING_LEFT = "Every pair of training images is answered or implied; there is nothing to ask."
 _ROUND_SEED = 1000  # rounds draw from seeds of their own
 
 
@@ -57,6 +58,8 @@ def propose_next(
     chosen = _choose(project, candidates, strategy, pairs, number, device)
     proposals = _as_questions(chosen, candidates)
     proposals += _checks(project, candidates, chosen, pairs, number, device)
+    if not proposals:
+        return number, 0, (*chosen.notes, NOTHING_LEFT)
     with project.store.transaction() as db:
         if current is not None:
             queue.withdraw_open(db, current.round_id)

@@ -118,6 +118,13 @@ def _next_step(
             f"{progress.left} of {progress.total} pairs of round {progress.round_number} are left.",
             "annotate",
         )
+    if _is_trained_on(project, progress):
+        return NextStep(
+            "Everything is known",
+            "Every pair of training images is answered or implied. Look at the curves, search the "
+            "archive, or add images.",
+            "curves",
+        )
     obstacle = check_can_train(project)
     if obstacle is not None:
         return NextStep("Nearly there", obstacle, "rounds")
@@ -126,6 +133,17 @@ def _next_step(
         f"All {progress.total} pairs of round {progress.round_number} are answered. Let the "
         "model learn from them; it then asks what it is least sure of.",
         "rounds",
+    )
+
+
+def _is_trained_on(project: Project, progress: RoundProgress) -> bool:
+    """Whether the model has learnt from this round and yet found nothing new to ask."""
+    db = project.store.reader()
+    run = runs.active_run(db)
+    return (
+        run is not None
+        and run.round_number >= progress.round_number
+        and run.bits >= answers.effort(db).bits
     )
 
 

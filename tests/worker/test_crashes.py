@@ -1,0 +1,113 @@
+"""The worker process is killed, stopped or asked to cancel: jobs and answers survive."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from domain.errors import JobError
+from domain.jobs import JobState
+from labeling_store import answers
+from labeling_store import jobs as queue
+from tests.projects import answer
+from worker.supervisor import Supervisor
+from workflow import jobs
+from workflow.project import Project
+
+PATIENCE_S = 120.0
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        if time.monotonic() > deadline:
+            pytest.fail("it did not happen in time")
+        time.sleep(0.05)
+
+
+@contextmanager
+def lane(project: Project) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "worker.lane", str(project.folder), str(os.getpid())]
+    process = subprocess.Popen(command)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def newest(project: Project) -> JobState:
+    return jobs.recent(project)[0].state
+
+
+def test_a_killed_job_is_done_by_the_next_worker(project: Project) -> None:
+    answer(project, 5)
+    with lane(project) as worker:
+        wait_until(lambda: newest(project) is JobState.RUNNING)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    assert not jobs.worker_alive(project)
+    with lane(project):
+        wait_until(lambda: newest(project).ended)
+    assert newest(project) is JobState.DONE
+    assert jobs.recent(project)[0].attempt == 2
+    assert answers.effort(project.store.reader()).bits == 5
+
+
+def test_a_stopped_worker_puts_its_job_back(project: Project) -> None:
+    with lane(project) as worker:
+        wait_until(lambda: newest(project) is JobState.RUNNING)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(PATIENCE_S) == 0
+    assert newest(project) in (JobState.QUEUED, JobState.DONE)
+
+
+def test_a_queued_job_that_is_cancelled_never_starts(project: Project) -> None:
+    jobs.cancel(project, jobs.recent(project)[0].job_id)
+    assert newest(project) is JobState.CANCELLED
+
+
+def test_only_one_worker_serves_a_project(project: Project) -> None:
+    with lane(project) as first:
+        wait_until(lambda: jobs.worker_alive(project))
+        with lane(project) as second:
+            assert second.wait(PATIENCE_S) == 3
+        assert first.poll() is None
+
+
+def test_the_supervisor_starts_a_dead_worker_again(project: Project) -> None:
+    supervisor = Supervisor(project.folder)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    try:
+        wait_until(lambda: jobs.worker_alive(project))
+        first = int((project.folder / jobs.WORKER_LOCK).read_text())
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: worker_pid(project) not in (None, first))
+    finally:
+        supervisor.stop()
+        thread.join()
+    assert not jobs.worker_alive(project)
+
+
+def worker_pid(project: Project) -> int | None:
+    text = (project.folder / jobs.WORKER_LOCK).read_text().strip()
+    return int(text) if text else None
+
+
+def test_an_attempt_that_was_taken_over_cannot_end_the_job(project: Project) -> None:
+    now = "2026-01-01T00:00:00.000+00:00"
+    first = queue.claim_job(project.jobs, "one", now=now)
+    assert first is not None
+    queue.recover_stale(project.jobs, now="2027-01-01T00:00:00.000+00:00", stale_s=0)
+    second = queue.claim_job(project.jobs, "two", now=now)
+    assert second is not None
+    assert second.attempt == 2
+    with pytest.raises(JobError):
+        queue.finish(project.jobs, first.job_id, first.attempt)

@@ -1,0 +1,189 @@
+"""Jobs from the queue to their end: what they leave behind, and what happens when they cannot."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from domain.config import Layout
+from domain.errors import JobError
+from domain.images import Part
+from domain.jobs import JobState, silent
+from labeling_store import answers, images, runs
+from tests.pictures import write_archive
+from tests.projects import answer, make_project
+from worker.foreground import run_to_end
+from workflow import curves, jobs, rounds, search
+from workflow.project import Project
+from workflow.questions import round_progress
+from workflow.run_files import read_embeddings
+from workflow.status import overview
+
+
+def do(project: Project, kind: str, **params: object) -> None:
+    run_to_end(project, kind, {"device": "cpu", **params}, silent)
+
+
+def do_round(project: Project) -> None:
+    do(project, jobs.ROUND, **rounds.round_params(project, strategy=None, pairs=20))
+
+
+def test_preparing_gives_every_image_a_unit_vector(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    embeddings = read_embeddings(project.runs / "frozen")
+    ids = {image.image_id for image in images.list_images(project.store.reader())}
+    assert set(embeddings.rows) == ids
+    np.testing.assert_allclose(np.linalg.norm(embeddings.vectors, axis=1), 1, rtol=1e-5)
+    assert overview(project).active_run is not None
+
+
+def test_preparing_replaces_the_random_questions(project: Project) -> None:
+    before = round_progress(project)
+    do(project, jobs.PREPARE)
+    after = round_progress(project)
+    assert before is not None
+    assert after is not None
+    assert after.open == before.open
+    reasons = project.store.reader().execute(
+        "SELECT DISTINCT reason FROM proposal WHERE state = 'open'"
+    )
+    assert all("random" not in row["reason"] for row in reasons)
+
+
+def test_preparing_twice_keeps_questions_and_runs(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    first = round_progress(project)
+    do(project, jobs.PREPARE)
+    assert round_progress(project) == first
+    assert [run.name for run in rounds.list_runs(project)] == ["frozen"]
+
+
+def test_answers_given_during_preparation_stay(project: Project) -> None:
+    answer(project, 7)
+    do(project, jobs.PREPARE)
+    assert answers.effort(project.store.reader()).bits == 7
+    progress = round_progress(project)
+    assert progress is not None
+    assert progress.answered == 7
+
+
+def test_a_round_leaves_a_complete_run_directory(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project)
+    do_round(project)
+    folder = project.runs / "round-001"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.safetensors",
+        "config.toml",
+        "embeddings.npy",
+        "image_ids.npy",
+        "log.jsonl",
+        "metrics.json",
+        "pairs.parquet",
+    ]
+    run = runs.active_run(project.store.reader())
+    assert run is not None
+    assert run.name == "round-001"
+    assert json.loads((folder / "metrics.json").read_text()) == dict(run.metrics)
+    assert len(pq.read_table(folder / "pairs.parquet")) == run.known_pairs >= run.bits
+
+
+def test_a_round_asks_new_pairs_of_training_images_only(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project, 60)
+    do_round(project)
+    db = project.store.reader()
+    training = {image.image_id for image in images.list_images(db, part=Part.TRAIN)}
+    asked = db.execute(
+        "SELECT a, b FROM proposal JOIN round USING (round_id) WHERE number = 2"
+    ).fetchall()
+    answered = {tuple(label.pair) for label in answers.pair_labels(db)}
+    assert len(asked) == 21  # 20 and 5 % random checks
+    assert all({row["a"], row["b"]} <= training for row in asked)
+    assert not answered & {(row["a"], row["b"]) for row in asked}
+
+
+def test_the_curve_gets_a_point_a_round(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project)
+    do_round(project)
+    answer(project)
+    do_round(project)
+    points = curves.quality_curve(project)
+    assert [point.run for point in points] == ["frozen", "round-001", "round-002"]
+    assert points[0].bits == 0 < points[1].bits < points[2].bits
+    assert all("map_at_5_min" in point.metrics for point in points)
+    assert all("auc" in point.metrics for point in points[:2])
+
+
+def test_a_flat_folder_is_measured_by_answers_alone(tmp_path: Path, weights: Path) -> None:
+    archive = write_archive(tmp_path / "flat", classes=False)
+    project = make_project(tmp_path / "project", archive, weights, layout=Layout.AUTO)
+    do(project, jobs.PREPARE)
+    answer(project)
+    do_round(project)
+    answer(project)
+    points = curves.quality_curve(project)
+    assert "map_at_5_hits" not in points[-1].metrics
+    assert "auc" in points[-1].metrics
+    project.close()
+
+
+def test_training_twice_in_a_round_keeps_both_models(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project)
+    do(project, jobs.TRAIN)
+    do(project, jobs.TRAIN)
+    names = [run.name for run in rounds.list_runs(project)]
+    assert names == ["frozen", "round-001", "round-001-2"]
+
+
+def test_training_with_one_kind_of_answers_keeps_the_frozen_features(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    project.store.reader()
+    answer(project, 1)
+    do(project, jobs.TRAIN)
+    frozen = read_embeddings(project.runs / "frozen").vectors
+    trained = read_embeddings(project.runs / "round-001").vectors
+    np.testing.assert_array_equal(frozen, trained)
+
+
+def test_when_all_pairs_are_answered_the_page_says_so(tmp_path: Path, weights: Path) -> None:
+    archive = write_archive(tmp_path / "few", each=1, classes=False)
+    project = make_project(tmp_path / "project", archive, weights)
+    do(project, jobs.PREPARE)
+    answer(project)
+    do_round(project)
+    progress = round_progress(project)
+    assert progress is not None
+    assert progress.left == 0
+    assert overview(project).next_step.title == "Everything is known"
+    project.close()
+
+
+def test_a_missing_image_fails_the_job_and_names_the_file(project: Project) -> None:
+    (project.images_root / "dots" / "dots03.png").unlink()
+    with pytest.raises(JobError, match=r"dots03\.png"):
+        do(project, jobs.PREPARE)
+    assert jobs.recent(project)[0].state is JobState.FAILED
+
+
+def test_a_search_finds_the_image_itself_nowhere_and_k_others(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    hits = search.similar_images(project, 1, k=5)
+    assert len(hits) == 5
+    assert all(hit.image_id != 1 for hit in hits)
+    similarities = [hit.similarity for hit in hits]
+    assert similarities == sorted(similarities, reverse=True)
+
+
+def test_an_earlier_model_can_be_used_again(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project)
+    do(project, jobs.TRAIN)
+    rounds.activate(project, "frozen")
+    run = runs.active_run(project.store.reader())
+    assert run is not None
+    assert run.name == "frozen"
