@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from archive.locate import image_file
 from archive.thumbnails import thumbnail
 from domain.errors import InputError
 from domain.images import ImageRecord, Part
@@ -9,7 +10,8 @@ from domain.jobs import Progress, silent
 from labeling_store import images
 from workflow.project import Project
 
-SIZES_PX = (256, 512, 2048)
+GRID_PX, PAIR_PX, FULL_PX = 256, 512, 2048
+SIZES_PX = (GRID_PX, PAIR_PX, FULL_PX)
 
 
 def picture(project: Project, image_id: int, size_px: int) -> Path | None:
@@ -17,7 +19,8 @@ def picture(project: Project, image_id: int, size_px: int) -> Path | None:
 
     Raises:
         InputError: the size is none of `SIZES_PX`.
-        ArchiveError: the image's file is gone or can no longer be read.
+        ArchiveError: the image's file is gone, leads to outside the images folder, or can no longer
+            be read.
     """
     if size_px not in SIZES_PX:
         allowed = ", ".join(str(size) for size in SIZES_PX)
@@ -26,15 +29,16 @@ def picture(project: Project, image_id: int, size_px: int) -> Path | None:
     return None if image is None else _render(project, image, size_px)
 
 
-def render_all(project: Project, size_px: int = 256, progress: Progress = silent) -> None:
-    """Render every image that is not rendered yet, training images first: they are asked."""
+def render_all(project: Project, progress: Progress = silent) -> None:
+    """Render what pages show and is not rendered yet; training images first: they are asked."""
     everything = images.list_images(project.store.reader())
     everything.sort(key=lambda image: image.part is not Part.TRAIN)
     for done, image in enumerate(everything):
         progress(done / len(everything), f"thumbnail {done + 1} of {len(everything)}")
-        _render(project, image, size_px)
+        for size_px in (PAIR_PX, GRID_PX):
+            _render(project, image, size_px)
 
 
 def _render(project: Project, image: ImageRecord, size_px: int) -> Path:
-    source = project.images_root / image.path
+    source = image_file(project.images_root, image.path)
     return thumbnail(source, project.cache / "pictures", image.sha256, size_px)

@@ -1,0 +1,82 @@
+"""simulate: the whole loop with an oracle made from folder names."""
+
+from pathlib import Path
+
+import click
+
+from commands.options import Settings, command_options
+from commands.output import progress_bar, show, table
+from domain.errors import InputError
+from worker.simulate import simulate as run_simulation
+from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
+
+_SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "map_at_5_min")
+
+
+@click.command()
+@click.option("--images", metavar="DIR", required=True, help="Archive; its folders are classes.")
+@click.option("--out", metavar="DIR", required=True, help="For curve.csv and curve.png.")
+@click.option("--strategy", default="mgue", show_default=True, help="One or more, with commas.")
+@click.option("--rounds", default=4, show_default=True, help="After the initial set.")
+@click.option("--bits-per-round", default=369, show_default=True, help="Questions a round.")
+@click.option("--seeds", default="0,1,2", show_default=True, help="Each redraws split and start.")
+@click.option("--depth", default="auto", show_default=True, help="auto or head.")
+@click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
+@click.option("--weights", metavar="FILE", help="Weights of the backbone.")
+@click.option("--propagation", default="one_step", show_default=True, help="off|one_step|closure.")
+@click.option("--noise", default=0.0, show_default=True, help="Share of wrong answers, 0…1.")
+@click.option("--initial", default="class", show_default=True, help="class|pairs|none.")
+@click.option("--lambda", "lam", default=3.0, show_default=True, help="Width of MGUE's bands.")
+@click.option("--clip", default="none", show_default=True, help="MGUE's threshold: none|means.")
+@click.option("--retrieval-space", default="auto", show_default=True, help="auto|head|backbone.")
+@click.option("--views", default="single", show_default=True, help="Views of an image: single.")
+@click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features.")
+@click.option("--processes", default=1, show_default=True, help="Seeds at the same time.")
+@command_options
+def simulate(
+    *,
+    images: str,
+    out: str,
+    strategy: str,
+    seeds: str,
+    weights: str | None,
+    cache: str,
+    settings: Settings,
+    **rest: object,
+) -> None:
+    """Run the loop with answers from folder names; write its curve.
+
+    Needs no project. A row is a round: -1 the frozen features, 0 after the initial set, then one
+    for each round of questions. An interrupted simulation goes on where it was.
+    """
+    options = SimulationOptions(
+        images=Path(images),
+        out=Path(out),
+        strategies=tuple(name.strip() for name in strategy.split(",")),
+        seeds=_numbers(seeds),
+        weights=None if weights is None else Path(weights),
+        cache=Path(cache),
+        device=settings.device,
+        **rest,  # type: ignore[arg-type]  # click gives the types of the defaults
+    )
+    with progress_bar("Simulating") as progress:
+        rows = run_simulation(options, progress)
+    cells = [[_cell(getattr(row, name)) for name in _SHOWN] for row in rows]
+    show(
+        {"out": out, "rows": [vars(row) for row in rows]},
+        as_json=settings.as_json,
+        text=lambda: f"{table(cells, _SHOWN)}\n{out}/curve.csv and curve.png written.",
+    )
+
+
+def _numbers(seeds: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(seed) for seed in seeds.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"--seeds {seeds!r}; must be whole numbers with commas.", "For instance 0,1,2."
+        ) from error
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
