@@ -1,11 +1,14 @@
 """The project's backbone with the best weights it can have, and the archive's features."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from archive.locate import image_file
 from domain.arrays import FloatArray, IntArray
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
@@ -46,6 +49,9 @@ def ready_backbone(
     """The backbone with given or downloaded weights; warmed up where neither can be had.
 
     The warmed-up weights are kept in the project's cache and used from then on.
+
+    Raises:
+        ArchiveError: the file of a training image is gone when the backbone must be warmed up.
     """
     settings = project.config.model
     backbone = build_backbone(settings.backbone.value, seed=project.config.seed)
@@ -58,7 +64,7 @@ def ready_backbone(
         return backbone, info
     warm_up(
         backbone,
-        [project.images_root / record.path for record in _training_images(project)],
+        [image_file(project.images_root, record.path) for record in _training_images(project)],
         seed=project.config.seed,
         device=device,
         progress=part_of(progress, 0.1, 1.0),
@@ -67,11 +73,15 @@ def ready_backbone(
 
 
 def archive_features(project: Project, device: torch.device, progress: Progress) -> ArchiveFeatures:
-    """Features of the whole archive; only what is new is computed."""
+    """Features of the whole archive; only what is new is computed.
+
+    Raises:
+        ArchiveError: a new image's file is gone, or a file leads to outside the images folder.
+    """
     backbone, info = ready_backbone(project, device, part_of(progress, 0.0, 0.7))
     records = images.list_images(project.store.reader())
     features = features_for(
-        [(record.sha256, project.images_root / record.path) for record in records],
+        [(record.sha256, _file_if_any(project, record)) for record in records],
         backbone,
         cache=FeatureCache(project.cache / "features"),
         size_px=project.config.model.image_size_px,
@@ -79,6 +89,14 @@ def archive_features(project: Project, device: torch.device, progress: Progress)
         progress=part_of(progress, 0.7, 1.0),
     )
     return ArchiveFeatures(tuple(records), features, info)
+
+
+def _file_if_any(project: Project, record: ImageRecord) -> Path:
+    """Where the image lies, or would if it were not gone: its features may be kept already."""
+    place = project.images_root / record.path
+    if not os.path.lexists(place):
+        return place
+    return image_file(project.images_root, record.path)
 
 
 def _training_images(project: Project) -> Sequence[ImageRecord]:
