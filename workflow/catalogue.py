@@ -11,8 +11,8 @@ from archive.duplicates import duplicate_groups, split_groups
 from archive.scan import Scan, scan
 from archive.splits import assign_parts
 from domain.config import Layout
-from domain.errors import shortened
-from domain.images import SMALL_ARCHIVE, ImageRecord, Part, ScannedImage
+from domain.errors import ArchiveError, shortened
+from domain.images import SMALL_ARCHIVE, ImageRecord, Part, QuarantinedFile, ScannedImage
 from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal
@@ -50,7 +50,10 @@ def ingest(
     duplicates = duplicate_groups(pixels)
     together = split_groups(pixels, [image.perceptual_hash for image in both])
     existing = [image.part for image in old] + [None] * len(found.images)
-    parts = assign_parts(together, seed=seed, existing=existing)
+    try:
+        parts = assign_parts(together, seed=seed, existing=existing)
+    except ArchiveError as error:
+        raise _with_reasons(error, found.quarantined) from error
     new = slice(len(old), None)
     with store.transaction() as db:
         images.add_images(
@@ -92,6 +95,18 @@ def _random_pairs(training: list[ImageRecord], count: int, rng: np.random.Genera
         a, b = rng.choice(ids, size=2, replace=False)
         chosen[pair(int(a), int(b))] = None
     return list(chosen)
+
+
+def _with_reasons(error: ArchiveError, quarantined: list[QuarantinedFile]) -> ArchiveError:
+    """The error that too few images remain; where files were put aside, with how many and why."""
+    if not quarantined:
+        return error
+    count, first = len(quarantined), quarantined[0]
+    files = "1 file was" if count == 1 else f"{count} files were"
+    return ArchiveError(
+        f"{error.message} {files} put aside; the first, {first.path!r}: {first.reason}",
+        "Repair or replace the files put aside, or add other images, and try again.",
+    )
 
 
 def _report(store: Store, found: Scan) -> IngestReport:
