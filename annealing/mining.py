@@ -24,6 +24,7 @@ _BINS = 2**15
 _LARGEST = torch.finfo(torch.float32).max
 _SPARE = 65_536  # candidates held beyond P before they are ranked exactly: a megabyte
 _FIRST_CUT = 64  # the first bound comes from 64 P distances: a tile's P-th takes as long as 3 tiles
+_SEGMENT = 128  # distances of which only the least is looked at, until it is small enough
 _CROWDED = 16  # where more than one in 16 pairs of a tile is a candidate, a product is cheaper
 
 
@@ -140,10 +141,13 @@ class _Best:
     def take(self, tile: Tile) -> None:
         """Keep what can be among the best P of this and all earlier tiles."""
         self._first_cut(tile)
-        near_rows = (tile.distance.amin(dim=1) <= self._cut).nonzero()[:, 0]
-        near = tile.distance[near_rows]
+        width = tile.distance.shape[1]
+        segments = tile.distance.view(-1, width if width % _SEGMENT else _SEGMENT)
+        near_segments = (segments.amin(dim=1) <= self._cut).nonzero()[:, 0]
+        near = segments.index_select(0, near_segments)
         places = (near <= self._cut).nonzero()
-        rows, columns = near_rows[places[:, 0]].cpu().numpy(), places[:, 1].cpu().numpy()
+        flat = near_segments[places[:, 0]] * segments.shape[1] + places[:, 1]
+        rows, columns = np.divmod(flat.cpu().numpy(), width)
         keys = (rows + tile.first_row) * len(self._embeddings) + columns + tile.first_column
         if len(keys) > tile.distance.numel() // _CROWDED and len(keys) > self.count:
             self._merge_exactly(self._tile_distances(tile)[rows, columns], keys, tile.rounding)

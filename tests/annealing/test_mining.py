@@ -78,9 +78,10 @@ def test_mining_gives_what_brute_force_gives(archive, seed, rows, count, alpha, 
 
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.__name__)
-def test_mining_many_pairs_over_many_tiles_gives_what_brute_force_gives(archive):
+@pytest.mark.parametrize("tile_rows", [32, 128])
+def test_mining_many_pairs_over_many_tiles_gives_what_brute_force_gives(archive, tile_rows):
     embeddings = archive(np.random.default_rng(1), 200, 48).astype(np.float32)
-    mined = most_uncertain_pairs(embeddings, 0.1, 900, tile_rows=32)
+    mined = most_uncertain_pairs(embeddings, 0.1, 900, tile_rows=tile_rows)
     assert tuples(mined.pairs) == all_pairs_by_uncertainty(embeddings, 0.1)[:900]
 
 
