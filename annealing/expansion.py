@@ -7,11 +7,11 @@ numbers or image ids.
 Source: ANNEAL, transitivity of pair labels; the withholding rule is ours.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from annealing.forest import Forest
+from annealing.proofs import Prover
 from annealing.transitivity import Closure, one_step
 from domain.answers import KnownRelation, Propagation
 from domain.pairs import Pair, pair
@@ -110,16 +110,14 @@ def _implied_in_one_step(
 
 @dataclass(frozen=True)
 class _Block:
-    """Relations that hold for the same reason: inside one set, or between two.
+    """Relations that hold for the same reason: inside one cell (similar), or between two.
 
     Attributes:
-        others: the second set; None for similar relations inside `numbers`.
-        witness: a dissimilar answer between the two groups, the end beside `numbers` first.
+        others: the second cell; None for similar relations inside `numbers`.
     """
 
     numbers: Sequence[int]
     others: Sequence[int] | None = None
-    witness: tuple[int, int] = (0, 0)
 
     def pairs(self) -> Iterator[tuple[int, int]]:
         if self.others is None:
@@ -151,41 +149,44 @@ class _Expansion:
         for number, dispute in enumerate(self._disputes):
             for end in {end for each in dispute & taken.keys() for end in each}:
                 self._of_group.setdefault(self._closure.root(end), {})[number] = None
-        self._links: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for (a, b), similar in taken.items():
-            if not similar:
-                left, right = self._closure.root(a), self._closure.root(b)
-                self._links.setdefault((left, right), []).append((a, b))
-                self._links.setdefault((right, left), []).append((b, a))
+        self._cells = {root: self._cells_of(root) for root in self._closure.roots()}
 
     def implied(self, *, proofs: bool) -> Iterator[KnownRelation]:
         """Every implied relation that is not withheld, each once."""
-        forest = self._forest() if proofs else None
+        prover = Prover(self._taken, self._closure, self._disputes) if proofs else None
         for block in self._blocks():
-            similar = block.others is None
+            prove = _proofs_of(block, prover) if prover else _no_proof
             for first, second in block.pairs():
                 implied = pair(first, second)
                 if implied not in self._taken:
-                    proof = _proof(forest, block, first, second) if forest else ()
-                    yield KnownRelation(implied, similar, implied=True, proof=proof)
+                    proof = prove(first, second)
+                    yield KnownRelation(implied, block.others is None, implied=True, proof=proof)
 
     def count_implied(self) -> int:
-        """How many relations `implied` gives."""
-        if not self._disputes:
-            return sum(block.size() for block in self._blocks()) - len(self._taken)
-        return sum(pair(*q) not in self._taken for block in self._blocks() for q in block.pairs())
+        """How many relations `implied` gives, in time that does not grow with them."""
+        home = {n: cell[0] for cells in self._cells.values() for cell in cells for n in cell}
+        total, related = 0, set[Pair]()
+        for block in self._blocks():
+            total += block.size()
+            if block.others is not None:
+                related.add(pair(block.numbers[0], block.others[0]))
+        for (a, b), similar in self._taken.items():
+            inside = home[a] == home[b] if similar else pair(home[a], home[b]) in related
+            total -= inside
+        return total
 
     def _blocks(self) -> Iterator[_Block]:
-        cells = {root: self._cells(root) for root in self._closure.roots()}
-        for root in cells:
-            yield from (_Block(cell) for cell in cells[root] if len(cell) > 1)
+        for cells in self._cells.values():
+            yield from (_Block(cell) for cell in cells if len(cell) > 1)
+        links = self._disputed_links()
         for root, other in self._closure.cannot_links():
-            for left, right in product(cells[root], cells[other]):
-                witness = self._witness((root, other), left[0], right[0])
-                if witness is not None:
-                    yield _Block(left, right, witness)
+            needs = self._needs(root, other, links)
+            for left, right in product(self._cells[root], self._cells[other]):
+                here = left[0], right[0]
+                if all(_ends(parts, here) in supported for parts, supported in needs):
+                    yield _Block(left, right)
 
-    def _cells(self, root: int) -> list[list[int]]:
+    def _cells_of(self, root: int) -> list[list[int]]:
         through = self._of_group.get(root, {})
         cells: dict[tuple[int, ...], list[int]] = {}
         for number in self._closure.members(root):
@@ -193,51 +194,58 @@ class _Expansion:
             cells.setdefault(place, []).append(number)
         return list(cells.values())
 
-    def _witness(self, groups: tuple[int, int], left: int, right: int) -> tuple[int, int] | None:
-        """A dissimilar answer between two cells, named by a member each; None: withheld."""
-        answers = self._links[groups]
-        through = {**self._of_group.get(groups[0], {}), **self._of_group.get(groups[1], {})}
-        fitting = [
-            {each for each in answers if self._supports(dispute, each, left, right)}
-            for dispute in through
-        ]
-        if not all(fitting):
-            return None
-        best = [each for each in answers if all(each in some for some in fitting)]
-        return best[0] if best else next(each for each in answers if each in fitting[0])
+    def _disputed_links(self) -> dict[tuple[int, int], list[Pair]]:
+        """The dissimilar answers between two groups of which one is in dispute."""
+        links: dict[tuple[int, int], list[Pair]] = {}
+        for answered, similar in self._taken.items():
+            roots = self._closure.root(answered.a), self._closure.root(answered.b)
+            if not similar and not self._of_group.keys().isdisjoint(roots):
+                links.setdefault(roots, []).append(answered)
+        return links
 
-    def _supports(self, dispute: int, answer: tuple[int, int], left: int, right: int) -> bool:
-        """Whether a dissimilar answer relates two numbers without this dispute's help."""
-        parts = self._parts[dispute]
-        return (
-            pair(*answer) not in self._disputes[dispute]
-            and parts.get(answer[0], 0) == parts.get(left, 0)
-            and parts.get(answer[1], 0) == parts.get(right, 0)
-        )
+    def _needs(
+        self, root: int, other: int, links: Mapping[tuple[int, int], Sequence[Pair]]
+    ) -> list[tuple[Mapping[int, int], set[tuple[int, int]]]]:
+        """For each dispute of two groups: its parts, and which two an answer outside it joins."""
+        through = {**self._of_group.get(root, {}), **self._of_group.get(other, {})}
+        forth, back = links.get((root, other), ()), links.get((other, root), ())
+        needs: list[tuple[Mapping[int, int], set[tuple[int, int]]]] = []
+        for dispute in through:
+            parts, disputed = self._parts[dispute], self._disputes[dispute]
+            joined = {_ends(parts, each) for each in forth if each not in disputed}
+            joined |= {_ends(parts, each[::-1]) for each in back if each not in disputed}
+            needs.append((parts, joined))
+        return needs
 
     def _split(self, dispute: Set[Pair]) -> dict[int, int]:
-        """The parts into which a group falls without the dispute's similar answers, from 1 on."""
+        """The parts into which groups fall without the dispute's similar answers, from 1 on."""
         apart = {each for each in dispute if self._taken.get(each, False)}
-        affected = {self._closure.root(each.a) for each in apart}
-        rest = Closure()
-        for root in affected:
-            for number in self._closure.members(root):
-                for other in self._closure.similar_to(number):
-                    if number < other and Pair(number, other) not in apart:
-                        rest.add(Pair(number, other), True)
-        members = [number for root in affected for number in self._closure.members(root)]
-        names: dict[int, int] = {}
-        return {n: names.setdefault(rest.root(n), len(names) + 1) for n in members}
-
-    def _forest(self) -> Forest:
-        """Paths that go through a dispute only where nothing else connects."""
-        disputed = set[Pair]().union(*self._disputes)
-        similar = [answered for answered, said in self._taken.items() if said]
-        return Forest(sorted(similar, key=lambda answered: answered in disputed))
+        roots = {self._closure.root(each.a) for each in apart}
+        parts: dict[int, int] = {}
+        for start in (number for root in roots for number in self._closure.members(root)):
+            if start in parts:
+                continue
+            parts[start] = part = len(parts) + 1
+            waiting = [start]
+            while waiting:
+                here = waiting.pop()
+                for there in self._closure.similar_to(here):
+                    if there not in parts and pair(here, there) not in apart:
+                        parts[there] = part
+                        waiting.append(there)
+        return parts
 
 
-def _proof(forest: Forest, block: _Block, first: int, second: int) -> tuple[Pair, ...]:
+def _ends(parts: Mapping[int, int], numbers: tuple[int, int]) -> tuple[int, int]:
+    return parts.get(numbers[0], 0), parts.get(numbers[1], 0)
+
+
+def _proofs_of(block: _Block, prover: Prover) -> Callable[[int, int], tuple[Pair, ...]]:
     if block.others is None:
-        return forest.path(first, second)
-    near, far = block.witness
-    return (*forest.path(first, near), pair(near, far), *forest.path(far, second))
+        return prover.similar
+    link = prover.best_link(block.numbers[0], block.others[0])
+    return lambda first, second: prover.dissimilar(first, second, link)
+
+
+def _no_proof(_: int, __: int) -> tuple[Pair, ...]:
+    return ()

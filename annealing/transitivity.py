@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations, pairwise, product
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.pairs import Pair, pair
 
@@ -102,8 +102,7 @@ class Contradiction:
     evidence: tuple[Pair, ...]
 
 
-@dataclass(frozen=True)
-class _Step:
+class _Step(NamedTuple):
     """How to take one answer back."""
 
     pair: Pair
@@ -152,7 +151,9 @@ class Closure:
             MERGED or CANNOT_LINK: something new; REDUNDANT: was implied already (the answer still
             counts as a further proof); CONFLICT: not taken in, see `contradictions`.
         """
-        created = tuple(number for number in answered if self._create(number))
+        created = tuple([number for number in answered if number not in self._root])
+        for number in created:
+            self._create(number)
         known = self.relation(*answered)
         if known is None:
             step = self._merge(answered, created) if similar else self._link(answered, created)
@@ -245,15 +246,12 @@ class Closure:
             for first, second in product(self._members[root], self._members[other]):
                 yield pair(first, second), False
 
-    def _create(self, number: int) -> bool:
-        if number in self._root:
-            return False
+    def _create(self, number: int) -> None:
         self._root[number] = number
         self._members[number] = [number]
         self._enemies[number] = set()
         self._similar[number] = []
         self._dissimilar[number] = []
-        return True
 
     def _connect(self, answered: Pair, similar: bool) -> None:
         graph = self._similar if similar else self._dissimilar

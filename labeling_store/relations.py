@@ -39,11 +39,17 @@ def known_pair_count(
     store: Store, propagation: Propagation, *, part: Part | None = Part.TRAIN
 ) -> int:
     """How many pairs `known_relations` gives; remembered until the next event."""
-    memo, question = store.ledger.memo, (propagation, part)
-    labels, within = _labels(store, part)
-    if question not in memo:
-        memo[question] = count_known(labels, propagation, within=within)
-    return memo[question]
+    ledger, question = store.ledger, (propagation, part)
+    with ledger.lock, store.snapshot() as db:
+        ledger.catch_up(db)
+        state, known = ledger.last_event_id, ledger.memo.get(question)
+    if known is None:
+        labels, within = _labels(store, part)
+        known = count_known(labels, propagation, within=within)
+        with ledger.lock:
+            if ledger.last_event_id == state:
+                ledger.memo[question] = known
+    return known
 
 
 def open_conflicts(db: sqlite3.Connection) -> list[Conflict]:
