@@ -42,6 +42,10 @@ RETRIEVAL_WORDS = (
     "How many of the images found first show the same class as the query, on images that are "
     "never asked about or learnt from."
 )
+FAIRNESS_WORDS = (
+    "Most questions are pairs that a model is unsure of: a hard test, whose line may fall. The few "
+    "random pairs among them compare models fairly."
+)
 JUDGED_WORDS: Mapping[str, str] = {
     "auc": "How well a model ranks similar above dissimilar pairs, on answers it had not seen.",
     "balanced_accuracy": "How often a model says what people say, similar and dissimilar pairs "

@@ -99,7 +99,9 @@ def step_card(step: NextStep, *, here: str) -> None:
             st.header(as_text(step.title), anchor=False)
             st.markdown(as_text(step.text), width=READABLE_PX)
         with way:
-            if step.page != here and st.button(label, type="primary", key="next_step.go"):
+            if step.page != here and st.button(
+                label, type="primary", key="next_step.go", width="stretch"
+            ):
                 st.switch_page(path)
 
 

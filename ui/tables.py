@@ -94,6 +94,11 @@ def _round_row(row: RoundRow, measured: Sequence[str]) -> dict[str, Any]:
         "Chosen as": STRATEGIES.get(strategy, strategy),
         "Trained on bits": None if run is None else run.bits,
         "Known pairs": None if run is None else run.known_pairs,
-        **{_QUALITY[name]: run.metrics.get(name) if run else None for name in measured},
+        **{_QUALITY[name]: _percent(run, name) for name in measured},
         "Model": None if run is None else f"{run.name}, in use" if run.active else run.name,
     }
+
+
+def _percent(run: Run | None, metric: str) -> float | None:
+    value = None if run is None else run.metrics.get(metric)
+    return None if value is None else 100 * value

@@ -225,6 +225,7 @@ def test_rounds_are_listed_with_what_was_asked_and_answered(make: Make) -> None:
     assert table["Round"].tolist() == [2, 1]
     assert table["Pairs"].tolist() == [30, 100]
     assert table["Answered"][0] == round(100 * 20 / 30)
+    assert table["mAP@5"].tolist()[1] == pytest.approx(60.0)
 
 
 def test_curves_of_a_flat_folder_judge_by_answers_only(make: Make) -> None:

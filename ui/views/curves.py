@@ -33,6 +33,7 @@ def draw_retrieval(points: list[CurvePoint]) -> None:
 
 def draw_judged(points: list[CurvePoint]) -> None:
     st.header("Agreement with people", anchor=False)
+    st.caption(charts.FAIRNESS_WORDS, width=components.READABLE_PX)
     drawn = {metric: charts.judged_chart(points, metric) for metric in charts.JUDGED_WORDS}
     for column, (metric, drawing) in zip(st.columns(2, gap="large"), drawn.items(), strict=True):
         with column:
