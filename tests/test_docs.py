@@ -34,7 +34,7 @@ def commands() -> list[click.Command]:
     return [command for command in found if command is not None]
 
 
-@pytest.mark.parametrize(("file", "name"), public_methods(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("file", "name"), list(public_methods()), ids=lambda value: str(value))
 def test_every_method_has_a_row(file: str, name: str) -> None:
     assert f"| `{name}` |" in METHODS, f"docs/methods.md has no row for {file}:{name}"
 

@@ -75,7 +75,7 @@ def overview(project: Project) -> Overview:
 def _model_state(project: Project, active: Run | None, job: Job | None) -> str:
     backbone = project.config.model.backbone.value
     if active is None:
-        doing = job.message if job is not None else "waiting for the worker"
+        doing = (job.message if job is not None else "") or "waiting for the worker"
         return f"{backbone}: not ready yet ({doing})"
     if active.depth == "frozen":
         return f"{backbone}: features as they come, nothing learnt from answers yet"
@@ -102,7 +102,7 @@ def _next_step(
     if failed is not None:
         return NextStep(
             "Look at the failed round",
-            f"Training stopped: {failed.error}. No answer is lost.",
+            f"Training stopped: {(failed.error or '').rstrip('.')}. No answer is lost.",
             "rounds",
         )
     if progress is None or progress.total == 0:
