@@ -98,12 +98,16 @@ def _implied_in_one_step(
     taken: Mapping[Pair, bool], disputes: Sequence[Set[Pair]], *, proofs: bool
 ) -> Iterator[KnownRelation]:
     found = one_step(taken)
-    disputed = set[Pair]().union(*disputes)
+    involved: dict[Pair, list[Set[Pair]]] = {}  # the disputes that an answer has a part in
+    for dispute in disputes:
+        for answered in dispute:
+            involved.setdefault(answered, []).append(dispute)
     for implied, similar in found.relations.items():
         ways = found.proofs[implied]
-        if any(all(dispute & set(way) for way in ways) for dispute in disputes):
+        at_risk = [dispute for answered in ways[0] for dispute in involved.get(answered, ())]
+        if any(all(not dispute.isdisjoint(way) for way in ways) for dispute in at_risk):
             continue
-        clean = [way for way in ways if not disputed & set(way)]
+        clean = [way for way in ways if involved.keys().isdisjoint(way)]
         proof = (clean or ways)[0] if proofs else ()
         yield KnownRelation(implied, similar, implied=True, proof=proof)
 
