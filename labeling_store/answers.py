@@ -77,6 +77,9 @@ def record_parcels(
     ledger = store.ledger
     with ledger.lock:
         try:
+            # The first time, this reads the whole log: not while others wait for the write lock.
+            with store.snapshot() as db:
+                ledger.catch_up(db)
             with store.transaction() as db:
                 return [
                     [record(db, ledger, member, answer, now=moment) for answer in answers]

@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import pytest
 from hypothesis import given
@@ -42,10 +43,10 @@ def busy(store, ann, bob, owner):
 
 
 @pytest.fixture
-def empty(tmp_path):
+def empty(tmp_path, thirty_images):
     """Another project with the same images."""
-    store = Store.open(tmp_path / "other.db", create=True)
-    catalogue(store, train=30)
+    shutil.copy(thirty_images, tmp_path / "other.db")
+    store = Store.open(tmp_path / "other.db")
     with store.transaction() as db:
         store.lead = ensure_member(db, "lead", Role.LEAD)
     yield store

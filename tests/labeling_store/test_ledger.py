@@ -122,6 +122,6 @@ class LogAgainstReference(RuleBasedStateMachine):
 
 
 LogAgainstReference.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=20, deadline=None
+    max_examples=20, stateful_step_count=20, deadline=None
 )
 TestLogAgainstReference = LogAgainstReference.TestCase
