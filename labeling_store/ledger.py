@@ -156,13 +156,12 @@ class Ledger:
         changed = [each for each in settled if settled[each] != old[each]]
         gone = {(old[each].since, each) for each in changed if old[each].similar is not None}
         new = [(settled[each].since, each) for each in changed if settled[each].similar is not None]
-        ties_before = len(self._ties)
         for each in changed:
             self._ties.pop(each, None)
             self._settled[each] = settled[each]
             if settled[each].tie:
                 self._ties[each] = Finding(settled[each].since, (each,))
-        ties_changed = ties_before > 0 or len(self._ties) > 0
+        ties_changed = any(old[each].tie or settled[each].tie for each in changed)
         return self._reorder(gone, new) or ties_changed
 
     def _reorder(self, gone: Set[_Line], new: list[_Line]) -> bool:
