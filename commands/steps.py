@@ -121,20 +121,16 @@ def _run(project: Project, kind: str, params: Mapping[str, Any], settings: Setti
 
 
 def _require_trainable(project: Project) -> None:
-    reason = rounds.check_can_train(project)
-    if reason is not None and _active_or_none(project) is not None:
+    reason = rounds.check_answers(project)
+    if reason is not None:
         raise JobError(reason)
 
 
 def _active(project: Project) -> Run:
-    run = _active_or_none(project)
+    run = runs.active_run(project.store.reader())
     if run is None:
         raise JobError("No model came out of the job.", 'See "python cli.py jobs".')
     return run
-
-
-def _active_or_none(project: Project) -> Run | None:
-    return runs.active_run(project.store.reader())
 
 
 def _show_run(run: Run, settings: Settings) -> None:

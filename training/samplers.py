@@ -1,72 +1,126 @@
-"""Which known pairs make up the batches of an epoch.
+"""Which images make up a training batch, so that many known relations fall inside it.
 
-About one random pair in twenty is similar, so training on pairs as they come pulls everything
-apart or, where nearly all are similar, together. Each batch here holds both kinds in equal
-number; the rarer kind is repeated.
+About one random pair in twenty is similar, and a random batch of 200 images of a large archive
+holds hardly any pair that somebody answered. Batches here are drawn around anchors, each with a
+similar and a dissimilar partner; every image goes through the network once, and every relation
+that is known between any two of the batch counts. Both kinds weigh the same, which is what
+repeating the rarer kind does on average.
 
-Source: ANNEAL, random oversampling of the minority label.
+Source: ANNEAL, random oversampling of the minority label; batches of images are ours.
 """
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
 
-from domain.arrays import BoolArray, IntArray
+from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.errors import InputError
 
 
-def balanced_batches(
-    similar: BoolArray,
-    *,
-    rng: np.random.Generator,
-    batch_pairs: int = 128,
-    max_pairs: int | None = None,
-) -> Iterator[IntArray]:
-    """The batches of one epoch: positions in the list of pairs, half of each kind.
+@dataclass(frozen=True)
+class Batch:
+    """Images of a batch and what is known between them.
 
-    Args:
-        similar: [P] whether each known pair is similar.
-        rng: draws the order and the repeats; the same state gives the same batches.
-        batch_pairs: pairs a batch; half of each kind. The last batch may be smaller.
-        max_pairs: most pairs of one kind in an epoch; None takes the commoner kind once through.
-
-    Yields:
-        Integer arrays; similar and dissimilar pairs in equal number.
-
-    Raises:
-        InputError: batch_pairs is below 2 or max_pairs below 1.
-
-    Corner cases: a kind that is absent is not made up: all pairs come once, in random order.
-    No pair gives no batch.
-
-    Source: ANNEAL, section on training: minority pairs are drawn with replacement each epoch.
+    Attributes:
+        rows: [B] ascending, each once.
+        relevance: [B, B] symmetric: 1 similar, 0 dissimilar, NaN unknown and on the diagonal.
+        weights: [B, B] symmetric, 0 where unknown; those of similar pairs and those of dissimilar
+            pairs add up to 1 each (over unordered pairs), where there are any.
     """
-    _check(batch_pairs, max_pairs)
-    kinds = [np.flatnonzero(similar), np.flatnonzero(~np.asarray(similar, dtype=bool))]
-    present = [kind for kind in kinds if len(kind)]
-    if not present:
-        return
-    count = max(len(kind) for kind in present)
-    count = count if max_pairs is None else min(count, max_pairs)
-    drawn = [_drawn(kind, count, rng) for kind in present]
-    share = batch_pairs // len(present)
-    for start in range(0, count, share):
-        yield np.concatenate([kind[start : start + share] for kind in drawn])
+
+    rows: IntArray
+    relevance: NDArray[np.float32]
+    weights: NDArray[np.float32]
 
 
-def _drawn(kind: IntArray, count: int, rng: np.random.Generator) -> IntArray:
-    """`count` of these in random order: each once if there are enough, else with replacement."""
-    if len(kind) >= count:
-        return rng.permutation(kind)[:count]
-    return np.concatenate([rng.permutation(kind), rng.choice(kind, count - len(kind))])
+class RelationBatches:
+    """Draws batches from known pairs; the same generator state gives the same batches."""
+
+    def __init__(
+        self,
+        pairs: IntArray,
+        similar: BoolArray,
+        weights: FloatArray,
+        *,
+        images: int,
+    ) -> None:
+        """Batches of these pairs.
+
+        Args:
+            pairs: [P, 2] rows of images, a ≠ b in any order. A pair that is there twice counts
+                twice; contradicting ones cancel out.
+            similar: [P].
+            weights: [P] 0 or more; pairs of weight 0 take no part.
+            images: N, rows are 0…N-1.
+
+        Raises:
+            InputError: no pair has a weight above 0.
+        """
+        signed = np.where(similar, weights, -np.asarray(weights))
+        self._images = images
+        self._signed = _symmetric(pairs, signed, images)
+        self._similar = _partners(self._signed, 1)
+        self._dissimilar = _partners(self._signed, -1)
+        with_similar = np.flatnonzero(np.diff(self._similar.indptr))
+        with_any = np.flatnonzero(np.diff(self._signed.indptr))
+        self._anchors = with_similar if len(with_similar) else with_any
+        if not len(self._anchors):
+            raise InputError("No known pair has a weight above 0.", "Answer some pairs first.")
+
+    def draw(self, rng: np.random.Generator, *, anchors: int, others: int) -> Batch:
+        """A batch of anchors with partners, and other images of any kind.
+
+        Args:
+            rng: the only source of chance.
+            anchors: drawn with replacement from the images that have a similar partner, so that
+                an image counts as much in a large group as in a small one. Each brings one
+                similar and one dissimilar partner, where it has them.
+            others: images drawn from all, with or without answers.
+
+        Corner cases: without a similar pair, anchors are drawn from all images with answers.
+        """
+        chosen = rng.choice(self._anchors, anchors)
+        drawn = [
+            chosen,
+            _drawn_partners(self._similar, chosen, rng),
+            _drawn_partners(self._dissimilar, chosen, rng),
+            rng.integers(self._images, size=others),
+        ]
+        rows = np.unique(np.concatenate(drawn))
+        signed = self._signed[rows][:, rows].toarray()
+        relevance = np.where(signed == 0, np.nan, signed > 0)
+        return Batch(rows, relevance.astype(np.float32), _balanced(signed))
 
 
-def _check(batch_pairs: int, max_pairs: int | None) -> None:
-    if batch_pairs < 2:
-        raise InputError(
-            f"batch_pairs = {batch_pairs}; must be 2 or more.", "A batch holds both kinds of pairs."
-        )
-    if max_pairs is not None and max_pairs < 1:
-        raise InputError(
-            f"max_pairs = {max_pairs}; must be 1 or more.", "Leave it out to take all pairs."
-        )
+def _symmetric(pairs: IntArray, values: FloatArray, images: int) -> csr_array:
+    a, b = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+    both = (np.concatenate([values, values]), (np.concatenate([a, b]), np.concatenate([b, a])))
+    matrix = coo_array(both, shape=(images, images), dtype=np.float32).tocsr()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _partners(signed: csr_array, sign: int) -> csr_array:
+    """The entries of one sign."""
+    kept = signed.multiply(signed * sign > 0).tocsr()
+    kept.eliminate_zeros()
+    return kept
+
+
+def _drawn_partners(partners: csr_array, anchors: IntArray, rng: np.random.Generator) -> IntArray:
+    """One partner of each anchor that has any."""
+    counts = np.diff(partners.indptr)[anchors]
+    places = partners.indptr[anchors] + np.floor(rng.random(len(anchors)) * counts).astype(int)
+    return np.asarray(partners.indices[places[counts > 0]], dtype=np.int64)
+
+
+def _balanced(signed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights of which each kind adds up to 1 over unordered pairs."""
+    weights = np.zeros_like(signed)
+    for kind in (signed > 0, signed < 0):
+        total = np.abs(signed[kind]).sum() / 2
+        if total > 0:
+            weights[kind] = np.abs(signed[kind]) / total
+    return weights

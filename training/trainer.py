@@ -10,7 +10,6 @@ remain the embedding.
 Source: ANNEAL, section on training; keeping the frozen cosines and the choice are ours.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,8 +28,9 @@ from training.head import (
     frozen_head,
     new_projection,
 )
-from training.losses.contrastive import pair_contrastive_loss
-from training.samplers import balanced_batches
+from training.losses.contrastive import contrastive_loss
+from training.losses.structure import structure_loss
+from training.samplers import Batch, RelationBatches
 from training.selection import compare_with_frozen, hold_out
 
 __all__ = ["TrainedHead", "train_head"]
@@ -95,10 +95,10 @@ def train_head(
         trial = _train(
             features,
             known.only(~held_out),
-            settings,
+            settings.model_copy(update={"most_steps": settings.fewest_steps}),
             seed=seed,
             device=device,
-            progress=part_of(progress, 0.0, 0.5),
+            progress=part_of(progress, 0.0, 0.3),
         )
         judged = known.only(held_out)
         selection = compare_with_frozen(
@@ -116,7 +116,7 @@ def train_head(
             )
             kept = frozen_head(features, note=note)
             return _on(device, replace(kept, selection=selection, history=trial.history))
-    rest = part_of(progress, 0.0 if held_out is None else 0.5, 1.0)
+    rest = part_of(progress, 0.0 if held_out is None else 0.3, 1.0)
     head = _train(features, known, settings, seed=seed, device=device, progress=rest)
     return replace(head, selection=selection)
 
@@ -133,57 +133,45 @@ def _train(
     generator = torch.Generator().manual_seed(seed)
     standardise = fitted_standardise(features, components=settings.components)
     head = new_projection(standardise, settings, generator=generator).to(device).train()
-    with torch.inference_mode():
+    with torch.no_grad():
         rows = np.ascontiguousarray(features, dtype=np.float32)
-        inputs = head.standardise(torch.from_numpy(rows).to(device)).clone()
+        inputs = head.standardise(torch.from_numpy(rows).to(device))
+    steps = _step_count(known, settings)
     optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    batches = RelationBatches(known.rows, known.similar, known.weights, images=len(features))
+    rng = np.random.default_rng(seed)
     history: list[dict[str, float]] = []
-    batches = _batches(known, len(features), settings, np.random.default_rng(seed))
-    for step, batch in zip(range(1, settings.steps + 1), batches, strict=False):
+    for step in range(1, steps + 1):
+        batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
         loss = _batch_loss(head, inputs, batch, settings)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-        if step % _LOG_STEPS == 0 or step == settings.steps:
+        schedule.step()
+        if step % _LOG_STEPS == 0 or step == steps:
             history.append(_logged(step, loss))
-            progress(step / settings.steps, f"step {step} of {settings.steps}, loss {loss:.4f}")
+            progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
     return TrainedHead(head.eval(), history)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Known pairs, and as many any pairs [Q, 2] whose frozen cosine is to be kept."""
-
-    known: KnownPairs
-    any_pairs: IntArray
-
-
-def _batches(
-    known: KnownPairs, images: int, settings: TrainingSettings, rng: np.random.Generator
-) -> Iterator[_Batch]:
-    """Batches without end, epoch after epoch."""
-    while True:
-        for chosen in balanced_batches(known.similar, rng=rng, batch_pairs=settings.batch_pairs):
-            pairs = KnownPairs(known.rows[chosen], known.similar[chosen], known.weights[chosen])
-            yield _Batch(pairs, rng.integers(images, size=(settings.batch_pairs, 2)))
+def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
+    """The more is known, the longer: epochs over the similar pairs, within bounds."""
+    anchors = settings.epochs * int(known.similar.sum())
+    steps = anchors // settings.batch_anchors
+    return max(settings.fewest_steps, min(steps, settings.most_steps))
 
 
 def _batch_loss(
-    head: Projection, inputs: Tensor, batch: _Batch, settings: TrainingSettings
+    head: Projection, inputs: Tensor, batch: Batch, settings: TrainingSettings
 ) -> Tensor:
-    """The contrastive loss of the known pairs plus the drift of all cosines."""
-    pairs = torch.from_numpy(np.concatenate([batch.known.rows, batch.any_pairs])).to(inputs.device)
-    first, second = inputs[pairs[:, 0]], inputs[pairs[:, 1]]
-    cosines = (head.project(first) * head.project(second)).sum(dim=1)
-    count = len(batch.known)
-    loss = pair_contrastive_loss(
-        cosines[:count],
-        torch.from_numpy(batch.known.similar).to(inputs.device),
-        margin=settings.margin,
-        weights=torch.from_numpy(batch.known.weights).to(inputs.device),
-    )
-    drift = cosines[count:] - (first[count:] * second[count:]).sum(dim=1)
-    return loss + settings.structure_weight * drift.square().mean()
+    """The contrastive loss of what is known plus the change of all other cosines."""
+    frozen = inputs[torch.from_numpy(batch.rows).to(inputs.device)]
+    relevance = torch.from_numpy(batch.relevance).to(inputs.device)
+    weights = torch.from_numpy(batch.weights).to(inputs.device)
+    embeddings = head.project(frozen)
+    loss = contrastive_loss(embeddings, relevance, margin=settings.margin, weights=weights)
+    return loss + settings.structure_weight * structure_loss(embeddings, frozen, relevance)
 
 
 def _logged(step: int, loss: Tensor) -> dict[str, float]:

@@ -57,7 +57,7 @@ def train_on_answers(
         current = rounds.current_round(db)
         effort = answers.effort(db)
         known = relations.known_relations(
-            project.store, project.config.propagation, part=Part.TRAIN
+            project.store, project.config.propagation, part=Part.TRAIN, proofs=False
         )
     number = 0 if current is None else current.number
     if current is not None:

@@ -181,7 +181,9 @@ def _candidates(project: Project, run: Run) -> _Candidates:
     training = images.list_images(project.store.reader(), part=Part.TRAIN)
     inside = [image for image in training if image.image_id in embeddings.rows]
     place = {image.image_id: row for row, image in enumerate(inside)}
-    known = relations.known_relations(project.store, project.config.propagation, part=Part.TRAIN)
+    known = relations.known_relations(
+        project.store, project.config.propagation, part=Part.TRAIN, proofs=False
+    )
     known = [each for each in known if each.pair.a in place and each.pair.b in place]
     return _Candidates(
         image_ids=np.array([image.image_id for image in inside], dtype=np.int64),

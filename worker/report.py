@@ -5,7 +5,7 @@ import traceback
 from types import TracebackType
 from typing import Protocol
 
-from domain.errors import Cancelled
+from domain.errors import Cancelled, JobError, StoreError
 from domain.jobs import Job
 from labeling_store import jobs as queue
 from labeling_store.db import Store
@@ -67,10 +67,19 @@ class JobReport:
 
     def _beat_until_ended(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):
-            self._cancel = self._cancel or queue.heartbeat(
+            self._cancel = self._cancel or self._beat()
+
+    def _beat(self) -> bool:
+        """Whether to stop: somebody asked, or another worker has taken the job over."""
+        try:
+            return queue.heartbeat(
                 self._store,
                 self._job.job_id,
                 self._job.attempt,
                 progress=self._done,
                 message=self._message,
             )
+        except JobError:
+            return True
+        except StoreError:  # the disk is full or the database busy: the work can go on
+            return False

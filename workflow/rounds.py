@@ -39,8 +39,20 @@ def list_runs(project: Project) -> list[Run]:
 
 def check_can_train(project: Project) -> str | None:
     """Why training cannot start now, in words; None if it can."""
-    db = project.store.reader()
-    effort = answers.effort(db)
+    reason = check_answers(project)
+    if reason is not None:
+        return reason
+    at_work = jobs.running(project)
+    if at_work is not None and at_work.kind == jobs.ROUND:
+        return "A round is being trained already."
+    if runs.active_run(project.store.reader()) is None:
+        return "The images are still being prepared. Training can start when that is done."
+    return None
+
+
+def check_answers(project: Project) -> str | None:
+    """Why nothing can be learnt from the answers, in words; None if something can."""
+    effort = answers.effort(project.store.reader())
     if effort.bits == 0:
         return "No pair has been answered yet. Answer some on the Annotate page first."
     if effort.similar == 0:
@@ -53,11 +65,6 @@ def check_can_train(project: Project) -> str | None:
             "No dissimilar pair has been answered yet: a model learns from both kinds. "
             "Answer more pairs on the Annotate page."
         )
-    at_work = jobs.running(project)
-    if at_work is not None and at_work.kind == jobs.ROUND:
-        return "A round is being trained already."
-    if runs.active_run(db) is None:
-        return "The images are still being prepared. Training can start when that is done."
     return None
 
 

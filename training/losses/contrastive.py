@@ -1,7 +1,7 @@
 """The contrastive loss on cosines: similar pairs together, dissimilar ones below a margin.
 
 Takes pairs with their cosines, or embeddings with a relevance matrix in which unknown relations
-are NaN and take no part. Balancing the two kinds is the sampler's work, not the loss's.
+are NaN and take no part. Balancing the two kinds is the sampler's work, by the weights it gives.
 
 Source: ANNEAL, eq. 1.
 """
@@ -72,9 +72,8 @@ def contrastive_loss(
     """
     rows, columns = torch.nonzero(_known_above_diagonal(relevance), as_tuple=True)
     unit = functional.normalize(embeddings, dim=1, eps=1e-12)
-    cosines = (unit[rows] * unit[columns]).sum(dim=1)
     return pair_contrastive_loss(
-        cosines,
+        (unit @ unit.T)[rows, columns],
         relevance[rows, columns] == 1,
         margin=margin,
         weights=None if weights is None else weights[rows, columns],

@@ -1,0 +1,85 @@
+"""Random views of images, a whole batch at a time on the device, for learning without labels.
+
+A view is a random square part of the image at a random scale, mirrored, turned by a right angle
+(seen from above, up has no meaning) and with its colours shifted a little. Colour stays mostly
+as it is: in aerial images it tells water from fields.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.preprocessing import normalised
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """How much two views of an image may differ.
+
+    Attributes:
+        size_px: side of a view.
+        smallest_area, largest_area: share of the image that a view shows.
+        jitter: brightness, contrast and saturation are multiplied by 1 ± jitter.
+        tint: share of full brightness that each colour channel may shift by.
+        grey_share: views without any colour, so that form is learnt too.
+    """
+
+    size_px: int = 64
+    smallest_area: float = 0.2
+    largest_area: float = 0.7
+    jitter: float = 0.4
+    tint: float = 0.1
+    grey_share: float = 0.1
+
+
+def random_views(pixels: Tensor, settings: ViewSettings, generator: torch.Generator) -> Tensor:
+    """[B, 3, size_px, size_px] network inputs, one random view of each of [B, H, W, 3] uint8.
+
+    The random numbers are drawn on the CPU, so that every device sees the same views.
+    """
+    images = pixels.permute(0, 3, 1, 2).float()  # channels stand last in memory
+    side = settings.size_px
+    grid = F.affine_grid(
+        _placements(len(pixels), settings, generator).to(pixels.device),
+        [len(pixels), 3, side, side],
+        align_corners=False,
+    )
+    views = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return normalised(_recoloured(views, settings, generator).permute(0, 2, 3, 1))
+
+
+def _placements(count: int, settings: ViewSettings, generator: torch.Generator) -> Tensor:
+    """[B, 2, 3] affine maps from a view's coordinates to the image's, both -1…1."""
+    side = _uniform(count, settings.smallest_area, settings.largest_area, generator).sqrt()
+    x = _uniform(count, -1, 1, generator) * (1 - side)
+    y = _uniform(count, -1, 1, generator) * (1 - side)
+    angle = torch.randint(4, (count,), generator=generator) * (math.pi / 2)
+    mirror = torch.randint(2, (count,), generator=generator) * 2.0 - 1
+    cos, sin = side * angle.cos(), side * angle.sin()
+    rows = [torch.stack([cos * mirror, -sin, x], 1), torch.stack([sin * mirror, cos, y], 1)]
+    return torch.stack(rows, 1)
+
+
+def _recoloured(views: Tensor, settings: ViewSettings, generator: torch.Generator) -> Tensor:
+    """The [B, 3, H, W] views, 0…255, with other brightness, contrast, saturation and tint."""
+    count, low, high = len(views), 1 - settings.jitter, 1 + settings.jitter
+
+    def factor(*, smallest: float = low, largest: float = high) -> Tensor:
+        drawn = _uniform(count, smallest, largest, generator)
+        return drawn.view(count, 1, 1, 1).to(views.device)
+
+    views = views * factor()
+    mean = views.mean((1, 2, 3), keepdim=True)
+    views = (views - mean) * factor() + mean
+    grey = views.mean(1, keepdim=True)
+    kept = factor(smallest=0, largest=1) >= settings.grey_share
+    views = (views - grey) * factor() * kept + grey
+    tint = _uniform(3 * count, -settings.tint, settings.tint, generator) * 255
+    return (views + tint.view(count, 3, 1, 1).to(views.device)).clamp(0, 255)
+
+
+def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator) * (high - low) + low

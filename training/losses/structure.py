@@ -1,0 +1,30 @@
+"""What answers say nothing about stays as it was: cosines of unknown pairs are kept.
+
+Without it a head trained on a few hundred answers is free to put all other images anywhere, and
+retrieves worse than the frozen features did. Ours; close relatives are relational knowledge
+distillation and learning without forgetting.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def structure_loss(embeddings: Tensor, frozen: Tensor, relevance: Tensor) -> Tensor:
+    """The mean squared change of the cosines of pairs whose relation is unknown, a scalar.
+
+    Args:
+        embeddings: [B, D] of any length.
+        frozen: [B, C] the features they are made from, of any length.
+        relevance: [B, B] symmetric; NaN marks unknown pairs. The diagonal is ignored.
+
+    Corner cases: no unknown pair gives 0 with a gradient of zero.
+    """
+    unknown = torch.triu(torch.isnan(relevance), diagonal=1)
+    change = (_cosines(embeddings) - _cosines(frozen)).square()
+    return (change * unknown).sum() / unknown.sum().clamp(min=1)
+
+
+def _cosines(vectors: Tensor) -> Tensor:
+    unit = functional.normalize(vectors, dim=1, eps=1e-12)
+    return unit @ unit.T

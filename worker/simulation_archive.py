@@ -1,0 +1,135 @@
+"""An archive whose folders are classes, as a simulation sees it: features, classes, splits."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from annealing.pool import Keys, pair_keys
+from archive.duplicates import duplicate_groups, split_groups
+from archive.scan import scan
+from archive.splits import assign_parts
+from domain.arrays import FloatArray, IntArray
+from domain.errors import InputError
+from domain.images import Part, ScannedImage
+from domain.jobs import Progress, part_of
+from training.backbones import build_backbone
+from training.device import resolve_device
+from training.feature_cache import FeatureCache
+from training.features import features_for
+from training.weights import WeightsKind, load_weights
+from worker.simulation_options import SimulationOptions
+
+
+@dataclass(frozen=True)
+class SimulationArchive:
+    """The images that have a class, in the order of their paths.
+
+    Attributes:
+        features: [N, D] frozen features.
+        labels: [N] class numbers 0…C-1.
+        copies: [N] equal for images with identical pixels.
+        split_groups: [N] equal for images that stay in one part.
+        digest: of paths, contents and features: equal for the same archive and backbone.
+        notes: what whoever reads the figures should know.
+    """
+
+    features: FloatArray
+    labels: IntArray
+    copies: IntArray
+    split_groups: IntArray
+    digest: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SeedSplit:
+    """One seed's parts: rows of the archive, each in ascending order."""
+
+    train: IntArray
+    queries: IntArray
+    gallery: IntArray
+
+
+def read_archive(options: SimulationOptions, progress: Progress) -> SimulationArchive:
+    """The archive with its features, which come from the cache where they can.
+
+    Raises:
+        ArchiveError: the folder cannot be used.
+        InputError: fewer than two classes.
+    """
+    found = scan(options.images, progress=part_of(progress, 0.0, 0.3))
+    images = sorted(
+        (image for image in found.images if image.class_name is not None), key=lambda i: i.path
+    )
+    classes = sorted({image.class_name or "" for image in images})
+    if len(classes) < 2:
+        raise InputError(
+            f"{str(options.images)!r} has {len(classes)} classes; a simulation needs 2 or more.",
+            "The oracle answers by folder names: name a folder with one sub-folder for each class.",
+        )
+    features, notes = _features(options, images, part_of(progress, 0.3, 1.0))
+    number = {name: label for label, name in enumerate(classes)}
+    pixels = [image.pixel_sha256 for image in images]
+    if found.quarantined:
+        notes = (*notes, f"{len(found.quarantined)} files could not be read and were left out.")
+    return SimulationArchive(
+        features=features,
+        labels=np.array([number[image.class_name or ""] for image in images]),
+        copies=np.array(duplicate_groups(pixels)),
+        split_groups=np.array(split_groups(pixels, [image.perceptual_hash for image in images])),
+        digest=_digest(images, features),
+        notes=notes,
+    )
+
+
+def split(archive: SimulationArchive, seed: int) -> SeedSplit:
+    """Training images, queries (validation) and gallery (test) of a seed.
+
+    Raises:
+        InputError: the training images are of one class.
+    """
+    parts = assign_parts(archive.split_groups.tolist(), seed=seed)
+    rows = {part: np.flatnonzero([each is part for each in parts]) for part in Part}
+    if len(np.unique(archive.labels[rows[Part.TRAIN]])) < 2:
+        raise InputError(
+            f"With seed {seed} all training images are of one class.", "Use a larger archive."
+        )
+    return SeedSplit(rows[Part.TRAIN], rows[Part.VALIDATION], rows[Part.TEST])
+
+
+def copy_pairs(copies: IntArray) -> Keys:
+    """Keys of all pairs of rows with identical pixels: nobody is asked about them."""
+    order = np.argsort(copies, kind="stable")
+    pairs = [
+        (int(group[i]), int(group[j]))
+        for group in np.split(order, np.flatnonzero(np.diff(copies[order])) + 1)
+        for i in range(len(group))
+        for j in range(i + 1, len(group))
+    ]
+    return pair_keys(np.array(pairs, dtype=np.int64).reshape(-1, 2), len(copies))
+
+
+def _features(
+    options: SimulationOptions, images: list[ScannedImage], progress: Progress
+) -> tuple[FloatArray, tuple[str, ...]]:
+    backbone = build_backbone(options.backbone, seed=0)
+    weights = load_weights(backbone, options.weights, progress=part_of(progress, 0.0, 0.1))
+    features = features_for(
+        [(image.sha256, options.images / image.path) for image in images],
+        backbone,
+        cache=FeatureCache(options.cache / "features"),
+        size_px=options.image_size_px,
+        device=resolve_device(options.device),
+        progress=part_of(progress, 0.1, 1.0),
+    )
+    untrained = weights.kind is WeightsKind.UNTRAINED
+    return features, (weights.note,) if untrained else ()
+
+
+def _digest(images: list[ScannedImage], features: FloatArray) -> str:
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(f"{image.path}\0{image.sha256}\n".encode())
+    digest.update(np.ascontiguousarray(features, dtype="<f4").tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,184 @@
+"""The result of a simulation on disk: rows in `curve.csv`, their picture, and what made them."""
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from domain.errors import InputError
+
+CSV_NAME, PICTURE_NAME, OPTIONS_NAME = "curve.csv", "curve.png", "options.json"
+FROZEN_ROUND = -1
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by colour-blind people too
+_PANELS = {
+    "map_at_5_hits": "mAP@5 (divided by the hits, as the papers do)",
+    "map_at_5_min": "mAP@5 (divided by min(5, relevant))",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The state after a round of one strategy with one seed; metrics are fractions 0…1.
+
+    Attributes:
+        round: -1 the frozen features, 0 after the initial set, then 1…R.
+        bits: 1 a question, log2 C a class label.
+        answers: questions answered and class labels given.
+        known_pairs: answered and implied relations of training images.
+        map_at_5_hits … recall_at_1: see `retrieval.metrics`; None where undefined.
+        seconds_select, seconds_train, seconds_evaluate: choosing the round's questions,
+            transitivity and training, embedding and metrics.
+        similar_share: of the round's questions the share answered "similar"; None without one.
+        threshold: MGUE's, that chose the round's questions; None without one.
+        selection_auc, selection_auc_frozen: head and frozen features on the held-out answers;
+            None where there were too few.
+        note: why the frozen features remained, if they did.
+    """
+
+    strategy: str
+    seed: int
+    round: int
+    bits: float
+    answers: int
+    known_pairs: int
+    map_at_5_hits: float | None
+    map_at_5_min: float | None
+    map: float | None
+    p_at_5: float | None
+    p_at_10: float | None
+    recall_at_1: float | None
+    seconds_select: float = 0.0
+    seconds_train: float = 0.0
+    seconds_evaluate: float = 0.0
+    similar_share: float | None = None
+    threshold: float | None = None
+    selection_auc: float | None = None
+    selection_auc_frozen: float | None = None
+    note: str = ""
+
+
+COLUMNS = tuple(each.name for each in fields(Row))
+_WHOLE = ("seed", "round", "answers", "known_pairs")
+_TEXT = ("strategy", "note")
+
+
+def reusable_rows(out: Path, identity: Mapping[str, Any]) -> list[Row]:
+    """Rows of an earlier run into this folder, if it was asked the same; else none.
+
+    A file that is missing, damaged or of other options counts as none.
+    """
+    try:
+        if json.loads((out / OPTIONS_NAME).read_text(encoding="utf-8")) != dict(identity):
+            return []
+        text = (out / CSV_NAME).read_text(encoding="utf-8")
+        return [_parsed(line) for line in csv.DictReader(io.StringIO(text))]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def write_rows(out: Path, rows: Sequence[Row], identity: Mapping[str, Any]) -> None:
+    """Write `curve.csv` and the options it belongs to; each file appears whole.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(astuple(row) for row in rows)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not _has(out / OPTIONS_NAME, identity):  # else rows would stand beside other options
+            (out / CSV_NAME).unlink(missing_ok=True)
+        _replace(out / OPTIONS_NAME, json.dumps(dict(identity), indent=1).encode())
+        _replace(out / CSV_NAME, text.getvalue().encode())
+    except OSError as error:
+        raise InputError(
+            f"--out {str(out)!r} cannot be written: {error.strerror}.", "Name another folder."
+        ) from error
+
+
+def draw_curve(out: Path, rows: Sequence[Row]) -> None:
+    """`curve.png`: quality against bits, the mean over seeds and the band of one deviation."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    for axes, (metric, title) in zip(figure.subplots(1, 2), _PANELS.items(), strict=True):
+        for place, strategy in enumerate(dict.fromkeys(row.strategy for row in rows)):
+            chosen = [row for row in rows if row.strategy == strategy]
+            bits, mean, spread = _mean_and_spread(chosen, metric)
+            colour = _COLOURS[place % len(_COLOURS)]
+            axes.plot(bits, mean, marker="o", markersize=4, color=colour, label=strategy)
+            axes.fill_between(bits, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+        axes.set(xlabel="bits", ylabel=metric, title=title)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    _replace(out / PICTURE_NAME, picture.getvalue())
+
+
+def _mean_and_spread(
+    rows: Sequence[Row], metric: str
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Bits, mean and standard deviation over seeds, one of each a round."""
+    points = []
+    for number in sorted({row.round for row in rows}):
+        values = [
+            (row.bits, getattr(row, metric))
+            for row in rows
+            if row.round == number and getattr(row, metric) is not None
+        ]
+        if values:
+            bits, scores = np.array(values).T
+            points.append((bits.mean(), scores.mean(), scores.std()))
+    bits, mean, spread = np.array(points).reshape(-1, 3).T
+    return bits, mean, spread
+
+
+def _parsed(line: Mapping[str, str]) -> Row:
+    return Row(**{name: _value(name, line[name]) for name in COLUMNS})
+
+
+def _value(name: str, text: str) -> Any:
+    if name in _TEXT:
+        return text
+    if text == "":
+        return None
+    return int(text) if name in _WHOLE else float(text)
+
+
+def _has(path: Path, identity: Mapping[str, Any]) -> bool:
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")) == dict(identity))
+    except (OSError, ValueError):
+        return False
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """The file with this content, whole or as it was before."""
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        Path(draft).chmod(0o644)
+        Path(draft).replace(path)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+def mean_rows(rows: Iterable[Row], metric: str) -> dict[tuple[str, int], float]:
+    """The mean of a metric over seeds, by strategy and round; without undefined ones."""
+    found: dict[tuple[str, int], list[float]] = {}
+    for row in rows:
+        value = getattr(row, metric)
+        if value is not None:
+            found.setdefault((row.strategy, row.round), []).append(value)
+    return {key: float(np.mean(values)) for key, values in found.items()}

@@ -1,0 +1,156 @@
+"""What a simulation is asked to do, checked before any work is done."""
+
+import hashlib
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from annealing.strategies import STRATEGIES
+from domain.answers import Propagation
+from domain.config import Backbone, SelectionSettings, TrainingSettings
+from domain.errors import InputError
+
+DEFAULT_CACHE = Path("~/.cache/anneal")
+
+_CHOICES = {
+    "depth": ("auto", "head"),
+    "initial": ("class", "pairs", "none"),
+    "views": ("single",),
+    "retrieval_space": ("auto", "head", "backbone"),
+    "propagation": tuple(each.value for each in Propagation),
+    "backbone": tuple(each.value for each in Backbone),
+    "clip": ("none", "means"),
+}
+_LATER = {
+    "strategy": ("bcgue", "bcgue_no_diversity", "cal", "components", "all"),
+    "depth": ("full",),
+    "views": ("multi",),
+}
+_FREE_TO_CHANGE = ("images", "out", "cache", "strategies", "seeds", "device", "processes")
+
+
+@dataclass(frozen=True)
+class SimulationOptions:
+    """A simulation of the loop on an archive whose folders are classes.
+
+    Attributes:
+        images: the archive; only read.
+        out: where `curve.csv`, `curve.png` and `options.json` are written.
+        strategies: names of `annealing.strategies`.
+        rounds: R, after the initial set.
+        bits_per_round: H, questions a round.
+        seeds: each redraws split, initial set and everything random.
+        depth: `head`; `auto` means head.
+        weights: of the backbone; None downloads them.
+        propagation: how far answers spread.
+        noise: chance that an answer to a question is the wrong one; class labels of the initial
+            set are no questions.
+        initial: `class`: class labels of 5 % of the training images, turned into pairs; `pairs`:
+            H questions of a cold start; `none`: the first round starts from nothing.
+        lam, clip: of MGUE.
+        retrieval_space: what is evaluated: the head's output (`auto`, `head`) or the frozen
+            features (`backbone`), which no round changes.
+        cache: features, shared by all simulations.
+        device: auto, cpu or cuda.
+        processes: seeds simulated at the same time, each in a process of its own.
+        training: of the heads.
+    """
+
+    images: Path
+    out: Path
+    strategies: tuple[str, ...] = ("mgue",)
+    rounds: int = 4
+    bits_per_round: int = 369
+    seeds: tuple[int, ...] = (0, 1, 2)
+    depth: str = "auto"
+    backbone: str = Backbone.RESNET18.value
+    weights: Path | None = None
+    image_size_px: int = 224
+    propagation: str = Propagation.ONE_STEP.value
+    noise: float = 0.0
+    initial: str = "class"
+    lam: float = 3.0
+    clip: str = "none"
+    retrieval_space: str = "auto"
+    views: str = "single"
+    cache: Path = DEFAULT_CACHE
+    device: str = "auto"
+    processes: int = 1
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+
+    @property
+    def selection(self) -> SelectionSettings:
+        """The settings that the strategies read."""
+        return SelectionSettings.model_validate({"lambda": self.lam, "clip": self.clip})
+
+    def identity(self) -> dict[str, Any]:
+        """All that a row depends on but its strategy and seed, as JSON values.
+
+        The weights file counts by its content, the archive is added by who has read it.
+        """
+        values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
+        values["training"] = self.training.model_dump(mode="json")
+        values["depth"] = "head"
+        values["weights"] = None if self.weights is None else _file_sha256(self.weights)
+        return values
+
+
+def checked(options: SimulationOptions) -> SimulationOptions:
+    """The options, repeats of strategies and seeds taken out, `~` in paths resolved.
+
+    Raises:
+        InputError: a value is not allowed, or belongs to what is not built yet.
+    """
+    for name in options.strategies or ("",):
+        _check_choice("strategy", name, tuple(STRATEGIES))
+    for name, allowed in _CHOICES.items():
+        _check_choice(name, getattr(options, name), allowed)
+    _check_numbers(options)
+    return replace(
+        options,
+        strategies=tuple(dict.fromkeys(options.strategies)),
+        seeds=tuple(dict.fromkeys(options.seeds)),
+        cache=options.cache.expanduser(),
+    )
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value in allowed:
+        return
+    flag, values = f"--{name.replace('_', '-')}", ", ".join(allowed)
+    if value in _LATER.get(name, ()):
+        raise InputError(
+            f"{flag} {value} is not built yet; available: {values}.", f"Use {flag} {allowed[0]}."
+        )
+    raise InputError(f"{flag} {value!r} is not allowed; it must be one of {values}.")
+
+
+def _check_numbers(options: SimulationOptions) -> None:
+    least = {"rounds": 0, "bits_per_round": 1, "processes": 1, "image_size_px": 32}
+    for name, smallest in least.items():
+        if getattr(options, name) < smallest:
+            raise InputError(
+                f"--{name.replace('_', '-')} {getattr(options, name)}; "
+                f"it must be {smallest} or more."
+            )
+    if not options.seeds or min(options.seeds) < 0:
+        raise InputError(
+            f"--seeds {','.join(map(str, options.seeds))!r}; one or more numbers from 0 are "
+            "needed.",
+            "For instance --seeds 0,1,2.",
+        )
+    if not 0 <= options.noise <= 1:
+        raise InputError(f"--noise {options.noise}; it must lie in 0…1.")
+    if not (math.isfinite(options.lam) and options.lam >= 0):
+        raise InputError(f"--lambda {options.lam}; it must be 0 or more.", "The paper takes 3.")
+
+
+def _file_sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"--weights {str(path)!r} cannot be read: {error.strerror}.", "Give another file."
+        ) from error
