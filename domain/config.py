@@ -73,15 +73,20 @@ class TrainingSettings(_Settings):
     """How the projection head learns from known pairs."""
 
     depth: Literal["auto", "head"] = "auto"  # auto means head until full depth is built
-    # One batch each. The paper trains 15 epochs; a first round of 100 answers would be 15 batches.
-    steps: int = Field(default=200, ge=1)
-    batch_pairs: int = Field(default=128, ge=2)  # paper; half similar, half dissimilar
-    # How much the head must keep the frozen features' cosines of any two training images: what
-    # answers say nothing about stays as it was, so that few answers do no harm.
+    epochs: int = Field(default=15, ge=1)  # paper; an epoch has as many anchors as similar pairs
+    fewest_steps: int = Field(default=150, ge=1)  # with 100 answers 15 epochs are a few batches
+    most_steps: int = Field(default=600, ge=1)  # more brings nothing and takes time
+    batch_anchors: int = Field(default=48, ge=1)  # each with a similar and a dissimilar partner
+    batch_others: int = Field(default=64, ge=0)  # any images, for the structure that is kept
+    # How much the head must keep the frozen cosines of pairs that nobody answered. Without it a
+    # head trained on a few hundred answers retrieves worse than the frozen features.
     structure_weight: float = Field(default=1.0, ge=0)
     # Principal components the head reads; 0 reads all. As good, at a third of the time.
     components: int = Field(default=256, ge=0)
-    margin: float = Field(default=0.5, ge=-1, le=1)  # paper, eq. 1
+    # Eq. 1; the paper takes 0.5. Pushing dissimilar pairs further apart narrows their spread, which
+    # lowers MGUE's threshold from typical similar pairs to ambiguous ones (held-out training
+    # images: 95.0 against 93.4 mAP@5 at 1845 bits).
+    margin: float = Field(default=0.2, ge=-1, le=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     hidden: int = Field(default=512, ge=1)  # paper
     out: int = Field(default=256, ge=1)  # paper

@@ -32,7 +32,7 @@ def make_project(
     model = ModelSettings(weights=weights, image_size_px=SIZE_PX)
     create_project(folder, images=archive, layout=layout, model=model).project.close()
     with (folder / CONFIG_NAME).open("a") as config:
-        config.write(f"\n[training]\nsteps = {STEPS}\n")
+        config.write(f"\n[training]\nmost_steps = {STEPS}\n")
     return open_project(folder)
 
 
