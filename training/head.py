@@ -64,7 +64,7 @@ class Standardise(nn.Module):
 
 
 class Projection(nn.Module):
-    """Standardised features through Linear, ReLU, Linear, to unit vectors.
+    """Standardised features through Linear, ReLU, Linear, to unit vectors; weights are not set.
 
     Differs from the paper: no ReLU after the second layer, which would keep cosines above 0 and
     give the margin another meaning.
@@ -75,8 +75,8 @@ class Projection(nn.Module):
     def __init__(self, standardise: Standardise, hidden: int, out: int) -> None:
         super().__init__()
         self.standardise = standardise
-        self.first = nn.Linear(standardise.out, hidden)
-        self.second = nn.Linear(hidden, out)
+        self.first = _linear(standardise.out, hidden)
+        self.second = _linear(hidden, out)
 
     def project(self, standardised: Tensor) -> Tensor:
         """[B, C] standardised features to [B, out] unit vectors."""
@@ -93,7 +93,7 @@ class SelectionScore:
 
     Attributes:
         head, frozen: of the trained head and of the frozen features on the same pairs.
-        uncertainty: standard error of the difference of the two.
+        uncertainty: standard error of the difference of the two, over must-link components.
         pairs: how many held-out pairs that is.
     """
 
@@ -236,6 +236,14 @@ def check_features(features: FloatArray, *, width: int) -> None:
             f"(first row: {rows[0]}).",
             "Embed the images again.",
         )
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """A layer without PyTorch's own random weights, which come from its global generator."""
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, inputs, outputs
+    )
+    return layer
 
 
 def _fit_rotation(fitted: Standardise, rows: FloatArray) -> None:

@@ -4,6 +4,8 @@ A tenth of the answered training images, whole must-link components, so that wha
 not implied by what is trained on.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -13,14 +15,27 @@ from retrieval.pair_metrics import roc_auc
 from training.head import SelectionScore, TrainedHead, frozen_head
 
 SHARE = 0.1
-_RESAMPLES = 200
 _FEWEST_PAIRS = 10  # of each kind on each side; with fewer, an AUC says next to nothing
+_FEWEST_COMPONENTS = 5  # with fewer, nobody can say how far chance reaches
+
+
+@dataclass(frozen=True)
+class SelectionSet:
+    """Which known pairs are held out.
+
+    Attributes:
+        held_out: [P] pairs with an image that is held out.
+        components: [P, 2] must-link component of each image of a pair; -1 where it is not held out.
+    """
+
+    held_out: BoolArray
+    components: IntArray
 
 
 def hold_out(
     pairs: IntArray, similar: BoolArray, *, rng: np.random.Generator, share: float = SHARE
-) -> BoolArray | None:
-    """Which known pairs belong to the selection set: those with an image that is held out.
+) -> SelectionSet | None:
+    """A selection set of known pairs.
 
     Args:
         pairs: [P, 2] rows of images.
@@ -29,17 +44,22 @@ def hold_out(
         share: of the images that have answers.
 
     Returns:
-        [P] True for held-out pairs; None where either side would have too few pairs of a kind.
+        None where it would say too little: either side has too few pairs of a kind, or the
+        images held out form too few components (a few large groups, once much is known).
     """
     images, place = np.unique(pairs, return_inverse=True)
-    component = _components(place.reshape(-1, 2)[similar], len(images))
+    ends = place.reshape(-1, 2)
+    component = _components(ends[similar], len(images))
     sizes = np.bincount(component)
     order = rng.permutation(len(sizes))
     before = np.cumsum(sizes[order]) - sizes[order]
-    held = np.isin(component, order[before < share * len(images)])
-    chosen = np.asarray(held[place.reshape(-1, 2)].any(axis=1))
-    counts = [(chosen == side) & (similar == kind) for side in (True, False) for kind in (1, 0)]
-    return chosen if min(count.sum() for count in counts) >= _FEWEST_PAIRS else None
+    chosen = order[before < share * len(images)]
+    components = np.where(np.isin(component, chosen), component, -1)[ends]
+    held_out = np.asarray((components >= 0).any(axis=1))
+    sides = (held_out & similar, held_out & ~similar, ~held_out & similar, ~(held_out | similar))
+    if min(side.sum() for side in sides) < _FEWEST_PAIRS or len(chosen) < _FEWEST_COMPONENTS:
+        return None
+    return SelectionSet(held_out, components)
 
 
 def compare_with_frozen(
@@ -48,7 +68,7 @@ def compare_with_frozen(
     pairs: IntArray,
     similar: BoolArray,
     *,
-    rng: np.random.Generator,
+    components: IntArray,
 ) -> SelectionScore:
     """How well a head and the frozen features tell held-out pairs apart (ROC-AUC).
 
@@ -57,15 +77,18 @@ def compare_with_frozen(
         features: [N, D] of the training images.
         pairs: [P, 2] rows, of both kinds.
         similar: [P].
-        rng: draws the pairs again and again (bootstrap), for the uncertainty of the difference.
+        components: [P, 2] see `SelectionSet`; pairs of one component are not independent, so the
+            uncertainty comes from leaving out one component after another (jackknife).
     """
     ours, frozen = (_cosines(each, features, pairs) for each in (head, frozen_head(features)))
-    draws = [rng.integers(len(pairs), size=len(pairs)) for _ in range(_RESAMPLES)]
-    gains = [_auc(ours[d], similar[d]) - _auc(frozen[d], similar[d]) for d in draws]
+    gains = []
+    for component in np.unique(components[components >= 0]):
+        kept = (components != component).all(axis=1)
+        gains.append(_auc(ours[kept], similar[kept]) - _auc(frozen[kept], similar[kept]))
     return SelectionScore(
         head=_auc(ours, similar),
         frozen=_auc(frozen, similar),
-        uncertainty=float(np.std(gains)),
+        uncertainty=float(np.std(gains) * np.sqrt(len(gains) - 1)),
         pairs=len(pairs),
     )
 
@@ -76,7 +99,7 @@ def _cosines(head: TrainedHead, features: FloatArray, pairs: IntArray) -> FloatA
 
 
 def _auc(cosines: FloatArray, similar: BoolArray) -> float:
-    """ROC-AUC; ½ where a draw holds one kind only."""
+    """ROC-AUC; ½ where one kind only is left."""
     auc = roc_auc(cosines, similar)
     return 0.5 if auc is None else auc
 

@@ -22,6 +22,7 @@ from domain.errors import InputError, JobError
 from domain.jobs import Progress, part_of, silent
 from training.head import (
     Projection,
+    SelectionScore,
     TrainedHead,
     check_features,
     fitted_standardise,
@@ -89,36 +90,45 @@ def train_head(
     missing = _missing_kind(known)
     if missing:
         return _on(device, frozen_head(features, note=missing))
-    selection = None
-    held_out = hold_out(known.rows, known.similar, rng=np.random.default_rng((seed, 1)))
-    if held_out is not None:
-        trial = _train(
-            features,
-            known.only(~held_out),
-            settings.model_copy(update={"most_steps": settings.fewest_steps}),
-            seed=seed,
-            device=device,
-            progress=part_of(progress, 0.0, 0.3),
+    selection = _selection(
+        features, known, settings, seed=seed, device=device, progress=part_of(progress, 0.0, 0.3)
+    )
+    if selection is not None and selection.is_worse:
+        note = (
+            f"The head told {selection.pairs} held-out pairs apart worse than the frozen features "
+            f"(AUC {selection.head:.3f} against {selection.frozen:.3f}), which therefore remain "
+            "the embedding. Answer more pairs."
         )
-        judged = known.only(held_out)
-        selection = compare_with_frozen(
-            trial,
-            features,
-            judged.rows,
-            judged.similar,
-            rng=np.random.default_rng((seed, 2)),
-        )
-        if selection.is_worse:
-            note = (
-                f"The head told {selection.pairs} held-out pairs apart worse than the frozen "
-                f"features (AUC {selection.head:.3f} against {selection.frozen:.3f}), which "
-                "therefore remain the embedding. Answer more pairs."
-            )
-            kept = frozen_head(features, note=note)
-            return _on(device, replace(kept, selection=selection, history=trial.history))
-    rest = part_of(progress, 0.0 if held_out is None else 0.3, 1.0)
+        return _on(device, replace(frozen_head(features, note=note), selection=selection))
+    rest = part_of(progress, 0.0 if selection is None else 0.3, 1.0)
     head = _train(features, known, settings, seed=seed, device=device, progress=rest)
     return replace(head, selection=selection)
+
+
+def _selection(
+    features: FloatArray,
+    known: KnownPairs,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> SelectionScore | None:
+    """Head against frozen features on answers held out of a short training; None if too few."""
+    held_out = hold_out(known.rows, known.similar, rng=np.random.default_rng((seed, 1)))
+    if held_out is None:
+        return None
+    trial = _train(
+        features,
+        known.only(~held_out.held_out),
+        settings.model_copy(update={"most_steps": settings.fewest_steps}),
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    judged = known.only(held_out.held_out)
+    components = held_out.components[held_out.held_out]
+    return compare_with_frozen(trial, features, judged.rows, judged.similar, components=components)
 
 
 def _train(

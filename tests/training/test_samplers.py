@@ -1,4 +1,4 @@
-"""Batches hold both kinds of pairs alike, use every pair, and repeat by seed."""
+"""Batches hold what is known between their images, both kinds alike, and repeat by seed."""
 
 import numpy as np
 import pytest
@@ -6,60 +6,99 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InputError
-from training.samplers import balanced_batches
+from training.samplers import Batch, RelationBatches
+
+IMAGES = 12
 
 
-def _epoch(similar: list[bool], *, seed: int = 0, **options: int) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return list(balanced_batches(np.array(similar, dtype=bool), rng=rng, **options))
+@st.composite
+def known_pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct pairs of 12 images with their relation."""
+    numbers = st.integers(0, IMAGES - 1)
+    pair = st.tuples(numbers, numbers).filter(lambda p: p[0] < p[1])
+    pairs = draw(st.lists(pair, min_size=1, max_size=30, unique=True))
+    similar = draw(st.lists(st.booleans(), min_size=len(pairs), max_size=len(pairs)))
+    return np.array(pairs), np.array(similar)
 
 
-@given(st.integers(1, 30), st.integers(1, 30), st.integers(2, 16), st.integers(0, 5))
-def test_every_batch_holds_both_kinds_alike(
-    similar: int, dissimilar: int, batch_pairs: int, seed: int
+def _batches(pairs: np.ndarray, similar: np.ndarray) -> RelationBatches:
+    return RelationBatches(pairs, similar, np.ones(len(pairs)), images=IMAGES)
+
+
+def _draw(batches: RelationBatches, *, seed: int = 0, anchors: int = 3, others: int = 2) -> Batch:
+    return batches.draw(np.random.default_rng(seed), anchors=anchors, others=others)
+
+
+@given(known_pairs(), st.integers(0, 9))
+def test_every_relation_inside_the_batch_is_in_it_and_nothing_else(
+    known: tuple[np.ndarray, np.ndarray], seed: int
 ) -> None:
-    labels = np.array([True] * similar + [False] * dissimilar)
-    batches = _epoch(labels.tolist(), seed=seed, batch_pairs=batch_pairs)
-    assert all(labels[batch].sum() * 2 == len(batch) for batch in batches)
-    assert all(len(batch) <= batch_pairs for batch in batches)
+    pairs, similar = known
+    batch = _draw(_batches(pairs, similar), seed=seed)
+    expected = np.full((len(batch.rows), len(batch.rows)), np.nan)
+    place = {int(row): at for at, row in enumerate(batch.rows)}
+    for (a, b), label in zip(pairs.tolist(), similar, strict=True):
+        if a in place and b in place:
+            expected[place[a], place[b]] = expected[place[b], place[a]] = label
+    np.testing.assert_array_equal(batch.relevance, expected)
 
 
-@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 5))
-def test_every_pair_comes_and_the_commoner_kind_exactly_once(
-    similar: int, dissimilar: int, seed: int
+@given(known_pairs(), st.integers(0, 9))
+def test_rows_ascend_and_both_kinds_weigh_the_same(
+    known: tuple[np.ndarray, np.ndarray], seed: int
 ) -> None:
-    labels = [True] * similar + [False] * dissimilar
-    drawn = [row for batch in _epoch(labels, seed=seed) for row in batch.tolist()]
-    assert set(drawn) == set(range(similar + dissimilar))
-    common = range(similar) if similar > dissimilar else range(similar, similar + dissimilar)
-    assert all(drawn.count(row) == 1 for row in common)
+    batch = _draw(_batches(*known), seed=seed)
+    assert (np.diff(batch.rows) > 0).all()
+    for kind in (0, 1):
+        total = np.triu(batch.weights)[np.triu(batch.relevance == kind)].sum()
+        assert total == pytest.approx(1.0 if (batch.relevance == kind).any() else 0.0)
+    assert not batch.weights[np.isnan(batch.relevance)].any()
+
+
+@given(st.integers(0, 50))
+def test_an_anchor_brings_a_similar_and_a_dissimilar_partner(seed: int) -> None:
+    pairs, similar = np.array([[0, 1], [1, 2], [3, 4]]), np.array([True, False, False])
+    batch = _draw(_batches(pairs, similar), seed=seed, anchors=1, others=0)
+    assert {0, 1} <= set(batch.rows.tolist()) <= {0, 1, 2}  # 3 and 4 are no anchors
+
+
+def test_an_image_of_a_small_group_is_an_anchor_as_often_as_one_of_a_large_group() -> None:
+    large = [[a, b] for a in range(6) for b in range(a + 1, 6)]
+    batches = _batches(np.array([*large, [6, 7]]), np.ones(16, dtype=bool))
+    rng = np.random.default_rng(0)
+    small = [6 in batches.draw(rng, anchors=1, others=0).rows for _ in range(2000)]
+    assert np.mean(small) == pytest.approx(2 / 8, abs=0.04)
 
 
 @pytest.mark.parametrize("kind", [True, False], ids=["only similar", "only dissimilar"])
-def test_an_absent_kind_is_not_made_up(kind: bool) -> None:
-    batches = _epoch([kind] * 5, batch_pairs=4)
-    assert sorted(np.concatenate(batches).tolist()) == [0, 1, 2, 3, 4]
-    assert [len(batch) for batch in batches] == [4, 1]
+def test_one_kind_alone_makes_batches_too(kind: bool) -> None:
+    batch = _draw(_batches(np.array([[0, 1], [2, 3]]), np.array([kind, kind])), others=0)
+    known = batch.relevance[~np.isnan(batch.relevance)]
+    assert len(known) > 0
+    assert (known == kind).all()
 
 
-def test_no_pair_gives_no_batch() -> None:
-    assert _epoch([]) == []
+def test_others_come_from_all_images() -> None:
+    batches = _batches(np.array([[0, 1]]), np.array([True]))
+    assert set(_draw(batches, others=300).rows.tolist()) == set(range(IMAGES))
 
 
-def test_max_pairs_bounds_each_kind() -> None:
-    drawn = np.concatenate(_epoch([True] * 50 + [False] * 90, max_pairs=20))
-    assert (drawn < 50).sum() == 20
-    assert (drawn >= 50).sum() == 20
+def test_weights_of_pairs_count_and_weight_zero_is_unknown() -> None:
+    pairs = np.array([[0, 1], [0, 2], [0, 3]])
+    batches = RelationBatches(pairs, np.ones(3, dtype=bool), np.array([3.0, 1.0, 0.0]), images=4)
+    batch = _draw(batches, anchors=50, others=50)
+    assert batch.weights[0].tolist() == [0.0, 0.75, 0.25, 0.0]
+    assert np.isnan(batch.relevance[0, 3])
 
 
 def test_a_seed_repeats_and_another_differs() -> None:
-    labels = [True] * 20 + [False] * 200
-    first, again, other = (np.concatenate(_epoch(labels, seed=seed)) for seed in (1, 1, 2))
-    assert first.tolist() == again.tolist()
-    assert first.tolist() != other.tolist()
+    pairs = np.array([[a, a + 1] for a in range(IMAGES - 1)])
+    batches = _batches(pairs, np.arange(IMAGES - 1) % 2 == 0)
+    first, again, other = (_draw(batches, seed=seed).rows.tolist() for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
 
 
-@pytest.mark.parametrize("options", [{"batch_pairs": 1}, {"max_pairs": 0}], ids=str)
-def test_too_small_sizes_are_refused(options: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=next(iter(options))):
-        _epoch([True, False], **options)
+def test_nothing_to_draw_from_is_refused() -> None:
+    with pytest.raises(InputError, match="weight above 0"):
+        RelationBatches(np.array([[0, 1]]), np.array([True]), np.zeros(1), images=2)
