@@ -1,8 +1,8 @@
 """Commands do their jobs here, or follow them where a worker is already running."""
 
-import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from domain.errors import JobError
@@ -24,31 +24,26 @@ def run_to_end(project: Project, kind: str, params: Mapping[str, Any], progress:
     """
     job_id = queue.enqueue(project.jobs, kind, params, unique=True)
     stop = Stop()
-    helper = threading.Thread(target=_work_if_nobody_does, args=(project, stop, job_id))
-    helper.start()
-    try:
-        job = _follow(project, job_id, progress)
-    except KeyboardInterrupt:
-        queue.request_cancel(project.jobs, job_id)
-        raise
-    finally:
-        helper.join()
-    _raise_unless_done(job)
+    with ThreadPoolExecutor(1) as pool:
+        work_here = pool.submit(_work_while_nobody_does, project, stop, job_id)
+        try:
+            while not work_here.done():
+                job = jobs.get(project, job_id)
+                progress(job.progress, job.message)
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            queue.request_cancel(project.jobs, job_id)
+            raise
+        work_here.result()
+    _raise_unless_done(jobs.get(project, job_id))
 
 
-def _work_if_nobody_does(project: Project, stop: Stop, job_id: int) -> None:
-    with lane_lock(project, patience_s=0.3) as got:
-        if got:
-            work(project, stop, until_job=job_id)
-
-
-def _follow(project: Project, job_id: int, progress: Progress) -> Job:
-    while True:
-        job = jobs.get(project, job_id)
-        progress(job.progress, job.message)
-        if job.state.ended:
-            return job
-        time.sleep(POLL_S)
+def _work_while_nobody_does(project: Project, stop: Stop, job_id: int) -> None:
+    """Until the job has ended: also when the worker that was doing it dies."""
+    while not jobs.get(project, job_id).state.ended:
+        with lane_lock(project, patience_s=POLL_S) as got:
+            if got:
+                work(project, stop, until_job=job_id)
 
 
 def _raise_unless_done(job: Job) -> None:

@@ -185,3 +185,13 @@ def test_training_without_answers_says_what_to_do(run: Run, project: Path) -> No
     outcome = run("round")
     assert outcome.status == 2
     assert "answer" in outcome.err.lower()
+
+
+def test_a_read_only_project_can_be_read_and_says_why_it_cannot_be_written(
+    run: Run, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labeling_store.db._writable", lambda path: False)
+    assert run("export", "--out", tmp_path / "answers.csv").status == 0
+    outcome = run("embed")
+    assert outcome.status == 2
+    assert "read" in outcome.err

@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from annealing.cold_start import first_questions
 from benchmarks.serving import served
 from domain.answers import Kind
+from domain.images import Part
 from labeling_store import answers, images
 from tests.pictures import write_archive
 from tests.projects import make_project as make_ready_project
@@ -27,6 +30,7 @@ from workflow import curves, jobs, rounds
 from workflow.creation import create_demo
 from workflow.project import Project
 from workflow.questions import round_progress
+from workflow.run_files import read_embeddings
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
@@ -161,6 +165,16 @@ def test_a_whole_round_on_the_demo(demo: Project, page: Page) -> None:
     assert rounds.list_rounds(demo)[0].round.number == 2
     # After the warm-up the demo is neither hopeless nor solved: learning can be seen.
     assert 0.4 <= frozen.metrics["map_at_5_hits"] <= 0.85
+    assert np.mean([similar_among_first_questions(demo, seed) for seed in range(5)]) >= 20
+
+
+def similar_among_first_questions(project: Project, seed: int) -> int:
+    """How many of the first 100 cold-start questions are about images of one folder."""
+    embeddings = read_embeddings(project.runs / "frozen")
+    training = images.list_images(project.store.reader(), part=Part.TRAIN)
+    vectors = embeddings.vectors[[embeddings.rows[image.image_id] for image in training]]
+    asked = first_questions(np.array(vectors), 100, rng=np.random.default_rng(seed))
+    return sum(training[a].class_name == training[b].class_name for a, b in asked.pairs)
 
 
 def test_a_whole_round_on_a_flat_folder(tmp_path: Path, page: Page) -> None:
