@@ -169,7 +169,7 @@ def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
     """The more is known, the longer: epochs over the similar pairs, within bounds."""
     anchors = settings.epochs * int(known.similar.sum())
     steps = anchors // settings.batch_anchors
-    return max(settings.fewest_steps, min(steps, settings.most_steps))
+    return min(max(steps, settings.fewest_steps), settings.most_steps)
 
 
 def _batch_loss(

@@ -1,6 +1,5 @@
 """What a simulation is asked to do, checked before any work is done."""
 
-import hashlib
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -27,7 +26,10 @@ _LATER = {
     "depth": ("full",),
     "views": ("multi",),
 }
-_FREE_TO_CHANGE = ("images", "out", "cache", "strategies", "seeds", "device", "processes")
+_FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weights
+    *("images", "weights", "out", "cache"),
+    *("strategies", "seeds", "device", "processes"),
+)
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,10 @@ class SimulationOptions:
         return SelectionSettings.model_validate({"lambda": self.lam, "clip": self.clip})
 
     def identity(self) -> dict[str, Any]:
-        """All that a row depends on but its strategy and seed, as JSON values.
-
-        The weights file counts by its content, the archive is added by who has read it.
-        """
+        """All that a row depends on but its strategy, its seed and the archive's features."""
         values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
         values["training"] = self.training.model_dump(mode="json")
         values["depth"] = "head"
-        values["weights"] = None if self.weights is None else _file_sha256(self.weights)
         return values
 
 
@@ -144,13 +142,3 @@ def _check_numbers(options: SimulationOptions) -> None:
         raise InputError(f"--noise {options.noise}; it must lie in 0…1.")
     if not (math.isfinite(options.lam) and options.lam >= 0):
         raise InputError(f"--lambda {options.lam}; it must be 0 or more.", "The paper takes 3.")
-
-
-def _file_sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(
-            f"--weights {str(path)!r} cannot be read: {error.strerror}.", "Give another file."
-        ) from error

@@ -1,0 +1,62 @@
+"""Archives for tests of simulation: real folders of small pictures, and bare features."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from domain.config import Backbone, TrainingSettings
+from tests.training.clusters import clusters
+from training.backbones import build_backbone
+from training.weights import save_backbone
+from worker.simulation_archive import SimulationArchive
+from worker.simulation_options import SimulationOptions
+
+QUICK = TrainingSettings(hidden=16, out=8, components=16, fewest_steps=5, most_steps=5)
+
+
+def folder_of_classes(root: Path, *, classes: int = 3, images: int = 20) -> Path:
+    """Small JPEGs; each class has a colour of its own under the noise."""
+    rng = np.random.default_rng(0)
+    for label in range(classes):
+        folder = root / f"class{label}"
+        folder.mkdir(parents=True)
+        colour = np.zeros(3)
+        colour[label % 3] = 60
+        for number in range(images):
+            pixels = 90 + colour + rng.normal(0, 40, size=(24, 24, 3))
+            image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+            image.save(folder / f"image{number:02}.jpg", quality=95)
+    return root
+
+
+def random_weights(folder: Path) -> Path:
+    """Weights of an untrained network, so that nothing is downloaded."""
+    path = folder / "weights.safetensors"
+    save_backbone(build_backbone(Backbone.MOBILENET_V2.value), path)
+    return path
+
+
+def bare_archive(*, images: int = 100, classes: int = 5) -> SimulationArchive:
+    """Features without any picture."""
+    made = clusters(images=images, classes=classes)
+    return SimulationArchive(
+        features=made.features,
+        labels=made.labels,
+        copies=np.arange(images),
+        split_groups=np.arange(images),
+        digest="bare",
+    )
+
+
+def bare_options(**changes: object) -> SimulationOptions:
+    """Options for bare archives; nothing is read from their folders."""
+    values: dict[str, object] = {
+        "images": Path("nowhere"),
+        "out": Path("nowhere"),
+        "bits_per_round": 12,
+        "rounds": 2,
+        "device": "cpu",
+        "training": QUICK,
+    }
+    return SimulationOptions(**{**values, **changes})  # type: ignore[arg-type]

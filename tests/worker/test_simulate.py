@@ -1,0 +1,285 @@
+"""A simulation from folders to files: its curve, what is reused, what is refused."""
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from domain.errors import ArchiveError, Cancelled, InputError, ModelError
+from tests.worker.simulations import QUICK, bare_options, folder_of_classes, random_weights
+from worker.simulate import simulate
+from worker.simulation_curve import Row, mean_rows
+from worker.simulation_options import SimulationOptions, checked
+
+CONTRACT = (
+    "strategy,seed,round,bits,answers,known_pairs,map_at_5_hits,map_at_5_min,map,p_at_5,p_at_10,"
+    "recall_at_1,seconds_select,seconds_train"
+)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> SimulationOptions:
+    """Options on an archive of three classes; its features are cached once for all tests."""
+    folder = tmp_path_factory.mktemp("simulation")
+    return SimulationOptions(
+        images=folder_of_classes(folder / "images"),
+        out=folder / "unused",
+        cache=folder / "cache",
+        weights=random_weights(folder),
+        backbone="mobilenet_v2",
+        image_size_px=32,
+        strategies=("mgue", "random"),
+        seeds=(0, 1),
+        rounds=1,
+        bits_per_round=10,
+        device="cpu",
+        training=QUICK,
+    )
+
+
+def _lines(out: Path) -> list[dict[str, str]]:
+    with (out / "curve.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def _measured(row: Row) -> Row:
+    """The row without its times."""
+    return replace(row, seconds_select=0, seconds_train=0, seconds_evaluate=0)
+
+
+def test_the_curve_has_the_agreed_columns_and_rows(base: SimulationOptions, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    rows = simulate(replace(base, out=out))
+    assert (out / "curve.csv").read_text().splitlines()[0].startswith(CONTRACT)
+    found = [(line["strategy"], int(line["seed"]), int(line["round"])) for line in _lines(out)]
+    assert found == [(s, n, r) for s in ("mgue", "random") for n in (0, 1) for r in (-1, 0, 1)]
+    assert [(row.strategy, row.seed, row.round) for row in rows] == found
+    assert all(0 <= float(line["map_at_5_min"]) <= 1 for line in _lines(out))
+    assert float(_lines(out)[2]["bits"]) == pytest.approx(2 * np.log2(3) + 10)
+
+
+def test_strategies_of_a_seed_share_the_start(base: SimulationOptions, tmp_path: Path) -> None:
+    rows = simulate(replace(base, out=tmp_path, seeds=(0,)))
+    mgue, random = (
+        [replace(row, strategy="") for row in rows if row.strategy == name][:2]
+        for name in ("mgue", "random")
+    )
+    assert mgue == random
+
+
+def test_the_picture_is_a_picture(base: SimulationOptions, tmp_path: Path) -> None:
+    simulate(replace(base, out=tmp_path))
+    with Image.open(tmp_path / "curve.png") as picture:
+        picture.load()
+        assert picture.format == "PNG"
+        assert min(picture.size) > 400
+        assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 50
+
+
+def test_only_out_and_cache_are_written(base: SimulationOptions, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in base.images.rglob("*")}
+    simulate(replace(base, out=tmp_path / "out"))
+    assert {path: path.stat().st_mtime_ns for path in base.images.rglob("*")} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "curve.csv",
+        "curve.png",
+        "options.json",
+    ]
+
+
+def _forged(out: Path) -> None:
+    """Give the first row a figure that no simulation finds."""
+    text = (out / "curve.csv").read_text().splitlines()
+    cells = text[1].split(",")
+    cells[6] = "0.123456"
+    (out / "curve.csv").write_text("\n".join([text[0], ",".join(cells), *text[2:]]) + "\n")
+
+
+def test_complete_rows_are_taken_over_and_new_seeds_are_added(
+    base: SimulationOptions, tmp_path: Path
+) -> None:
+    options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,))
+    simulate(options)
+    _forged(tmp_path)
+    rows = simulate(replace(options, seeds=(0, 1)))
+    assert rows[0].map_at_5_hits == 0.123456
+    assert [row.seed for row in rows] == [0, 0, 0, 1, 1, 1]
+    fresh = simulate(replace(options, out=tmp_path / "fresh", seeds=(1,)))
+    assert [_measured(row) for row in rows[3:]] == [_measured(row) for row in fresh]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda options: replace(options, bits_per_round=11),
+        lambda options: replace(options, rounds=2),
+        lambda options: replace(options, noise=0.1),
+        lambda options: replace(options, training=QUICK.model_copy(update={"most_steps": 6})),
+    ],
+    ids=["bits", "rounds", "noise", "training"],
+)
+def test_rows_of_other_options_are_not_taken_over(
+    change: Callable[[SimulationOptions], SimulationOptions],
+    base: SimulationOptions,
+    tmp_path: Path,
+) -> None:
+    options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,))
+    simulate(options)
+    _forged(tmp_path)
+    assert simulate(change(options))[0].map_at_5_hits != 0.123456
+
+
+@pytest.mark.parametrize("name", ["curve.csv", "options.json"])
+def test_a_damaged_file_means_starting_again(
+    name: str, base: SimulationOptions, tmp_path: Path
+) -> None:
+    options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,))
+    first = simulate(options)
+    _forged(tmp_path)
+    (tmp_path / name).write_text((tmp_path / name).read_text()[:90])
+    again = simulate(options)
+    assert [_measured(row) for row in again] == [_measured(row) for row in first]
+
+
+def test_a_cancelled_simulation_keeps_what_is_done_and_goes_on(
+    base: SimulationOptions, tmp_path: Path
+) -> None:
+    options = replace(base, out=tmp_path, strategies=("random",))
+
+    def stop(done: float, message: str) -> None:
+        if message.startswith("random, seed 1"):
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        simulate(options, stop)
+    assert {line["seed"] for line in _lines(tmp_path)} == {"0"}
+    _forged(tmp_path)
+    rows = simulate(options)
+    assert rows[0].map_at_5_hits == 0.123456
+    assert [row.seed for row in rows] == [0, 0, 0, 1, 1, 1]
+
+
+def test_progress_grows_to_the_end_and_names_strategy_seed_and_round(
+    base: SimulationOptions, tmp_path: Path
+) -> None:
+    told: list[tuple[float, str]] = []
+    simulate(replace(base, out=tmp_path), lambda done, message: told.append((done, message)))
+    shares = [done for done, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert any("mgue, seed 1, round 1 of 1" in message for _, message in told)
+
+
+def test_processes_give_the_rows_of_a_single_one(base: SimulationOptions, tmp_path: Path) -> None:
+    """Slow for its size: each process loads PyTorch."""
+    options = replace(base, strategies=("random",), rounds=0)
+    alone = simulate(replace(options, out=tmp_path / "one"))
+    together = simulate(replace(options, out=tmp_path / "two", processes=2))
+    for ours, theirs in zip(alone, together, strict=True):
+        assert (ours.seed, ours.round, ours.bits) == (theirs.seed, theirs.round, theirs.bits)
+        assert theirs.map == pytest.approx(ours.map, abs=1e-3)
+
+
+def test_the_options_stand_beside_the_curve(base: SimulationOptions, tmp_path: Path) -> None:
+    simulate(replace(base, out=tmp_path, strategies=("random",), seeds=(0,), rounds=0))
+    written = json.loads((tmp_path / "options.json").read_text())
+    assert written["propagation"] == "one_step"
+    assert written["training"]["most_steps"] == 5
+
+
+@pytest.mark.parametrize("classes", [0, 1], ids=["no folder", "one class"])
+def test_fewer_than_two_classes_are_refused(
+    classes: int, base: SimulationOptions, tmp_path: Path
+) -> None:
+    images = folder_of_classes(tmp_path / "images", classes=1)
+    if classes == 0:
+        images = images / "class0"
+    with pytest.raises(InputError, match="needs 2 or more"):
+        simulate(replace(base, images=images, out=tmp_path / "out"))
+
+
+def test_a_missing_archive_is_an_archive_error(base: SimulationOptions, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="nowhere"):
+        simulate(replace(base, images=tmp_path / "nowhere", out=tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"strategies": ("bcgue",)}, "bcgue is not built yet; available: mgue, "),
+        ({"strategies": ("mgue", "all")}, "--strategy all is not built yet"),
+        ({"strategies": ("nonsense",)}, "nonsense"),
+        ({"strategies": ()}, "--strategy"),
+        ({"depth": "full"}, "--depth full is not built yet; available: auto, head"),
+        ({"views": "multi"}, "--views multi is not built yet"),
+        ({"initial": "some"}, "class, pairs, none"),
+        ({"propagation": "two_step"}, "off, one_step, closure"),
+        ({"retrieval_space": "moon"}, "--retrieval-space"),
+        ({"backbone": "resnet19"}, "resnet18"),
+        ({"clip": "hard"}, "--clip"),
+        ({"noise": 1.5}, "--noise 1.5"),
+        ({"noise": float("nan")}, "--noise"),
+        ({"lam": -1.0}, "--lambda"),
+        ({"rounds": -1}, "--rounds -1"),
+        ({"bits_per_round": 0}, "--bits-per-round 0"),
+        ({"seeds": ()}, "--seeds"),
+        ({"seeds": (-1,)}, "--seeds"),
+        ({"processes": 0}, "--processes"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_what_is_not_allowed_is_refused_with_what_is(
+    changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        checked(bare_options(**changes))
+    assert words in caught.value.message
+
+
+def test_missing_weights_are_refused(base: SimulationOptions, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no such weights file"):
+        simulate(replace(base, weights=tmp_path / "nothing.safetensors", out=tmp_path))
+
+
+def test_repeated_names_and_seeds_count_once() -> None:
+    options = checked(bare_options(strategies=("mgue", "random", "mgue"), seeds=(1, 0, 1)))
+    assert options.strategies == ("mgue", "random")
+    assert options.seeds == (1, 0)
+
+
+def test_means_are_over_seeds() -> None:
+    row = Row("mgue", 0, 1, 10.0, 10, 10, 0.8, None, 0.5, None, None, None)
+    rows = [row, replace(row, seed=1, map_at_5_hits=0.6), replace(row, seed=2, map_at_5_hits=None)]
+    assert mean_rows(rows, "map_at_5_hits") == {("mgue", 1): pytest.approx(0.7)}
+    assert mean_rows(rows, "map_at_5_min") == {}
+
+
+@pytest.mark.real_data
+@pytest.mark.timeout(1200)
+def test_mgue_beats_random_questions_on_real_images(
+    ucmerced: Path, mobilenet_weights: Path, tmp_path: Path
+) -> None:
+    """The issue's figures on one seed; two minutes, most of them for the features."""
+    rows = simulate(
+        SimulationOptions(
+            images=ucmerced,
+            out=tmp_path / "out",
+            cache=tmp_path / "cache",
+            weights=mobilenet_weights,
+            backbone="mobilenet_v2",
+            strategies=("mgue", "random"),
+            seeds=(0,),
+        )
+    )
+    hits = mean_rows(rows, "map_at_5_hits")
+    assert rows[-1].bits == pytest.approx(1844.96, abs=0.01)
+    assert hits["mgue", 4] >= 0.915
+    assert hits["mgue", 4] >= hits["random", 4] + 0.05
+    assert mean_rows(rows, "map_at_5_min")["mgue", 4] >= 0.86
+    assert hits["mgue", 0] >= hits["mgue", -1] - 0.01
