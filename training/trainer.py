@@ -10,6 +10,8 @@ remain the embedding.
 Source: ANNEAL, section on training; keeping the frozen cosines and the choice are ours.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,7 +43,13 @@ _LOG_STEPS = 20  # steps between two lines of the history
 
 @dataclass(frozen=True)
 class KnownPairs:
-    """Pairs of training rows whose relation is known: rows [P, 2], similar [P], weights [P]."""
+    """Pairs of training rows whose relation is known.
+
+    Attributes:
+        rows: [P, 2].
+        similar: [P].
+        weights: [P] above 0.
+    """
 
     rows: IntArray
     similar: BoolArray
@@ -74,7 +82,7 @@ def train_head(
         similar: [P] whether each pair is similar.
         weights: [P] 0 or more; how much each pair counts in the loss.
         settings: see there.
-        seed: on one device with one number of threads, the same seed gives the same head.
+        seed: on one kind of device the same seed gives the same head.
         device: where to train; the head stays there.
         progress: told the step and the loss; may raise `Cancelled`.
 
@@ -90,48 +98,11 @@ def train_head(
     missing = _missing_kind(known)
     if missing:
         return _on(device, frozen_head(features, note=missing))
-    selection = _selection(
-        features, known, settings, seed=seed, device=device, progress=part_of(progress, 0.0, 0.3)
-    )
-    if selection is not None and selection.is_worse:
-        note = (
-            f"The head told {selection.pairs} held-out pairs apart worse than the frozen features "
-            f"(AUC {selection.head:.3f} against {selection.frozen:.3f}), which therefore remain "
-            "the embedding. Answer more pairs."
-        )
-        return _on(device, replace(frozen_head(features, note=note), selection=selection))
-    rest = part_of(progress, 0.0 if selection is None else 0.3, 1.0)
-    head = _train(features, known, settings, seed=seed, device=device, progress=rest)
-    return replace(head, selection=selection)
+    with _one_thread():
+        return _trained(features, known, settings, seed=seed, device=device, progress=progress)
 
 
-def _selection(
-    features: FloatArray,
-    known: KnownPairs,
-    settings: TrainingSettings,
-    *,
-    seed: int,
-    device: torch.device,
-    progress: Progress,
-) -> SelectionScore | None:
-    """Head against frozen features on answers held out of a short training; None if too few."""
-    held_out = hold_out(known.rows, known.similar, rng=np.random.default_rng((seed, 1)))
-    if held_out is None:
-        return None
-    trial = _train(
-        features,
-        known.only(~held_out.held_out),
-        settings.model_copy(update={"most_steps": settings.fewest_steps}),
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
-    judged = known.only(held_out.held_out)
-    components = held_out.components[held_out.held_out]
-    return compare_with_frozen(trial, features, judged.rows, judged.similar, components=components)
-
-
-def _train(
+def _trained(
     features: FloatArray,
     known: KnownPairs,
     settings: TrainingSettings,
@@ -140,29 +111,69 @@ def _train(
     device: torch.device,
     progress: Progress,
 ) -> TrainedHead:
-    generator = torch.Generator().manual_seed(seed)
-    standardise = fitted_standardise(features, components=settings.components)
-    head = new_projection(standardise, settings, generator=generator).to(device).train()
-    with torch.no_grad():
+    training = _Training(features, settings, seed, device)
+    selection = training.selection(known, part_of(progress, 0.0, 0.3))
+    if selection is not None and selection.is_worse:
+        note = (
+            f"The head told {selection.pairs} held-out pairs apart worse than the frozen features "
+            f"(AUC {selection.head:.3f} against {selection.frozen:.3f}), which therefore remain "
+            "the embedding. Answer more pairs."
+        )
+        return _on(device, replace(frozen_head(features, note=note), selection=selection))
+    start = 0.0 if selection is None else 0.3
+    head = training.run(known, _step_count(known, settings), part_of(progress, start, 1.0))
+    return replace(head, selection=selection)
+
+
+class _Training:
+    """The training images, ready to train heads on different pairs of them."""
+
+    def __init__(
+        self, features: FloatArray, settings: TrainingSettings, seed: int, device: torch.device
+    ) -> None:
+        self._features, self._settings = features, settings
+        self._seed, self._device = seed, device
+        self._standardise = fitted_standardise(features, components=settings.components).to(device)
         rows = np.ascontiguousarray(features, dtype=np.float32)
-        inputs = head.standardise(torch.from_numpy(rows).to(device))
-    steps = _step_count(known, settings)
-    optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    batches = RelationBatches(known.rows, known.similar, known.weights, images=len(features))
-    rng = np.random.default_rng(seed)
-    history: list[dict[str, float]] = []
-    for step in range(1, steps + 1):
-        batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
-        loss = _batch_loss(head, inputs, batch, settings)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-        if step % _LOG_STEPS == 0 or step == steps:
-            history.append(_logged(step, loss))
-            progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
-    return TrainedHead(head.eval(), history)
+        self._inputs = self._standardise(torch.from_numpy(rows).to(device))
+
+    def selection(self, known: KnownPairs, progress: Progress) -> SelectionScore | None:
+        """Head against frozen features on answers held out of a short training; None if too few."""
+        found = hold_out(known.rows, known.similar, rng=np.random.default_rng((self._seed, 1)))
+        if found is None:
+            return None
+        steps = min(self._settings.fewest_steps, self._settings.most_steps)
+        trial = self.run(known.only(~found.held_out), steps, progress)
+        judged = known.only(found.held_out)
+        return compare_with_frozen(
+            trial,
+            self._features,
+            judged.rows,
+            judged.similar,
+            components=found.components[found.held_out],
+        )
+
+    def run(self, known: KnownPairs, steps: int, progress: Progress) -> TrainedHead:
+        """A head after so many steps."""
+        settings, rng = self._settings, np.random.default_rng(self._seed)
+        generator = torch.Generator().manual_seed(self._seed)
+        head = new_projection(self._standardise, settings, generator=generator).to(self._device)
+        optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        images = len(self._inputs)
+        batches = RelationBatches(known.rows, known.similar, known.weights, images=images)
+        history: list[dict[str, float]] = []
+        for step in range(1, steps + 1):
+            batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
+            loss = _batch_loss(head, self._inputs, batch, settings)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            if step % _LOG_STEPS == 0 or step == steps:
+                history.append(_logged(step, loss))
+                progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
+        return TrainedHead(head.eval(), history)
 
 
 def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
@@ -217,22 +228,38 @@ def _checked(
         )
     if not (np.isfinite(known.weights).all() and (known.weights >= 0).all()):
         raise InputError("A weight is negative or not a number.", "Use weights of 0 or more.")
-    return known
+    return known.only(known.weights > 0)
 
 
 def _missing_kind(known: KnownPairs) -> str:
     """Why there is nothing to learn, in words; empty where there is."""
-    counted = known.similar[known.weights > 0]
-    if not len(counted):
+    similar = known.similar
+    if not len(known):
         return "No pair is known yet: the frozen features are the embedding."
-    if counted.all() or not counted.any():
-        kind, other = ("similar", "dissimilar") if counted.all() else ("dissimilar", "similar")
+    if similar.all() or not similar.any():
+        kind, other = ("similar", "dissimilar") if similar.all() else ("dissimilar", "similar")
         return (
-            f"All {len(counted)} known pairs are {kind}: a head would put everything "
+            f"All {len(known)} known pairs are {kind}: a head would put everything "
             f"{'together' if kind == 'similar' else 'apart'}, so the frozen features remain the "
             f"embedding until {other} pairs are known too."
         )
     return ""
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one core of the CPU meanwhile.
+
+    A step takes milliseconds: threads gain little on an idle machine, and on a busy one their
+    waiting for one another made a training 25 times slower (measured with two cores, load 5).
+    One thread also gives the same head on machines with more and with fewer cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _on(device: torch.device, head: TrainedHead) -> TrainedHead:

@@ -65,6 +65,20 @@ def test_a_seed_repeats_on_the_cpu_and_another_differs() -> None:
     assert not np.array_equal(first, other)
 
 
+def test_the_number_of_threads_changes_nothing_and_is_left_as_it_was() -> None:
+    archive = clusters()
+    pairs, similar = archive.pairs(100)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(_train(archive, pairs, similar).embed(archive.features))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+
+
 def test_no_global_random_state_is_used() -> None:
     archive = clusters()
     pairs, similar = archive.pairs(50)
