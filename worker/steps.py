@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from domain.errors import shortened
 from domain.jobs import part_of
 from training.device import device_in_words, resolve_device
 from worker.backbone import ArchiveFeatures, archive_features
@@ -20,7 +21,10 @@ Step = Callable[[Project, Mapping[str, Any], JobReport], None]
 
 def prepare(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """Thumbnails, weights or warm-up, features, the frozen model, and first questions."""
-    render_all(project, progress=part_of(report, 0.0, 0.1))
+    failed = render_all(project, progress=part_of(report, 0.0, 0.1))
+    if failed:
+        names = shortened(list(failed))
+        report.log(f"{len(failed)} pictures could not be rendered: {names}")
     archive = _features(project, params, report, 0.1, 0.9)
     report(0.9, "choosing first questions")
     keep_frozen(project, archive)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from archive.locate import image_file
 from archive.thumbnails import thumbnail
-from domain.errors import InputError
+from domain.errors import ArchiveError, InputError
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, silent
 from labeling_store import images
@@ -29,14 +29,23 @@ def picture(project: Project, image_id: int, size_px: int) -> Path | None:
     return None if image is None else _render(project, image, size_px)
 
 
-def render_all(project: Project, progress: Progress = silent) -> None:
-    """Render what pages show and is not rendered yet; training images first: they are asked."""
+def render_all(project: Project, progress: Progress = silent) -> tuple[str, ...]:
+    """Render what pages show and is not rendered yet; training images first: they are asked.
+
+    Returns:
+        The paths of images that could not be rendered: their files are gone or unreadable.
+    """
+    failed = []
     everything = images.list_images(project.store.reader())
     everything.sort(key=lambda image: image.part is not Part.TRAIN)
     for done, image in enumerate(everything):
         progress(done / len(everything), f"thumbnail {done + 1} of {len(everything)}")
-        for size_px in (PAIR_PX, GRID_PX):
-            _render(project, image, size_px)
+        try:
+            for size_px in (PAIR_PX, GRID_PX):
+                _render(project, image, size_px)
+        except ArchiveError:
+            failed.append(image.path)
+    return tuple(failed)
 
 
 def _render(project: Project, image: ImageRecord, size_px: int) -> Path:

@@ -1,6 +1,7 @@
 """Jobs from the queue to their end: what they leave behind, and what happens when they cannot."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,15 @@ def test_a_missing_image_fails_the_job_and_names_the_file(project: Project) -> N
     with pytest.raises(JobError, match=r"dots03\.png"):
         do(project, jobs.PREPARE)
     assert jobs.recent(project)[0].state is JobState.FAILED
+
+
+def test_a_deleted_image_with_kept_features_does_not_stop_preparing(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    (project.images_root / "dots" / "dots03.png").unlink()
+    shutil.rmtree(project.cache / "pictures")
+    do(project, jobs.PREPARE)
+    lines = [line.text for line in jobs.log(project, jobs.recent(project)[0].job_id)]
+    assert "1 pictures could not be rendered: dots/dots03.png" in lines
 
 
 def test_a_search_finds_the_image_itself_nowhere_and_k_others(project: Project) -> None:
