@@ -1,11 +1,13 @@
 """From answers to a model: snapshot, training, embeddings, quality, run directory, store."""
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 
 from annealing.mining import similarity_quantile
@@ -17,6 +19,7 @@ from domain.clock import utc_now
 from domain.config import config_toml
 from domain.images import Part
 from domain.jobs import Progress
+from domain.pairs import pair
 from domain.rounds import RoundState, Run
 from labeling_store import answers, relations, rounds, runs
 from training.checkpoints import load_head, save_head
@@ -59,6 +62,7 @@ def train_on_answers(
         known = relations.known_relations(
             project.store, project.config.propagation, part=Part.TRAIN, proofs=False
         )
+    known = _inside(archive, known)
     number = 0 if current is None else current.number
     if current is not None:
         _set_state(project, current.round_id, RoundState.TRAINING)
@@ -77,17 +81,37 @@ def train_on_answers(
 
 
 def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
-    """Give images that came after the active run's training an embedding: a run beside it."""
+    """Give images that came after the active run's training an embedding: a run beside it.
+
+    It is the same model: its threshold, the pairs it was trained on and its log stay.
+    """
     run = runs.active_run(project.store.reader())
     if run is None:
         return
     folder = project.runs / run.name
-    if set(read_embeddings(folder).rows) == set(archive.image_ids.tolist()):
+    if _covers(folder, archive):
+        return
+    name = f"{run.name.split('+', 1)[0]}+{len(archive.records)}"
+    if name in _taken(project) and _covers(project.runs / name, archive):
+        with project.store.transaction() as db:
+            runs.activate_run(db, name)
         return
     head = load_head(folder / CHECKPOINT)
-    base = run.name.split("+", 1)[0]
-    wider = replace(run, name=f"{base}+{len(archive.records)}", created_at=utc_now())
-    _keep(project, archive, wider, head.embed(archive.features), [], [], _copy(folder))
+    wider = replace(run, name=_free_name(project, name), created_at=utc_now())
+    vectors = head.embed(archive.features)
+    known, log = _read_pairs(folder), _read_log(folder)
+    threshold = run.metrics.get("threshold")
+    _keep(project, archive, wider, vectors, known, log, _copy(folder), threshold=threshold)
+
+
+def _covers(folder: Path, archive: ArchiveFeatures) -> bool:
+    return set(read_embeddings(folder).rows) == set(archive.image_ids.tolist())
+
+
+def _inside(archive: ArchiveFeatures, known: Sequence[KnownRelation]) -> list[KnownRelation]:
+    """Without pairs of images that came while the features were computed."""
+    training = set(archive.image_ids[archive.rows_in(Part.TRAIN)].tolist())
+    return [each for each in known if each.pair.a in training and each.pair.b in training]
 
 
 def _train(
@@ -113,9 +137,13 @@ def _train(
 
 def _free_name(project: Project, name: str) -> str:
     """The name, with a number behind it where the round was trained before."""
-    taken = {run.name for run in runs.list_runs(project.store.reader())}
+    taken = _taken(project)
     names = [name, *(f"{name}-{attempt}" for attempt in range(2, len(taken) + 2))]
     return next(each for each in names if each not in taken)
+
+
+def _taken(project: Project) -> set[str]:
+    return {run.name for run in runs.list_runs(project.store.reader())}
 
 
 def _run(project: Project, name: str, number: int, effort: Effort, known: int) -> Run:
@@ -140,11 +168,15 @@ def _keep(
     known: Sequence[KnownRelation],
     log: Sequence[dict[str, float]],
     save_checkpoint: Callable[[Path], None],
+    *,
+    threshold: float | None = None,
 ) -> Run:
     embeddings = Embeddings(archive.image_ids, vectors)
     training = archive.rows_in(Part.TRAIN)
     metrics = retrieval_quality(archive.records, vectors)
-    if len(training) > 1:
+    if threshold is not None:
+        metrics["threshold"] = threshold
+    elif len(training) > 1:
         metrics["threshold"] = _threshold(project, embeddings, training, known)
     files = RunFiles(
         config_toml=config_toml(project.config),
@@ -186,6 +218,24 @@ def _threshold(
 def _set_state(project: Project, round_id: int, state: RoundState) -> None:
     with project.store.transaction() as db:
         rounds.set_round_state(db, round_id, state)
+
+
+def _read_pairs(folder: Path) -> list[KnownRelation]:
+    """The relations that a run was trained on, without their proofs."""
+    return [
+        KnownRelation(
+            pair=pair(row["image_a"], row["image_b"]),
+            similar=row["similar"],
+            implied=row["implied"],
+            weight=row["weight"],
+        )
+        for row in pq.read_table(folder / "pairs.parquet").to_pylist()
+    ]
+
+
+def _read_log(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
 
 
 def _copy(folder: Path) -> Callable[[Path], None]:

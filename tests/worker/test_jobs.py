@@ -7,16 +7,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from domain.config import Layout
 from domain.errors import JobError
 from domain.images import Part
 from domain.jobs import JobState, silent
 from labeling_store import answers, images, runs
-from tests.pictures import write_archive
+from tests.pictures import texture, write_archive
 from tests.projects import answer, make_project
 from worker.foreground import run_to_end
 from workflow import curves, jobs, rounds, search
+from workflow.catalogue import ingest
 from workflow.project import Project
 from workflow.questions import round_progress
 from workflow.run_files import read_embeddings
@@ -162,6 +164,63 @@ def test_when_all_pairs_are_answered_the_page_says_so(tmp_path: Path, weights: P
     assert progress.left == 0
     assert overview(project).next_step.title == "Everything is known"
     project.close()
+
+
+def add_image(project: Project, name: str) -> None:
+    picture = texture("stripes", np.random.default_rng(99))
+    Image.fromarray(picture).save(project.images_root / name)
+    ingest(
+        project.store,
+        project.images_root,
+        layout=project.config.archive.layout,
+        seed=project.config.seed,
+    )
+
+
+def test_new_images_join_the_active_model_which_stays_the_same(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project)
+    do(project, jobs.TRAIN)
+    base = project.runs / "round-001"
+    add_image(project, "stripes/stripes99.png")
+    do(project, jobs.PREPARE)
+    wider = project.runs / "round-001+41"
+    assert len(read_embeddings(wider).rows) == 41
+    assert pq.read_table(wider / "pairs.parquet").equals(pq.read_table(base / "pairs.parquet"))
+    assert (wider / "log.jsonl").read_text() == (base / "log.jsonl").read_text()
+    metrics = [json.loads((each / "metrics.json").read_text()) for each in (base, wider)]
+    assert metrics[0]["threshold"] == metrics[1]["threshold"]
+
+
+def test_an_earlier_model_activated_again_can_be_widened_again(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    add_image(project, "stripes/stripes99.png")
+    do(project, jobs.PREPARE)
+    rounds.activate(project, "frozen")
+    do(project, jobs.PREPARE)
+    run = runs.active_run(project.store.reader())
+    assert run is not None
+    assert run.name == "frozen+41"
+    assert [each.name for each in rounds.list_runs(project)] == ["frozen", "frozen+41"]
+
+
+def test_a_round_says_what_its_replaced_questions_were_chosen_with(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    first = rounds.list_rounds(project)[0].round
+    assert (first.strategy, first.model) == ("mgue", "frozen")
+    do(project, jobs.PROPOSE, **rounds.round_params(project, strategy="random", pairs=5))
+    do(project, jobs.PREPARE)
+    again = rounds.list_rounds(project)[0]
+    assert (again.round.number, again.round.strategy, again.total) == (1, "random", 5)
+
+
+def test_a_first_round_without_questions_gets_some_when_there_are_pairs(project: Project) -> None:
+    with project.store.transaction() as db:
+        db.execute("DELETE FROM proposal")  # as if images for pairs had come only now
+    do(project, jobs.PREPARE)
+    progress = round_progress(project)
+    assert progress is not None
+    assert progress.total == project.config.selection.pairs_per_round
 
 
 def test_a_missing_image_fails_the_job_and_names_the_file(project: Project) -> None:
