@@ -14,6 +14,7 @@ _ADD = f"""
 _LIST = f"SELECT {_COLUMNS} FROM round ORDER BY number"  # noqa: S608 a constant
 _NEWEST = f"SELECT {_COLUMNS} FROM round ORDER BY number DESC LIMIT 1"  # noqa: S608 a constant
 _SET_STATE = "UPDATE round SET state = :state WHERE round_id = :round_id"
+_SET_SOURCE = "UPDATE round SET strategy = :strategy, model = :model WHERE round_id = :round_id"
 
 
 def create_round(db: sqlite3.Connection, *, number: int, strategy: str, model: str | None) -> Round:
@@ -45,6 +46,11 @@ def list_rounds(db: sqlite3.Connection) -> list[Round]:
 def set_round_state(db: sqlite3.Connection, round_id: int, state: RoundState) -> None:
     """Say how far a round is."""
     db.execute(_SET_STATE, {"round_id": round_id, "state": state.value})
+
+
+def set_round_source(db: sqlite3.Connection, round_id: int, strategy: str, model: str) -> None:
+    """Say how the questions of a round were chosen after they were replaced, and from which run."""
+    db.execute(_SET_SOURCE, {"round_id": round_id, "strategy": strategy, "model": model})
 
 
 def _round(row: sqlite3.Row) -> Round:

@@ -67,6 +67,8 @@ def propose_next(
             if current is not None:
                 rounds.set_round_state(db, current.round_id, RoundState.DONE)
             current = rounds.create_round(db, number=number, strategy=strategy, model=run.name)
+        else:
+            rounds.set_round_source(db, current.round_id, strategy, run.name)
         queue.add_proposals(db, current.round_id, _mixed(proposals, number))
     return number, len(proposals), chosen.notes
 
@@ -81,11 +83,16 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
     run = runs.active_run(project.store.reader())
     if current is None or run is None or current.number > 1 or current.model is not None:
         return 0
-    waiting = queue.queue_status(project.store.reader(), current.round_id, utc_now()).open
+    status = queue.queue_status(project.store.reader(), current.round_id, utc_now())
+    # an archive of three images may have had no pair to ask; images may have come since
+    waiting = status.open if status.total else project.config.selection.pairs_per_round
     candidates = _without_knowledge(_candidates(project, run))
     chosen = _choose(project, candidates, Strategy.MGUE.value, waiting, 1, device)
+    if not len(chosen.pairs):
+        return 0
     with project.store.transaction() as db:
         queue.withdraw_open(db, current.round_id)
+        rounds.set_round_source(db, current.round_id, Strategy.MGUE.value, run.name)
         queue.add_proposals(db, current.round_id, _as_questions(chosen, candidates))
     return len(chosen.pairs)
 
