@@ -81,6 +81,10 @@ class TrainingSettings(_Settings):
     # How much the head must keep the frozen cosines of pairs that nobody answered. Without it a
     # head trained on a few hundred answers retrieves worse than the frozen features.
     structure_weight: float = Field(default=1.0, ge=0)
+    # Mutual nearest neighbours in the frozen features are pulled together a little: after a first
+    # round of 369 bits 86.0 against 83.8 mAP@5 on held-out training images.
+    neighbours: int = Field(default=3, ge=0)
+    neighbour_weight: float = Field(default=0.05, ge=0)
     # Principal components the head reads; 0 reads all. As good, at a third of the time.
     components: int = Field(default=256, ge=0)
     # Eq. 1; the paper takes 0.5. Pushing dissimilar pairs further apart narrows their spread, which

@@ -1,8 +1,8 @@
 """Random views of images, a whole batch at a time on the device, for learning without labels.
 
 A view is a random square part of the image at a random scale, mirrored, turned by a right angle
-(seen from above, up has no meaning) and with its colours shifted a little. Colour stays mostly
-as it is: in aerial images it tells water from fields.
+(seen from above, up has no meaning) and with its colours shifted a little. Only a little: in
+aerial images colour tells water from fields.
 """
 
 import math
@@ -24,15 +24,13 @@ class ViewSettings:
         smallest_area, largest_area: share of the image that a view shows.
         jitter: brightness, contrast and saturation are multiplied by 1 ± jitter.
         tint: share of full brightness that each colour channel may shift by.
-        grey_share: views without any colour, so that form is learnt too.
     """
 
     size_px: int = 64
-    smallest_area: float = 0.2
-    largest_area: float = 0.7
-    jitter: float = 0.4
-    tint: float = 0.1
-    grey_share: float = 0.1
+    smallest_area: float = 0.1
+    largest_area: float = 0.5
+    jitter: float = 0.2
+    tint: float = 0.03
 
 
 def random_views(pixels: Tensor, settings: ViewSettings, generator: torch.Generator) -> Tensor:
@@ -65,18 +63,17 @@ def _placements(count: int, settings: ViewSettings, generator: torch.Generator) 
 
 def _recoloured(views: Tensor, settings: ViewSettings, generator: torch.Generator) -> Tensor:
     """The [B, 3, H, W] views, 0…255, with other brightness, contrast, saturation and tint."""
-    count, low, high = len(views), 1 - settings.jitter, 1 + settings.jitter
+    count = len(views)
 
-    def factor(*, smallest: float = low, largest: float = high) -> Tensor:
-        drawn = _uniform(count, smallest, largest, generator)
+    def factor() -> Tensor:
+        drawn = _uniform(count, 1 - settings.jitter, 1 + settings.jitter, generator)
         return drawn.view(count, 1, 1, 1).to(views.device)
 
     views = views * factor()
     mean = views.mean((1, 2, 3), keepdim=True)
     views = (views - mean) * factor() + mean
     grey = views.mean(1, keepdim=True)
-    kept = factor(smallest=0, largest=1) >= settings.grey_share
-    views = (views - grey) * factor() * kept + grey
+    views = (views - grey) * factor() + grey
     tint = _uniform(3 * count, -settings.tint, settings.tint, generator) * 255
     return (views + tint.view(count, 3, 1, 1).to(views.device)).clamp(0, 255)
 

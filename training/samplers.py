@@ -28,11 +28,13 @@ class Batch:
         relevance: [B, B] symmetric: 1 similar, 0 dissimilar, NaN unknown and on the diagonal.
         weights: [B, B] symmetric, 0 where unknown; those of similar pairs and those of dissimilar
             pairs add up to 1 each (over unordered pairs), where there are any.
+        neighbours: [B, B] symmetric; neighbours whose relation is unknown.
     """
 
     rows: IntArray
     relevance: NDArray[np.float32]
     weights: NDArray[np.float32]
+    neighbours: BoolArray
 
 
 class RelationBatches:
@@ -44,7 +46,7 @@ class RelationBatches:
         similar: BoolArray,
         weights: FloatArray,
         *,
-        images: int,
+        neighbours: csr_array,
     ) -> None:
         """Batches of these pairs.
 
@@ -53,14 +55,15 @@ class RelationBatches:
                 twice; contradicting ones cancel out.
             similar: [P].
             weights: [P] 0 or more; pairs of weight 0 take no part.
-            images: N, rows are 0…N-1.
+            neighbours: [N, N] symmetric, 1 for images that are most likely similar; N is the
+                number of images.
 
         Raises:
             InputError: no pair has a weight above 0.
         """
         signed = np.where(similar, weights, -np.asarray(weights))
-        self._images = images
-        self._signed = _symmetric(pairs, signed, images)
+        self._neighbours = neighbours
+        self._signed = _symmetric(pairs, signed, neighbours.shape[0])
         self._similar = _partners(self._signed, 1)
         self._dissimilar = _partners(self._signed, -1)
         with_similar = np.flatnonzero(np.diff(self._similar.indptr))
@@ -77,21 +80,25 @@ class RelationBatches:
             anchors: drawn with replacement from the images that have a similar partner, so that
                 an image counts as much in a large group as in a small one. Each brings one
                 similar and one dissimilar partner, where it has them.
-            others: images drawn from all, with or without answers.
+            others: images drawn from all, with or without answers. Each brings a neighbour,
+                where it has one.
 
         Corner cases: without a similar pair, anchors are drawn from all images with answers.
         """
         chosen = rng.choice(self._anchors, anchors)
+        any_images = rng.integers(self._neighbours.shape[0], size=others)
         drawn = [
             chosen,
             _drawn_partners(self._similar, chosen, rng),
             _drawn_partners(self._dissimilar, chosen, rng),
-            rng.integers(self._images, size=others),
+            any_images,
+            _drawn_partners(self._neighbours, any_images, rng),
         ]
         rows = np.unique(np.concatenate(drawn))
         signed = self._signed[rows][:, rows].toarray()
         relevance = np.where(signed == 0, np.nan, signed > 0)
-        return Batch(rows, relevance.astype(np.float32), _balanced(signed))
+        neighbours = (self._neighbours[rows][:, rows].toarray() > 0) & (signed == 0)
+        return Batch(rows, relevance.astype(np.float32), _balanced(signed), neighbours)
 
 
 def _symmetric(pairs: IntArray, values: FloatArray, images: int) -> csr_array:

@@ -1,13 +1,13 @@
 """Trains the projection head on pairs whose relation is known.
 
 Takes the frozen features of the training images and known pairs of their rows, gives a head that
-embeds any image. Similar pairs are pulled together and dissimilar ones apart (contrastive loss);
-between any two training images, answered or not, the cosine of the frozen features is kept where
-answers do not speak against it. A tenth of the answered images is held out first: where a head
-trained without them tells their pairs apart clearly worse than the frozen features do, these
-remain the embedding.
+embeds any image. Similar pairs are pulled together and dissimilar ones apart (contrastive loss).
+Of all other pairs of training images the cosine of the frozen features is kept, and images that
+are each other's nearest come a little closer. A tenth of the answered images is held out first:
+where a head trained without them tells their pairs apart clearly worse than the frozen features
+do, these remain the embedding.
 
-Source: ANNEAL, section on training; keeping the frozen cosines and the choice are ours.
+Source: ANNEAL, section on training; all but the contrastive loss is ours.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,8 @@ from training.head import (
     new_projection,
 )
 from training.losses.contrastive import contrastive_loss
-from training.losses.structure import structure_loss
+from training.losses.structure import neighbour_loss, structure_loss
+from training.neighbours import mutual_neighbours
 from training.samplers import Batch, RelationBatches
 from training.selection import compare_with_frozen, hold_out
 
@@ -136,6 +137,7 @@ class _Training:
         self._standardise = fitted_standardise(features, components=settings.components).to(device)
         rows = np.ascontiguousarray(features, dtype=np.float32)
         self._inputs = self._standardise(torch.from_numpy(rows).to(device))
+        self._neighbours = mutual_neighbours(self._inputs, settings.neighbours)
 
     def selection(self, known: KnownPairs, progress: Progress) -> SelectionScore | None:
         """Head against frozen features on answers held out of a short training; None if too few."""
@@ -160,8 +162,9 @@ class _Training:
         head = new_projection(self._standardise, settings, generator=generator).to(self._device)
         optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        images = len(self._inputs)
-        batches = RelationBatches(known.rows, known.similar, known.weights, images=images)
+        batches = RelationBatches(
+            known.rows, known.similar, known.weights, neighbours=self._neighbours
+        )
         history: list[dict[str, float]] = []
         for step in range(1, steps + 1):
             batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
@@ -186,13 +189,15 @@ def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
 def _batch_loss(
     head: Projection, inputs: Tensor, batch: Batch, settings: TrainingSettings
 ) -> Tensor:
-    """The contrastive loss of what is known plus the change of all other cosines."""
+    """The contrastive loss of what is known, the change of other cosines, and the neighbours."""
     frozen = inputs[torch.from_numpy(batch.rows).to(inputs.device)]
     relevance = torch.from_numpy(batch.relevance).to(inputs.device)
     weights = torch.from_numpy(batch.weights).to(inputs.device)
     embeddings = head.project(frozen)
     loss = contrastive_loss(embeddings, relevance, margin=settings.margin, weights=weights)
-    return loss + settings.structure_weight * structure_loss(embeddings, frozen, relevance)
+    loss = loss + settings.structure_weight * structure_loss(embeddings, frozen, relevance)
+    neighbours = torch.from_numpy(batch.neighbours).to(inputs.device)
+    return loss + settings.neighbour_weight * neighbour_loss(embeddings, neighbours)
 
 
 def _logged(step: int, loss: Tensor) -> dict[str, float]:

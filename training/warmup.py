@@ -27,8 +27,8 @@ from training.preprocessing import load_pixels, normalised
 
 STEPS = 60
 BATCH_IMAGES = 64  # two views of each
-STORED_PX = 128  # views are cut from images of this side; they show a part of them at 64 px
-MAX_IMAGES = 4096  # more are not seen within the steps; 200 MB of pixels
+STORED_PX = 160  # views are cut from images of this side; they show a part of them at 64 px
+MAX_IMAGES = 4096  # more are not seen within the steps; 300 MB of pixels
 _LEARNING_RATE = 1e-3
 _WEIGHT_DECAY = 1e-4
 _TEMPERATURE = 0.2  # of the similarities; SimCLR's best lies between 0.1 and 0.5

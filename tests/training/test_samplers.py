@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from domain.errors import InputError
 from training.samplers import Batch, RelationBatches
@@ -22,7 +23,15 @@ def known_pairs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _batches(pairs: np.ndarray, similar: np.ndarray) -> RelationBatches:
-    return RelationBatches(pairs, similar, np.ones(len(pairs)), images=IMAGES)
+    return RelationBatches(pairs, similar, np.ones(len(pairs)), neighbours=_links(IMAGES))
+
+
+def _links(images: int, *pairs: tuple[int, int]) -> csr_array:
+    """Neighbours in both directions."""
+    linked = np.zeros((images, images), dtype=np.float32)
+    for a, b in pairs:
+        linked[a, b] = linked[b, a] = 1
+    return csr_array(linked)
 
 
 def _draw(batches: RelationBatches, *, seed: int = 0, anchors: int = 3, others: int = 2) -> Batch:
@@ -83,9 +92,22 @@ def test_others_come_from_all_images() -> None:
     assert set(_draw(batches, others=300).rows.tolist()) == set(range(IMAGES))
 
 
+def test_an_image_without_answers_brings_its_neighbour_and_answers_beat_neighbours() -> None:
+    links = _links(6, (4, 5), (0, 1))
+    batches = RelationBatches(np.array([[0, 1]]), np.array([True]), np.ones(1), neighbours=links)
+    for seed in range(30):
+        batch = _draw(batches, seed=seed, anchors=1, others=1)
+        assert (4 in batch.rows) == (5 in batch.rows)
+        neighbours = {tuple(batch.rows[place]) for place in np.argwhere(batch.neighbours)}
+        assert neighbours <= {(4, 5), (5, 4)}
+        assert len(neighbours) == 2 * (4 in batch.rows)
+
+
 def test_weights_of_pairs_count_and_weight_zero_is_unknown() -> None:
     pairs = np.array([[0, 1], [0, 2], [0, 3]])
-    batches = RelationBatches(pairs, np.ones(3, dtype=bool), np.array([3.0, 1.0, 0.0]), images=4)
+    batches = RelationBatches(
+        pairs, np.ones(3, dtype=bool), np.array([3.0, 1.0, 0.0]), neighbours=_links(4)
+    )
     batch = _draw(batches, anchors=50, others=50)
     assert batch.weights[0].tolist() == [0.0, 0.75, 0.25, 0.0]
     assert np.isnan(batch.relevance[0, 3])
@@ -101,4 +123,4 @@ def test_a_seed_repeats_and_another_differs() -> None:
 
 def test_nothing_to_draw_from_is_refused() -> None:
     with pytest.raises(InputError, match="weight above 0"):
-        RelationBatches(np.array([[0, 1]]), np.array([True]), np.zeros(1), images=2)
+        RelationBatches(np.array([[0, 1]]), np.array([True]), np.zeros(1), neighbours=_links(2))

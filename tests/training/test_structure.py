@@ -1,9 +1,9 @@
-"""The structure loss: only unknown pairs count, each once."""
+"""The losses of what nobody answered: only the pairs they are about count, each once."""
 
 import pytest
 import torch
 
-from training.losses.structure import structure_loss
+from training.losses.structure import neighbour_loss, structure_loss
 
 NAN = float("nan")
 
@@ -39,6 +39,20 @@ def test_gradient_agrees_with_finite_differences() -> None:
 def test_nothing_unknown_gives_zero_with_a_zero_gradient() -> None:
     moved = torch.randn(2, 3, requires_grad=True)
     loss = structure_loss(moved, torch.randn(2, 3), torch.ones(2, 2))
+    loss.backward()
+    assert loss.item() == 0
+    assert moved.grad is not None
+    assert not moved.grad.any()
+
+
+def test_neighbours_are_pulled_together() -> None:
+    neighbours = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    assert neighbour_loss(_at(0, 60, 0), neighbours).item() == pytest.approx(0.5)
+
+
+def test_no_neighbours_give_zero_with_a_zero_gradient() -> None:
+    moved = torch.randn(2, 3, requires_grad=True)
+    loss = neighbour_loss(moved, torch.eye(2).bool())
     loss.backward()
     assert loss.item() == 0
     assert moved.grad is not None

@@ -1,4 +1,4 @@
-"""What answers say nothing about stays as it was: cosines of unknown pairs are kept.
+"""What answers say nothing about: cosines stay as they were, neighbours come closer.
 
 Without it a head trained on a few hundred answers is free to put all other images anywhere, and
 retrieves worse than the frozen features did. Ours; close relatives are relational knowledge
@@ -23,6 +23,19 @@ def structure_loss(embeddings: Tensor, frozen: Tensor, relevance: Tensor) -> Ten
     unknown = torch.triu(torch.isnan(relevance), diagonal=1)
     change = (_cosines(embeddings) - _cosines(frozen)).square()
     return (change * unknown).sum() / unknown.sum().clamp(min=1)
+
+
+def neighbour_loss(embeddings: Tensor, neighbours: Tensor) -> Tensor:
+    """The mean of 1 − cosine over neighbours, a scalar in [0, 2].
+
+    Args:
+        embeddings: [B, D] of any length.
+        neighbours: [B, B] bool, symmetric; the diagonal is ignored.
+
+    Corner cases: no neighbours give 0 with a gradient of zero.
+    """
+    pairs = torch.triu(neighbours, diagonal=1)
+    return ((1 - _cosines(embeddings)) * pairs).sum() / pairs.sum().clamp(min=1)
 
 
 def _cosines(vectors: Tensor) -> Tensor:
