@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import InputError, JobError
+from domain.jobs import Job, JobState
 from domain.rounds import Round, Run
 from labeling_store import answers, queue, rounds, runs
 from workflow import jobs
@@ -46,8 +47,23 @@ def check_can_train(project: Project) -> str | None:
     if at_work is not None and at_work.kind == jobs.ROUND:
         return "A round is being trained already."
     if runs.active_run(project.store.reader()) is None:
+        failed = failed_preparation(project)
+        if failed is not None:
+            return f"The images are not prepared: {why_ended(failed)}. Start the preparation again."
         return "The images are still being prepared. Training can start when that is done."
     return None
+
+
+def failed_preparation(project: Project) -> Job | None:
+    """The newest preparation if it failed or was cancelled."""
+    newest = next((job for job in jobs.recent(project) if job.kind == jobs.PREPARE), None)
+    bad = (JobState.FAILED, JobState.CANCELLED)
+    return newest if newest is not None and newest.state in bad else None
+
+
+def why_ended(job: Job) -> str:
+    """The error of a failed job without its full stop, or that it was cancelled."""
+    return "it was cancelled" if job.state is JobState.CANCELLED else (job.error or "").rstrip(".")
 
 
 def check_answers(project: Project) -> str | None:

@@ -10,7 +10,7 @@ from labeling_store import answers, images, relations, runs
 from workflow import jobs
 from workflow.project import Project
 from workflow.questions import RoundProgress, round_progress
-from workflow.rounds import check_can_train
+from workflow.rounds import check_can_train, failed_preparation, why_ended
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,13 @@ def _next_step(
             f"Training stopped: {(failed.error or '').rstrip('.')}. No answer is lost.",
             "rounds",
         )
+    unprepared = failed_preparation(project)
+    if unprepared is not None:
+        return NextStep(
+            "Look at the failed preparation",
+            f"The preparation of the images did not end: {why_ended(unprepared)}.",
+            "rounds",
+        )
     if progress is None or progress.total == 0:
         return NextStep(
             "Add images",
@@ -119,6 +126,13 @@ def _next_step(
             "annotate",
         )
     if _is_trained_on(project, progress):
+        if not _is_all_known(project):
+            return NextStep(
+                "Ask the next pairs",
+                "The model has learnt from every answer, and there are pairs nobody was asked. "
+                "Start a round to be asked those that it is least sure of.",
+                "rounds",
+            )
         return NextStep(
             "Everything is known",
             "Every pair of training images is answered or implied. Look at the curves, search the "
@@ -137,7 +151,7 @@ def _next_step(
 
 
 def _is_trained_on(project: Project, progress: RoundProgress) -> bool:
-    """Whether the model has learnt from this round and yet found nothing new to ask."""
+    """Whether the model has learnt from all answers, and no question is left."""
     db = project.store.reader()
     run = runs.active_run(db)
     return (
@@ -145,6 +159,17 @@ def _is_trained_on(project: Project, progress: RoundProgress) -> bool:
         and run.round_number >= progress.round_number
         and run.bits >= answers.effort(db).bits
     )
+
+
+def _is_all_known(project: Project) -> bool:
+    """Whether no pair of training images is left to ask, by count.
+
+    An approximation: copies count as one image, and known pairs of copies as pairs.
+    """
+    training = images.list_images(project.store.reader(), part=Part.TRAIN)
+    distinct = len({image.duplicate_group for image in training})
+    known = relations.known_pair_count(project.store, project.config.propagation)
+    return known >= distinct * (distinct - 1) // 2
 
 
 def _failed_round(project: Project) -> Job | None:

@@ -223,11 +223,26 @@ def test_a_first_round_without_questions_gets_some_when_there_are_pairs(project:
     assert progress.total == project.config.selection.pairs_per_round
 
 
+def test_after_training_alone_the_next_pairs_can_be_asked(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project, 40)
+    do(project, jobs.PROPOSE, **rounds.round_params(project, strategy=None, pairs=5))
+    answer(project)
+    do(project, jobs.TRAIN)
+    assert overview(project).next_step.title == "Ask the next pairs"
+    assert rounds.check_can_train(project) is None
+
+
 def test_a_missing_image_fails_the_job_and_names_the_file(project: Project) -> None:
     (project.images_root / "dots" / "dots03.png").unlink()
     with pytest.raises(JobError, match=r"dots03\.png"):
         do(project, jobs.PREPARE)
     assert jobs.recent(project)[0].state is JobState.FAILED
+    step = overview(project).next_step
+    assert step.title == "Look at the failed preparation"
+    assert "dots03.png" in step.text
+    answer(project, 60)
+    assert "dots03.png" in (rounds.check_can_train(project) or "")
 
 
 def test_a_deleted_image_with_kept_features_does_not_stop_preparing(project: Project) -> None:
