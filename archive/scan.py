@@ -78,6 +78,7 @@ def scan(
     *,
     layout: Layout = Layout.AUTO,
     known: Mapping[str, str] | None = None,
+    exclude: Path | None = None,
     progress: Progress = silent,
 ) -> Scan:
     """The images below a folder; files are only read, never changed.
@@ -96,6 +97,8 @@ def scan(
         layout: `classes`: the first folder below the root names the class, images directly in
             the root have none; `flat`: no classes; `auto`: see above.
         known: path to sha256 of files catalogued before.
+        exclude: a folder below the root that is passed over, such as a project's own; elsewhere
+            it changes nothing.
         progress: told about the files read.
 
     Raises:
@@ -104,7 +107,7 @@ def scan(
     """
     known = known or {}
     base = _checked_root(root)
-    paths, findings = _listed(base)
+    paths, findings = _listed(base, None if exclude is None else exclude.resolve())
     if not paths and not findings.quarantined:
         raise ArchiveError(
             f"{str(root)!r} has no image files (JPEG, PNG or TIFF) in it or in its sub-folders.",
@@ -141,7 +144,7 @@ def _checked_root(root: Path) -> Path:
         raise ArchiveError(f"{str(root)!r} cannot be opened: {reason}.", hint) from error
 
 
-def _listed(base: Path) -> tuple[list[str], _Findings]:
+def _listed(base: Path, excluded: Path | None) -> tuple[list[str], _Findings]:
     """Paths of candidates relative to the folder, sorted; and what can be refused unopened."""
     paths: list[str] = []
     refused = _Findings()
@@ -154,7 +157,9 @@ def _listed(base: Path) -> tuple[list[str], _Findings]:
         refuse(folder, f"The folder cannot be opened: {error.strerror}.")
 
     for parent, folders, names in os.walk(base, onerror=cannot_open):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and Path(parent, name) != excluded
+        )
         within = Path(parent).relative_to(base)
         for name in folders:
             if (base / within / name).is_symlink():

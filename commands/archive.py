@@ -82,6 +82,7 @@ def ingest(*, settings: Settings) -> None:
             project.images_root,
             layout=project.config.archive.layout,
             seed=project.config.seed,
+            exclude=project.folder,
             progress=progress,
         )
     if report.added:

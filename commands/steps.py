@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from commands.options import Settings, command_options
-from commands.output import progress_bar, show, table
+from commands.output import progress_bar, show, table, warn
 from domain.config import Strategy
 from domain.errors import InputError, JobError
 from domain.rounds import Run
@@ -62,6 +62,10 @@ def propose(*, strategy: str | None, pairs: int | None, settings: Settings) -> N
     _run(project, jobs.PROPOSE, params, settings)
     newest = rounds.list_rounds(project)[0]
     left = newest.total - newest.answered
+    if left == 0:
+        from worker.proposing import NOTHING_LEFT
+
+        warn(NOTHING_LEFT)
     show(
         {"round": newest.round.number, "open": left, "strategy": newest.round.strategy},
         as_json=settings.as_json,

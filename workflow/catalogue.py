@@ -35,16 +35,24 @@ class IngestReport:
 
 
 def ingest(
-    store: Store, root: Path, *, layout: Layout, seed: int, progress: Progress = silent
+    store: Store,
+    root: Path,
+    *,
+    layout: Layout,
+    seed: int,
+    exclude: Path | None = None,
+    progress: Progress = silent,
 ) -> IngestReport:
     """Catalogue the images below a folder; those already known keep their id and their part.
+
+    `exclude` is the project's folder: where it lies among the images, its pictures are no images.
 
     Raises:
         ArchiveError: the folder cannot be used, or has fewer than 3 distinct images.
     """
     old = images.list_images(store.reader())
     known = {image.path: image.sha256 for image in old}
-    found = scan(root, layout=layout, known=known, progress=progress)
+    found = scan(root, layout=layout, known=known, exclude=exclude, progress=progress)
     both: list[ImageRecord | ScannedImage] = [*old, *found.images]
     pixels = [image.pixel_sha256 for image in both]
     duplicates = duplicate_groups(pixels)

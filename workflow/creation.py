@@ -42,9 +42,14 @@ def create_project(
     Raises:
         ProjectError: the folder holds a project already or cannot be written.
         ArchiveError: the images folder cannot be used, or has fewer than 3 distinct images.
-        InputError: the weights file does not exist.
+        InputError: the weights file does not exist, or the project would be the images folder.
     """
     images = images.absolute()
+    if images.resolve() == folder.resolve():
+        raise InputError(
+            f"{images} cannot be both the images folder and the project folder.",
+            "Name another folder with --project DIR; it may lie inside the images folder.",
+        )
     model = _checked(model or ModelSettings())
     with _new_folder(folder) as workshop:
         config = ProjectConfig(
@@ -94,7 +99,12 @@ def _fill(
         project = Project(folder=workshop, config=config, store=store, jobs=queue)
         local_owner(project)
         report = catalogue.ingest(
-            store, images, layout=config.archive.layout, seed=config.seed, progress=progress
+            store,
+            images,
+            layout=config.archive.layout,
+            seed=config.seed,
+            exclude=workshop.parent,
+            progress=progress,
         )
         catalogue.ask_random_pairs(store, count=config.selection.pairs_per_round, seed=config.seed)
         jobs.enqueue_prepare(queue)
