@@ -1,5 +1,6 @@
 """A small project, the app serving it, and a browser; no process stays behind."""
 
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -18,6 +19,14 @@ HARD_NAMES = (  # of files; each must stay text everywhere
     "été 🌋 名前.png",
     "**bold** [link](x) $x$.png",
 )
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """AppTest makes the page the main module, which processes started later would run."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture(scope="session")
