@@ -26,7 +26,11 @@ _EVENTS = """
     FROM event AS e JOIN member AS m USING (member_id)
 """
 _AFTER = " WHERE e.event_id > :after ORDER BY e.event_id LIMIT :limit"
-_RECENT = " WHERE e.member_id = :member_id ORDER BY e.event_id DESC LIMIT :limit"
+_RECENT = """
+    WHERE e.member_id = :member_id AND e.kind <> 'void' AND NOT EXISTS (
+        SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
+    ORDER BY e.event_id DESC LIMIT :limit
+"""
 _COUNTS = "SELECT kind, count(*) FROM event GROUP BY kind"
 _VOIDED = """
     SELECT e.kind, count(*) FROM event AS v JOIN event AS e ON e.event_id = v.refers_to
@@ -101,7 +105,7 @@ def events(db: sqlite3.Connection, *, after: int = 0) -> Iterator[Event]:
 
 
 def recent_answers(db: sqlite3.Connection, member_id: int, limit: int) -> list[Event]:
-    """A member's last events, newest first."""
+    """A member's newest standing events: neither voids nor what a void took back."""
     rows = db.execute(_EVENTS + _RECENT, {"member_id": member_id, "limit": limit})
     return [_event(row) for row in rows]
 
