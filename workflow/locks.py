@@ -5,12 +5,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
+
+from domain.errors import ProjectError
 
 
 @contextmanager
 def held(path: Path) -> Iterator[bool]:
-    """Whether this process got the lock; it keeps it until the block ends or the process dies."""
-    with path.open("a") as file:
+    """Whether this process got the lock; it keeps it until the block ends or the process dies.
+
+    Raises:
+        ProjectError: the file cannot be written.
+    """
+    with _opened(path) as file:
         got = _try(file.fileno(), fcntl.LOCK_EX)
         if got:
             os.truncate(path, 0)
@@ -26,6 +33,16 @@ def is_held(path: Path) -> bool:
             return not _try(file.fileno(), fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("a")
+    except OSError as error:
+        raise ProjectError(
+            f"{path} cannot be written: {error.strerror}.",
+            "Training needs a project folder that can be written; reading it goes on.",
+        ) from error
 
 
 def _try(handle: int, mode: int) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.config import ProjectConfig, read_config
+from domain.errors import ProjectError
 from domain.members import LOCAL_OWNER, Member, Role
 from labeling_store import members
 from labeling_store.db import Store
@@ -39,12 +40,22 @@ class Project:
         return self.folder / "runs"
 
     def secret(self) -> bytes:
-        """The key that signs session tokens; made on first use, readable by the owner only."""
+        """The key that signs session tokens; made on first use, readable by the owner only.
+
+        Raises:
+            ProjectError: the folder cannot be written, or the key belongs to somebody else.
+        """
         path = self.folder / "secret"
-        with _one_maker(path) as maker:
-            if maker is not None:
-                maker.write_bytes(secrets.token_bytes(SECRET_BYTES))
-        return path.read_bytes()
+        try:
+            with _one_maker(path) as maker:
+                if maker is not None:
+                    maker.write_bytes(secrets.token_bytes(SECRET_BYTES))
+            return path.read_bytes()
+        except OSError as error:
+            raise ProjectError(
+                f"{path} cannot be used: {error.strerror}.",
+                "Run the app as the owner of the project folder, and let them write to it.",
+            ) from error
 
     def close(self) -> None:
         """Close the databases; the project must not be used afterwards."""
