@@ -22,7 +22,7 @@ def worker(*, parent: int | None, settings: Settings) -> None:
     """Run the worker in the foreground; script/run does this for you."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     settings.open().close()  # a clear message now, rather than from the child process
-    supervisor = Supervisor(project_folder(settings.project))
+    supervisor = Supervisor(project_folder(settings.project), patient=parent is not None)
     if parent is not None:
         threading.Thread(target=_stop_without, args=(supervisor, parent), daemon=True).start()
     supervise(supervisor)

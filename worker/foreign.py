@@ -9,7 +9,7 @@ import numpy as np
 
 from archive.scan import scan
 from domain.arrays import FloatArray
-from domain.errors import JobError
+from domain.errors import InputError, JobError
 from domain.jobs import Progress, part_of
 from labeling_store import runs
 from training.checkpoints import load_head
@@ -31,8 +31,13 @@ def embed_folder(
 
     Raises:
         ArchiveError: the folder cannot be used.
+        InputError: `out` is a folder, or in a folder that does not exist.
         JobError: there is no model yet.
     """
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise InputError(
+            f"--out {out}: it must be a file in a folder that exists.", "Give another path."
+        )
     found = scan(folder, progress=part_of(progress, 0.0, 0.2)).images
     sources = [(image.sha256, folder / image.path) for image in found]
     vectors = _embed(project, sources, device, part_of(progress, 0.2, 1.0))

@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 
 from domain.errors import JobError
+from workflow.jobs import WORKER_LOCK
+from workflow.locks import is_held
 
 ANOTHER_WORKER = 3
 FIRST_PAUSE_S = 1.0
+OTHER_POLL_S = 2.0
 LONGEST_PAUSE_S = 60.0
 HEALTHY_AFTER_S = 60.0  # a lane that lived so long starts again without a pause
 STOP_PATIENCE_S = 10.0
@@ -23,8 +26,10 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """Runs `worker.lane` for one project until `stop` is called."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, patient: bool = False) -> None:
+        """Patient: where another process works on the project, wait until it is done."""
         self._folder = folder
+        self._patient = patient
         self._stopping = threading.Event()
 
     def stop(self, *_: object) -> None:
@@ -35,12 +40,15 @@ class Supervisor:
         """Supervise until stopped.
 
         Raises:
-            JobError: another worker serves this project already.
+            JobError: another worker serves this project already, and it is not patient.
         """
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             began = time.monotonic()
             code = self._run_lane()
+            if code == ANOTHER_WORKER and self._patient:
+                self._wait_for_the_other()
+                continue
             if code == ANOTHER_WORKER:
                 raise JobError(
                     f"Another worker serves {self._folder} already.",
@@ -53,6 +61,11 @@ class Supervisor:
             _log.warning("the worker died (exit %s); starting again in %.0f s", code, pause_s)
             self._stopping.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _wait_for_the_other(self) -> None:
+        """A command such as `embed` works itself while no worker runs; it ends."""
+        while not self._stopping.wait(OTHER_POLL_S) and is_held(self._folder / WORKER_LOCK):
+            pass
 
     def _run_lane(self) -> int:
         command = [sys.executable, "-m", "worker.lane", str(self._folder), str(os.getpid())]

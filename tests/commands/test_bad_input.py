@@ -195,3 +195,11 @@ def test_a_read_only_project_can_be_read_and_says_why_it_cannot_be_written(
     outcome = run("embed")
     assert outcome.status == 2
     assert "read" in outcome.err
+
+
+def test_embeddings_into_a_missing_folder_are_refused_before_the_work(
+    run: Run, project: Path, archive: Path, tmp_path: Path
+) -> None:
+    outcome = run("embed", "--images", archive, "--out", tmp_path / "missing" / "x.npz")
+    assert outcome.status == 2
+    assert "folder that exists" in outcome.err

@@ -96,6 +96,22 @@ def test_the_supervisor_starts_a_dead_worker_again(project: Project) -> None:
     assert not jobs.worker_alive(project)
 
 
+def test_a_patient_supervisor_waits_for_a_command_that_works_itself(project: Project) -> None:
+    supervisor = Supervisor(project.folder, patient=True)
+    thread = threading.Thread(target=supervisor.run)
+    with lane(project) as first:
+        wait_until(lambda: jobs.worker_alive(project))
+        thread.start()
+        time.sleep(1)
+        first.kill()
+        first.wait()
+    try:
+        wait_until(lambda: jobs.worker_alive(project) and worker_pid(project) != first.pid)
+    finally:
+        supervisor.stop()
+        thread.join()
+
+
 def worker_pid(project: Project) -> int | None:
     text = (project.folder / jobs.WORKER_LOCK).read_text().strip()
     return int(text) if text else None
