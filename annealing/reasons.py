@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from annealing.strategies import Proposals, Question
+from annealing.proposals import Proposals, Question
 
 _RIGHT_AT = 0.005  # two decimals are shown: nearer than this, both numbers read the same
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from annealing.pool import Keys, pair_keys
+from annealing.proposals import NO_CLUSTER, Proposals
 from annealing.reasons import explain
-from annealing.strategies import NO_CLUSTER, Proposals
 from annealing.strategies import propose as choose
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.clock import utc_now

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annealing.pool import pair_keys, pool_size
+from annealing.proposals import NO_CLUSTER, Question
 from annealing.reasons import explain
-from annealing.strategies import NO_CLUSTER, STRATEGIES, Question, propose
+from annealing.strategies import STRATEGIES, propose
 from domain.config import SelectionSettings
 from domain.errors import InputError
 from tests.annealing.oracles import ORACLES, all_pairs_by_uncertainty, tuples
