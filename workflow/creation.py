@@ -1,18 +1,15 @@
 """Making a project: all of it or nothing."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from archive.demo import write_demo
 from domain.config import ArchiveSettings, Layout, ModelSettings, ProjectConfig, project_toml
-from domain.errors import InputError, ProjectError
+from domain.errors import InputError
 from domain.jobs import Progress, part_of, silent
 from labeling_store.db import Store
 from workflow import catalogue, jobs
+from workflow.new_folder import new_folder, writing
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project
 
 DEMO_FOLDER = "demo-images"
@@ -40,7 +37,8 @@ def create_project(
     folder as it was.
 
     Raises:
-        ProjectError: the folder holds a project already or cannot be written.
+        ProjectError: the folder holds a project already, or files that one would have; or it
+            cannot be written.
         ArchiveError: the images folder cannot be used, or has fewer than 3 distinct images.
         InputError: the weights file does not exist, or the project would be the images folder.
     """
@@ -51,7 +49,7 @@ def create_project(
             "Name another folder with --project DIR; it may lie inside the images folder.",
         )
     model = _checked(model or ModelSettings())
-    with _new_folder(folder) as workshop:
+    with new_folder(folder) as workshop:
         config = ProjectConfig(
             name=images.name or "archive",
             archive=ArchiveSettings(images=images, layout=layout),
@@ -66,7 +64,7 @@ def create_demo(
 ) -> NewProject:
     """Make a project with the synthetic aerial archive, drawn into the project folder."""
     model = _checked(model or ModelSettings())
-    with _new_folder(folder) as workshop:
+    with new_folder(folder, also=[DEMO_FOLDER]) as workshop:
         write_demo(workshop / DEMO_FOLDER, progress=part_of(progress, 0.0, 0.5))
         config = ProjectConfig(
             name="Demo: synthetic aerial tiles",
@@ -111,37 +109,6 @@ def _fill(
     finally:
         store.close()
         queue.close()
-    (workshop / CONFIG_NAME).write_text(project_toml(config), encoding="utf-8")
+    with writing(workshop.parent):
+        (workshop / CONFIG_NAME).write_text(project_toml(config), encoding="utf-8")
     return report
-
-
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A workshop inside the folder; its content moves up once it is complete, settings last."""
-    if (folder / CONFIG_NAME).exists():
-        raise ProjectError(
-            f"{folder} holds a project already.",
-            "Open it, or choose another folder with --project DIR.",
-        )
-    if (folder / "labels.db").exists():
-        raise ProjectError(
-            f"{folder} holds a labels.db but no {CONFIG_NAME}.",
-            f"Put the {CONFIG_NAME} back, or choose another folder with --project DIR.",
-        )
-    existed = folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=".new-project-", dir=folder))
-    except OSError as error:
-        raise ProjectError(
-            f"{folder} cannot be written: {error.strerror}.",
-            "Choose another folder with --project DIR, or change its permissions.",
-        ) from error
-    try:
-        yield workshop
-        for child in sorted(workshop.iterdir(), key=lambda path: path.name == CONFIG_NAME):
-            child.rename(folder / child.name)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-        if not existed and not any(folder.iterdir()):
-            folder.rmdir()
