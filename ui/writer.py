@@ -15,7 +15,7 @@ from domain.answers import NewAnswer, Receipt
 from domain.errors import AnnealError
 from domain.members import Member
 from workflow.project import Project
-from workflow.questions import submit_answers
+from workflow.questions import submit_parcels
 
 MOST_PARCELS = 100  # stored in one go, so that nobody waits long for the lock
 
@@ -59,7 +59,10 @@ class AnswerWriter:
 
     def _work(self) -> None:
         for parcels in self._batches():
-            for _, group in groupby(parcels, key=_actor):
+            for parcel in parcels:
+                # From here on the request cannot cancel it; where it has, its answers count too.
+                parcel.receipts.set_running_or_notify_cancel()
+            for _, group in groupby(parcels, key=lambda parcel: parcel.project.folder):
                 _store(list(group))
 
     def _batches(self) -> Iterator[list[_Parcel]]:
@@ -78,31 +81,26 @@ class AnswerWriter:
                 return
 
 
-def _actor(parcel: _Parcel) -> tuple[str, int]:
-    return str(parcel.project.folder), parcel.member.member_id
-
-
 def _store(parcels: list[_Parcel]) -> None:
-    """Store parcels of one member together; where that fails, each by itself."""
-    answers = [answer for parcel in parcels for answer in parcel.answers]
+    """Store parcels of one project together; where that fails, each by itself."""
+    brought = [(parcel.member, parcel.answers) for parcel in parcels]
     try:
-        receipts = submit_answers(parcels[0].project, parcels[0].member, answers)
+        receipts = submit_parcels(parcels[0].project, brought)
     except AnnealError as error:
         if len(parcels) == 1:
-            parcels[0].receipts.set_exception(error)
+            _fail(parcels, error)
             return
         for parcel in parcels:
             _store([parcel])
     except Exception as error:  # a bug: the request reports it, the thread lives on
-        for parcel in parcels:
-            parcel.receipts.set_exception(error)
+        _fail(parcels, error)
     else:
-        _hand_out(parcels, receipts)
+        for parcel, own in zip(parcels, receipts, strict=True):
+            if not parcel.receipts.cancelled():
+                parcel.receipts.set_result(own)
 
 
-def _hand_out(parcels: list[_Parcel], receipts: list[Receipt]) -> None:
-    start = 0
+def _fail(parcels: list[_Parcel], error: Exception) -> None:
     for parcel in parcels:
-        end = start + len(parcel.answers)
-        parcel.receipts.set_result(receipts[start:end])
-        start = end
+        if not parcel.receipts.cancelled():
+            parcel.receipts.set_exception(error)

@@ -77,6 +77,13 @@ def submit_answers(project: Project, member: Member, new: Sequence[NewAnswer]) -
     return answers.record_answers(project.store, member, new)
 
 
+def submit_parcels(
+    project: Project, parcels: Sequence[tuple[Member, Sequence[NewAnswer]]]
+) -> list[list[Receipt]]:
+    """The same for answers of several members, all in one go; the receipts of each parcel."""
+    return answers.record_parcels(project.store, parcels)
+
+
 def round_progress(project: Project) -> RoundProgress | None:
     """Counts of the current round; None before there is one."""
     db = project.store.reader()

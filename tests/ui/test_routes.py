@@ -1,9 +1,8 @@
 """The own routes: who may ask, what is refused, what is stored."""
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -11,17 +10,14 @@ import pytest
 from itsdangerous import URLSafeTimedSerializer
 from starlette.applications import Starlette
 
-from domain.answers import Kind, NewAnswer, Receipt
+from domain.answers import Kind, Receipt
 from domain.errors import StoreError
-from domain.members import Member
 from domain.pairs import pair
 from labeling_store import answers
 from ui import session, writer
 from ui.routes import BODY_LIMIT_BYTES, api_routes
 from ui.tokens import COOKIE_LIFE_S, TOKEN_LIFE_S, Signer
-from ui.writer import AnswerWriter
-from workflow.project import Project, local_owner
-from workflow.questions import next_questions
+from workflow.project import Project
 
 HOST = "http://127.0.0.1:8501"
 
@@ -82,6 +78,10 @@ def an_answer(asked: dict[str, Any], key: str, kind: str = "similar") -> dict[st
 
 def stored(project: Project, key: str) -> list[Any]:
     return [event for event in answers.events(project.store.reader()) if event.key == key]
+
+
+def _some_answer() -> dict[str, Any]:
+    return {"key": "some-answer-1", "kind": "similar", "a": 1, "b": 2}
 
 
 # --- sessions ---
@@ -328,10 +328,10 @@ def test_an_answer_that_cannot_be_stored_leaves_the_others_alone(
 def test_a_store_that_cannot_write_is_said_with_a_hint(
     client: Client, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
+    def fail(project: Project, parcels: list[Any]) -> list[list[Receipt]]:
         raise StoreError("The disk is full.", "Free some space.")
 
-    monkeypatch.setattr(writer, "submit_answers", fail)
+    monkeypatch.setattr(writer, "submit_parcels", fail)
     reply = client.post("/api/answers", json={"answers": [an_answer(asked, "disk-is-full")]})
     assert reply.status_code == 503
     assert reply.json() == {"message": "The disk is full.", "hint": "Free some space."}
@@ -345,101 +345,3 @@ def test_health_says_why_there_is_nothing_to_serve(
     reply = stranger.get("/api/health")
     assert reply.status_code == 503
     assert "init" in reply.json()["hint"]
-
-
-# --- the writer thread ---
-
-
-@pytest.fixture
-def answer_writer() -> Iterator[AnswerWriter]:
-    made = AnswerWriter()
-    yield made
-    made.close()
-
-
-def _some_answer() -> dict[str, Any]:
-    return {"key": "some-answer-1", "kind": "similar", "a": 1, "b": 2}
-
-
-def _new(project: Project, count: int, prefix: str) -> list[NewAnswer]:
-    asked = next_questions(project, local_owner(project), count=count)
-    return [
-        NewAnswer(
-            key=f"{prefix}-{each.proposal_id}",
-            kind=Kind.SKIP,
-            pair=pair(each.image_a, each.image_b),
-            proposal_id=each.proposal_id,
-        )
-        for each in asked
-    ]
-
-
-def test_answers_that_arrive_together_are_committed_together(
-    answer_writer: AnswerWriter,
-    project: Project,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sizes: list[int] = []
-    may_go_on = threading.Event()
-
-    def slow(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
-        sizes.append(len(new))
-        may_go_on.wait(10)
-        return submit(project, member, new)
-
-    submit = writer.submit_answers
-    monkeypatch.setattr(writer, "submit_answers", slow)
-    owner = local_owner(project)
-    new = _new(project, 6, "together")
-    waiting = [answer_writer.submit(project, owner, new[:1])]
-    _wait_until(lambda: sizes == [1])
-    waiting += [answer_writer.submit(project, owner, [each]) for each in new[1:]]
-    may_go_on.set()
-    keys = [future.result(timeout=10)[0].key for future in waiting]
-    assert keys == [each.key for each in new]
-    assert sizes == [1, 5]
-
-
-def test_one_request_that_fails_takes_no_other_with_it(
-    answer_writer: AnswerWriter, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    may_go_on = threading.Event()
-
-    def picky(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
-        may_go_on.wait(10)
-        if any(each.key == bad.key for each in new):
-            raise StoreError("Not this one.")
-        return submit(project, member, new)
-
-    submit = writer.submit_answers
-    monkeypatch.setattr(writer, "submit_answers", picky)
-    owner = local_owner(project)
-    first, bad, last = _new(project, 3, "picky")
-    waiting = [answer_writer.submit(project, owner, [each]) for each in (first, bad, last)]
-    may_go_on.set()
-    assert waiting[0].result(timeout=10)[0].key == first.key
-    assert waiting[2].result(timeout=10)[0].key == last.key
-    with pytest.raises(StoreError):
-        waiting[1].result(timeout=10)
-
-
-def test_a_bug_in_storing_is_reported_and_the_thread_lives_on(
-    answer_writer: AnswerWriter, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(project: Project, member: Member, new: list[NewAnswer]) -> list[Receipt]:
-        raise ZeroDivisionError
-
-    owner = local_owner(project)
-    new = _new(project, 1, "bug")
-    with monkeypatch.context() as patch:
-        patch.setattr(writer, "submit_answers", broken)
-        with pytest.raises(ZeroDivisionError):
-            answer_writer.submit(project, owner, new).result(timeout=10)
-    assert answer_writer.submit(project, owner, new).result(timeout=10)[0].key == new[0].key
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 10
-    while not condition() and time.monotonic() < deadline_s:
-        time.sleep(0.005)
-    assert condition()
