@@ -5,13 +5,13 @@ gone when the next one comes. Runs on the device it is told to.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from annealing.pool import Keys, pairs_of
+from annealing.shortlist import Block
 from domain.arrays import FloatArray
 from domain.errors import InputError
 from domain.vectors import QUANTUM_DECIMALS, SMALLEST_NORM
@@ -20,23 +20,6 @@ TILE_ROWS = 1024  # 4 MB: stays in a core's cache between the product and what r
 _PART_ROWS = 8192
 _OUT = torch.inf  # stands where no pair of the pool is
 _QUANTUM = 10.0**-QUANTUM_DECIMALS  # distances closer than this are equal
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Distances |similarity - alpha| of a block of rows with a later (or the same) block.
-
-    Attributes:
-        first_row, first_column: what the tile's corner is in the whole matrix.
-        distance: [R, C] float32, infinite where the pair is not in the pool; overwritten by the
-            next tile.
-        rounding: how far a float32 distance can be from the exact one.
-    """
-
-    first_row: int
-    first_column: int
-    distance: Tensor
-    rounding: float
 
 
 class Tiles:
@@ -61,7 +44,7 @@ class Tiles:
         self._excluded = _by_tile(pairs_of(excluded, max(self._rows, 1)), self._size)
         self._rounding = _rounding(embeddings.shape[1], alpha)
 
-    def __iter__(self) -> Iterator[Tile]:
+    def __iter__(self) -> Iterator[Block]:
         for first_row in range(0, self._rows, self._size):
             left = self._vectors[first_row : first_row + self._size].clone()
             left[:, -1] = 1  # against -alpha: the product is similarity - alpha
@@ -70,7 +53,7 @@ class Tiles:
                 if first_row == first_column:
                     distance.masked_fill_(self._not_upper[: len(left), : len(left)], _OUT)
                 self._take_out(distance, first_row, first_column)
-                yield Tile(first_row, first_column, distance, self._rounding)
+                yield Block(first_row, first_column, distance, self._rounding)
 
     def _distance(self, left: Tensor, first_column: int) -> Tensor:
         right = self._vectors[first_column : first_column + self._size]
