@@ -25,6 +25,11 @@ def warn(text: str) -> None:
     click.echo(f"Warning: {text}", err=True)
 
 
+def note(text: str) -> None:
+    """A line for the person at the terminal; results stay alone on standard output."""
+    click.echo(text, err=True)
+
+
 def show(result: Mapping[str, Any], *, as_json: bool, text: Callable[[], str]) -> None:
     """One result: as a JSON object, or as text for people."""
     click.echo(json.dumps(result, ensure_ascii=False, default=str) if as_json else text())

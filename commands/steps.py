@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from commands.options import Settings, command_options
-from commands.output import progress_bar, show, table, warn
+from commands.output import note, progress_bar, show, table, warn
 from domain.config import Strategy
 from domain.errors import InputError, JobError
 from domain.rounds import Run
@@ -121,7 +121,7 @@ def _run(project: Project, kind: str, params: Mapping[str, Any], settings: Setti
     from worker.foreground import run_to_end
 
     with progress_bar(kind.capitalize()) as progress:
-        run_to_end(project, kind, {**params, "device": settings.device}, progress)
+        run_to_end(project, kind, {**params, "device": settings.device}, progress, tell=note)
 
 
 def _require_trainable(project: Project) -> None:

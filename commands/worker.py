@@ -47,7 +47,7 @@ def jobs(*, job_id: int | None, cancel: bool, retry: bool, settings: Settings) -
     if cancel:
         queue.cancel(project, job_id)
     if retry:
-        job_id = queue.retry(project, job_id)
+        job_id = queue.retry(project, job_id, by=queue.BY_COMMAND)
     job, lines = queue.get(project, job_id), queue.log(project, job_id)
     show(
         {**_as_dict(job), "log": [line.text for line in lines]},

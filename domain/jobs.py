@@ -20,7 +20,13 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """A job; `progress` is a fraction, `attempt` counts from 1 once it has started."""
+    """A job; `progress` is a fraction, `attempt` counts from 1 once it has started.
+
+    Attributes:
+        key: what the job leaves behind carries it, so that a further attempt, or a retry (which
+            inherits the key), finds what is done already.
+        queued_by: where it came from, in words: "the command line".
+    """
 
     job_id: int
     kind: str
@@ -35,6 +41,8 @@ class Job:
     ended_at: str | None
     heartbeat_at: str | None
     error: str | None
+    key: str
+    queued_by: str
 
 
 @dataclass(frozen=True)

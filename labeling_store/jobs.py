@@ -6,6 +6,7 @@ handed out again, what the old attempt still says is refused.
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,11 @@ CLOCK_TOLERANCE_S = 60.0  # a heartbeat further in the future was made before th
 
 _COLUMNS = """
     job_id, kind, params, state, progress, message, attempt, cancel_requested, created_at,
-    started_at, ended_at, heartbeat_at, error
+    started_at, ended_at, heartbeat_at, error, key, queued_by
 """
 _ADD = """
-    INSERT INTO job (kind, params, created_at) VALUES (:kind, :params, :now) RETURNING job_id
+    INSERT INTO job (kind, params, created_at, key, queued_by)
+    VALUES (:kind, :params, :now, :key, :by) RETURNING job_id
 """
 _UNENDED = """
     SELECT job_id FROM job WHERE kind = :kind AND state IN ('queued', 'running')
@@ -46,8 +48,9 @@ _END = """
 """
 # A stopped worker is no failed attempt of the job.
 _REQUEUE = """
-    UPDATE job SET state = 'queued', attempt = attempt - 1, worker = NULL, started_at = NULL,
-        heartbeat_at = NULL
+    UPDATE job SET state = iif(cancel_requested = 1, 'cancelled', 'queued'),
+        ended_at = iif(cancel_requested = 1, :now, NULL),
+        attempt = attempt - 1, worker = NULL, started_at = NULL, heartbeat_at = NULL
     WHERE job_id = :job_id AND attempt = :attempt AND state = 'running'
 """
 _CANCEL = """
@@ -75,20 +78,31 @@ _LINES = """
 """
 
 
-def enqueue(jobs: Store, kind: str, params: Mapping[str, Any], *, unique: bool = False) -> int:
+def enqueue(
+    jobs: Store, kind: str, params: Mapping[str, Any], *, by: str = "", key: str | None = None
+) -> int:
     """Put a job at the end of the queue; its id.
 
     Args:
         jobs: the store of `jobs.db`.
         kind: what to do.
         params: how; JSON values only.
-        unique: where one of that kind waits or runs, give its id and add none.
+        by: who wants it, in words.
+        key: that of an earlier job whose work it goes on with; None: a new one.
     """
-    values = {"kind": kind, "params": json.dumps(dict(params)), "now": utc_now()}
     with jobs.transaction() as db:
-        row = db.execute(_UNENDED, values).fetchone() if unique else None
-        row = row or db.execute(_ADD, values).fetchone()
-        return int(row["job_id"])
+        return _add(db, kind, params, by, key)
+
+
+def enqueue_once(
+    jobs: Store, kind: str, params: Mapping[str, Any], *, by: str = "", key: str | None = None
+) -> tuple[int, bool]:
+    """As `enqueue`, unless one of that kind waits or runs: then its id, and False for not new."""
+    with jobs.transaction() as db:
+        row = db.execute(_UNENDED, {"kind": kind}).fetchone()
+        if row is not None:
+            return int(row["job_id"]), False
+        return _add(db, kind, params, by, key), True
 
 
 def claim_job(jobs: Store, worker: str, *, now: str) -> Job | None:
@@ -145,11 +159,14 @@ def cancelled(jobs: Store, job_id: int, attempt: int) -> None:
 def requeue(jobs: Store, job_id: int, attempt: int) -> None:
     """Put the job back because its worker stops; the attempt does not count.
 
+    One that somebody asked to stop ends instead.
+
     Raises:
         JobError: the attempt does not own the job any more.
     """
     with jobs.transaction() as db:
-        if db.execute(_REQUEUE, {"job_id": job_id, "attempt": attempt}).rowcount == 0:
+        values = {"job_id": job_id, "attempt": attempt, "now": utc_now()}
+        if db.execute(_REQUEUE, values).rowcount == 0:
             raise _not_ours(job_id, attempt)
 
 
@@ -197,6 +214,14 @@ def job_log(jobs: Store, job_id: int, *, after: int = 0) -> list[LogLine]:
     """A job's log, oldest line first, without the first `after` lines."""
     rows = jobs.reader().execute(_LINES, {"job_id": job_id, "after": after})
     return [LogLine(row["logged_at"], row["text"]) for row in rows]
+
+
+def _add(
+    db: sqlite3.Connection, kind: str, params: Mapping[str, Any], by: str, key: str | None
+) -> int:
+    values = {"kind": kind, "params": json.dumps(dict(params)), "now": utc_now(), "by": by}
+    row = db.execute(_ADD, {**values, "key": key or uuid.uuid4().hex}).fetchone()
+    return int(row["job_id"])
 
 
 def _end(jobs: Store, job_id: int, attempt: int, state: JobState, error: str | None = None) -> None:

@@ -37,9 +37,15 @@ def m0001_jobs(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0002_jobs(db: "Database") -> None:
+    """Keys by which a job finds what an earlier attempt did, and who queued it."""
+    for statement in schema.JOBS_0002:
+        db.conn.execute(statement)
+
+
 MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
     "labels": (m0001_labels,),
-    "jobs": (m0001_jobs,),
+    "jobs": (m0001_jobs, m0002_jobs),
 }
 
 

@@ -197,3 +197,9 @@ JOBS_0001 = (
     """,
     "CREATE INDEX job_log_job ON job_log (job_id, line_id)",
 )
+
+JOBS_0002 = (
+    "ALTER TABLE job ADD COLUMN key TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE job ADD COLUMN queued_by TEXT NOT NULL DEFAULT ''",
+    "UPDATE job SET key = lower(hex(randomblob(16)))",
+)

@@ -1,8 +1,8 @@
 """Commands do their jobs here, or follow them where a worker is already running."""
 
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from domain.errors import JobError
@@ -15,32 +15,66 @@ from workflow.project import Project
 POLL_S = 0.2
 
 
-def run_to_end(project: Project, kind: str, params: Mapping[str, Any], progress: Progress) -> None:
+def _unheard(text: str) -> None:
+    """Where nobody reads along."""
+
+
+def run_to_end(
+    project: Project,
+    kind: str,
+    params: Mapping[str, Any],
+    progress: Progress,
+    *,
+    tell: Callable[[str], None] = _unheard,
+) -> None:
     """Queue a job and return when it is done; Ctrl+C cancels it.
+
+    Where one of that kind is under way already, that one is followed, and Ctrl+C leaves it alone.
+
+    Args:
+        tell: is given a sentence where a job of somebody else is followed.
 
     Raises:
         JobError: the job failed or was cancelled; the message says why.
         RuntimeError: the job failed by a defect of the program.
     """
-    job_id = queue.enqueue(project.jobs, kind, params, unique=True)
+    job_id, own = queue.enqueue_once(project.jobs, kind, params, by=jobs.BY_COMMAND)
+    if not own:
+        tell(_following(jobs.get(project, job_id), params))
     stop = Stop()
     with ThreadPoolExecutor(1) as pool:
         work_here = pool.submit(_work_while_nobody_does, project, stop, job_id)
         try:
-            while not work_here.done():
-                job = jobs.get(project, job_id)
-                progress(job.progress, job.message)
-                time.sleep(POLL_S)
+            _watch(project, job_id, work_here, progress)
         except KeyboardInterrupt:
-            queue.request_cancel(project.jobs, job_id)
+            if own:
+                queue.request_cancel(project.jobs, job_id)
             raise
+        finally:
+            stop.set()  # a job under way here goes back to the queue
         work_here.result()
     _raise_unless_done(jobs.get(project, job_id))
 
 
+def _following(job: Job, params: Mapping[str, Any]) -> str:
+    theirs, ours = ({"device": "auto", **each} for each in (job.params, params))
+    origin = f"queued by {job.queued_by}" if job.queued_by else "queued earlier"
+    same = "the same parameters"
+    if theirs != ours:
+        same = "other parameters: " + ", ".join(f"{k} = {v}" for k, v in sorted(theirs.items()))
+    return f"Following job {job.job_id} ({job.kind}, {origin}, {same})."
+
+
+def _watch(project: Project, job_id: int, work: Future[None], progress: Progress) -> None:
+    while not work.done():
+        job = jobs.get(project, job_id)
+        progress(job.progress, job.message)
+        time.sleep(POLL_S)
+
+
 def _work_while_nobody_does(project: Project, stop: Stop, job_id: int) -> None:
     """Until the job has ended: also when the worker that was doing it dies."""
-    while not jobs.get(project, job_id).state.ended:
+    while not stop and not jobs.get(project, job_id).state.ended:
         with lane_lock(project, patience_s=POLL_S) as got:
             if got:
                 work(project, stop, until_job=job_id)

@@ -47,6 +47,10 @@ class Stop:
 
     def request(self, signal_number: int, frame: FrameType | None) -> None:
         """Signal handler."""
+        self.set()
+
+    def set(self) -> None:
+        """Stop now; also from another thread."""
         self._event.set()
 
     def wait(self, seconds: float) -> None:
@@ -107,7 +111,8 @@ def run_job(project: Project, job: Job, stop: Stop) -> None:
 
 
 def _put_aside(project: Project, job: Job, report: JobReport, stop: Stop) -> None:
-    if stop:
+    asked = queue.get_job(project.jobs, job.job_id)
+    if stop and not (asked and asked.cancel_requested):
         report.log("worker stopping; the job goes back to the queue")
         queue.requeue(project.jobs, job.job_id, job.attempt)
     else:

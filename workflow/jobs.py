@@ -16,15 +16,18 @@ PROPOSE = "propose"  # the next questions from the active model
 ROUND = "round"  # train, then propose
 WORKER_LOCK = "worker.lock"
 
+BY_PAGE = "the Rounds page"  # who wants a job, as a person reads it
+BY_COMMAND = "the command line"
+
 
 def enqueue_prepare(queue: Store) -> int:
     """Ask the worker to make thumbnails, features and first questions; once at a time."""
-    return store.enqueue(queue, PREPARE, {}, unique=True)
+    return store.enqueue_once(queue, PREPARE, {}, by=BY_COMMAND)[0]
 
 
 def enqueue_round(queue: Store, params: Mapping[str, Any]) -> int:
     """Ask the worker to train on the answers and to propose new questions; once at a time."""
-    return store.enqueue(queue, ROUND, params, unique=True)
+    return store.enqueue_once(queue, ROUND, params, by=BY_PAGE)[0]
 
 
 def recent(project: Project, limit: int = 20) -> list[Job]:
@@ -62,10 +65,10 @@ def cancel(project: Project, job_id: int) -> None:
     store.request_cancel(project.jobs, job_id)
 
 
-def retry(project: Project, job_id: int) -> int:
+def retry(project: Project, job_id: int, *, by: str = BY_PAGE) -> int:
     """A new job like one that failed or was cancelled; what it had finished is not done again."""
     job = get(project, job_id)
-    return store.enqueue(project.jobs, job.kind, job.params, unique=True)
+    return store.enqueue_once(project.jobs, job.kind, job.params, by=by)[0]
 
 
 def worker_alive(project: Project) -> bool:

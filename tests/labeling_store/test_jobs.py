@@ -35,13 +35,35 @@ def test_jobs_are_done_in_order_and_keep_their_parameters(work):
 
 
 def test_a_unique_job_is_queued_once_until_it_ends(work):
-    first = jobs.enqueue(work, "round", {}, unique=True)
-    assert jobs.enqueue(work, "round", {}, unique=True) == first
-    assert jobs.enqueue(work, "train", {}, unique=True) != first
+    first, new = jobs.enqueue_once(work, "round", {}, by="one")
+    assert new
+    assert jobs.enqueue_once(work, "round", {}, by="two") == (first, False)
+    assert jobs.enqueue_once(work, "train", {})[0] != first
     job = claim(work)
-    assert jobs.enqueue(work, "round", {}, unique=True) == first
+    assert (job.job_id, job.queued_by) == (first, "one")
+    assert jobs.enqueue_once(work, "round", {}) == (first, False)
     jobs.finish(work, first, job.attempt)
-    assert jobs.enqueue(work, "round", {}, unique=True) != first
+    again, new = jobs.enqueue_once(work, "round", {})
+    assert new
+    assert again != first
+
+
+def test_each_job_has_a_key_unless_it_goes_on_with_another(work):
+    first, second = jobs.enqueue(work, "train", {}), jobs.enqueue(work, "train", {})
+    keys = [jobs.get_job(work, job_id).key for job_id in (first, second)]
+    assert len(set(keys)) == 2
+    third = jobs.enqueue(work, "train", {}, key=keys[0])
+    assert jobs.get_job(work, third).key == keys[0]
+
+
+def test_a_cancelled_job_is_not_queued_again_when_its_worker_stops(work):
+    job_id = jobs.enqueue(work, "train", {})
+    job = claim(work)
+    jobs.request_cancel(work, job_id)
+    jobs.requeue(work, job_id, job.attempt)
+    ended = jobs.get_job(work, job_id)
+    assert ended.state is JobState.CANCELLED
+    assert ended.ended_at is not None
 
 
 def test_many_workers_never_get_the_same_job(work):

@@ -5,7 +5,7 @@ import time
 import pytest
 from sqlite_utils import Database
 
-from labeling_store import migrations
+from labeling_store import jobs, migrations
 from labeling_store.db import Store
 
 OPENER = """
@@ -49,7 +49,15 @@ def test_opening_again_changes_nothing(tmp_path):
 
 
 def later_version(*steps):
-    return {**migrations.MIGRATIONS, "labels": (migrations.m0001_labels, *steps)}
+    return {**migrations.MIGRATIONS, "labels": (*migrations.MIGRATIONS["labels"], *steps)}
+
+
+def written_by_the_first_version(path, monkeypatch):
+    """A store in a file of the first schema, as an old project has it."""
+    first = {schema: steps[:1] for schema, steps in migrations.MIGRATIONS.items()}
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "MIGRATIONS", first)
+        return Store.open(path, create=True)
 
 
 def m0002_notes(db: Database) -> None:
@@ -80,3 +88,27 @@ def test_a_later_version_brings_an_old_file_up(tmp_path, monkeypatch):
     assert schema_of(old) == schema_of(fresh)
     old.close()
     fresh.close()
+
+
+@pytest.mark.parametrize("name", ["labels.db", "jobs.db"])
+def test_a_file_of_the_first_version_gets_the_newest_schema(tmp_path, monkeypatch, name):
+    written_by_the_first_version(tmp_path / name, monkeypatch).close()
+    old = Store.open(tmp_path / name)
+    (tmp_path / "fresh").mkdir()
+    fresh = Store.open(tmp_path / "fresh" / name, create=True)
+    assert schema_of(old) == schema_of(fresh)
+    old.close()
+    fresh.close()
+
+
+def test_jobs_of_the_first_version_get_a_key_each(tmp_path, monkeypatch):
+    old = written_by_the_first_version(tmp_path / "jobs.db", monkeypatch)
+    with old.transaction() as db:
+        for kind in ("train", "round"):
+            db.execute("INSERT INTO job (kind, params, created_at) VALUES (?, '{}', '')", (kind,))
+    old.close()
+    store = Store.open(tmp_path / "jobs.db")
+    found = jobs.list_jobs(store)
+    assert [job.kind for job in found] == ["round", "train"]
+    assert len({job.key for job in found} - {""}) == 2
+    store.close()
