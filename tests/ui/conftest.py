@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from benchmarks.serving import CHROMIUM_FLAGS, chromium, served
 from tests.pictures import texture, write_archive
+from tests.ui.annotator import Annotator
 from workflow.creation import create_project
 from workflow.project import Project
 
@@ -81,3 +82,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
     return context.new_page()
+
+
+@pytest.fixture
+def person(page: Page, project: Project, address: str) -> Annotator:
+    """Somebody who has opened the annotate page."""
+    annotator = Annotator(page, project)
+    annotator.open(address)
+    return annotator

@@ -2,73 +2,17 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from benchmarks.serving import free_port, served
-from domain.answers import Event, Kind
-from labeling_store import answers
+from benchmarks.serving import served
+from domain.answers import Kind
+from tests.ui.annotator import Annotator
 from workflow.project import Project
 
 pytestmark = pytest.mark.browser
-
-SHOWN = "section.annotate .stage img"
-ALL_SAVED = "All answers saved"
-
-
-class Annotator:
-    """A person at the page, and what the database got since they sat down."""
-
-    def __init__(self, page: Page, project: Project) -> None:
-        self.page = page
-        self.project = project
-        log = list(answers.events(project.store.reader()))
-        self.start = log[-1].event_id if log else 0
-
-    def open(self, address: str) -> None:
-        self.page.goto(f"{address}/annotate")
-        self.wait_for_pair()
-
-    def wait_for_pair(self) -> None:
-        expect(self.page.locator(SHOWN)).to_have_count(2, timeout=30_000)
-        self.wait_for_paint()
-
-    def wait_for_paint(self) -> None:
-        frames = "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)))"
-        self.page.evaluate(f"() => new Promise((done) => {frames})")
-
-    def shown(self) -> list[str]:
-        """Addresses of the two pictures on the screen."""
-        found = self.page.locator(SHOWN).evaluate_all("(all) => all.map((each) => each.src)")
-        return [str(source) for source in found]
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-            self.wait_for_paint()
-
-    def wait_until_saved(self) -> None:
-        expect(self.state()).to_have_text(ALL_SAVED, timeout=30_000)
-        expect(self.page.locator("[data-el=unsent]")).to_have_text("", timeout=30_000)
-
-    def state(self) -> Locator:
-        return self.page.locator("[data-el=stateText]")
-
-    def log(self) -> list[Event]:
-        return list(answers.events(self.project.store.reader(), after=self.start))
-
-    def kinds(self) -> Counter[Kind]:
-        return Counter(event.kind for event in self.log())
-
-
-@pytest.fixture
-def person(page: Page, project: Project, address: str) -> Annotator:
-    annotator = Annotator(page, project)
-    annotator.open(address)
-    return annotator
 
 
 def test_every_key_stores_one_answer_about_the_pair_on_the_screen(person: Annotator) -> None:
@@ -117,80 +61,6 @@ def test_undo_brings_the_pair_back_and_takes_the_answer_back(person: Annotator) 
     assert [event.kind for event in log] == ["similar", "dissimilar", "void", "void", "dissimilar"]
     assert [log[2].refers_to, log[3].refers_to] == [log[1].event_id, log[0].event_id]
     assert log[4].pair == log[0].pair
-
-
-def test_a_reload_keeps_unsent_answers_and_undo(person: Annotator, address: str) -> None:
-    person.page.route("**/api/answers", lambda route: route.abort())
-    person.press("j", "j", "f")
-    expect(person.page.get_by_text("3 answers not sent yet")).to_be_visible(timeout=10_000)
-    assert person.log() == []
-    person.page.unroute("**/api/answers")
-    person.open(address)
-    person.wait_until_saved()
-    person.press("z", "z", "z")
-    person.wait_until_saved()
-    assert person.kinds() == {Kind.SIMILAR: 2, Kind.DISSIMILAR: 1, Kind.VOID: 3}
-
-
-def test_answers_given_offline_arrive_once_in_order(
-    person: Annotator, context: BrowserContext
-) -> None:
-    person.press("j")
-    person.wait_until_saved()
-    context.set_offline(True)
-    person.press("f", "f", "u", "z", "f")
-    expect(person.state()).to_have_text("Offline, trying again", timeout=10_000)
-    expect(person.page.get_by_text("5 answers not sent yet")).to_be_visible()
-    context.set_offline(False)
-    person.wait_until_saved()
-    kinds = [event.kind.value for event in person.log()]
-    assert kinds == ["similar", "dissimilar", "dissimilar", "unsure", "void", "dissimilar"]
-
-
-def test_an_answer_whose_receipt_is_lost_is_not_stored_twice(person: Annotator) -> None:
-    lost = []
-
-    def swallow_the_first_reply(route: Route) -> None:
-        route.fetch()
-        if not lost:
-            lost.append(route.request.post_data_json)
-            route.abort()
-        else:
-            route.continue_()
-
-    person.page.route("**/api/answers", swallow_the_first_reply)
-    person.press("j")
-    person.wait_until_saved()
-    assert len(lost) == 1
-    assert person.kinds() == {Kind.SIMILAR: 1}
-
-
-def test_a_store_that_cannot_write_is_said_and_answers_are_kept(person: Annotator) -> None:
-    refusal = json.dumps({"message": "The disk is full.", "hint": "Free some space."})
-    person.page.route(
-        "**/api/answers",
-        lambda route: route.fulfill(status=503, body=refusal, content_type="application/json"),
-    )
-    person.press("j", "f")
-    notice = person.page.get_by_role("alert")
-    expect(notice).to_contain_text("The disk is full. Free some space.", timeout=10_000)
-    expect(person.state()).to_have_text("Not saved, trying again")
-    person.page.unroute("**/api/answers")
-    person.wait_until_saved()
-    expect(notice).to_be_hidden()
-    assert person.kinds() == {Kind.SIMILAR: 1, Kind.DISSIMILAR: 1}
-
-
-def test_a_lost_session_is_renewed_without_losing_the_page(
-    person: Annotator, context: BrowserContext
-) -> None:
-    person.page.locator("section.annotate").evaluate("(section) => { section.mark = 7; }")
-    context.clear_cookies()
-    person.press("j")
-    person.wait_until_saved()
-    assert person.kinds() == {Kind.SIMILAR: 1}
-    mark = person.page.locator("section.annotate").evaluate("(section) => section.mark")
-    assert mark == 7
 
 
 def test_a_held_key_answers_one_pair(person: Annotator) -> None:
@@ -332,23 +202,3 @@ def test_the_end_of_a_round_is_said_and_leads_to_the_rounds_page(
         expect(done).to_be_visible()
         page.get_by_role("button", name="Go to Rounds").click()
         expect(page).to_have_url(re.compile("/rounds$"))
-
-
-def test_answers_given_while_the_app_restarts_arrive(
-    page: Page, make_project: Callable[..., Project]
-) -> None:
-    project = make_project(each=3)
-    port = free_port()
-    person = Annotator(page, project)
-    with served(project.folder, port=port) as address:
-        person.open(address)
-        person.press("j")
-        person.wait_until_saved()
-    person.press("f", "f")
-    expect(person.state()).to_have_text("Offline, trying again", timeout=10_000)
-    with served(project.folder, port=port):
-        person.wait_until_saved()
-        person.press("u")
-        person.wait_until_saved()
-    kinds = [event.kind.value for event in person.log()]
-    assert kinds == ["similar", "dissimilar", "dissimilar", "unsure"]

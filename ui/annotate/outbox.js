@@ -3,7 +3,8 @@
  *
  * Each answer is one entry of localStorage, written before anything is sent: a reload, a crash or
  * a lost connection loses none, and tabs of one browser share the list without overwriting each
- * other. Names of entries sort by time, so that an answer is always sent before its undo.
+ * other. Names of entries sort by time, so that an answer is always sent before its undo; an
+ * entry of a later time than the clock's (it was set back) pushes all that follow behind it.
  */
 class Outbox {
   constructor(scope, onChange) {
@@ -34,7 +35,13 @@ class Outbox {
       this.entries.set(name, JSON.parse(text));
     } catch {
       localStorage.removeItem(name); // not ours: we only write whole entries
+      return;
     }
+    this.lastStamp = Math.max(this.lastStamp, this.stampOf(name));
+  }
+
+  stampOf(name) {
+    return Number(name.slice(this.prefix.length).split(".", 1)[0]) || 0;
   }
 
   followOtherTab(event) {
@@ -47,7 +54,7 @@ class Outbox {
 
   put(answer) {
     this.lastStamp = Math.max(Date.now(), this.lastStamp + 1);
-    const name = `${this.prefix}${String(this.lastStamp).padStart(14, "0")}.${answer.key}`;
+    const name = `${this.prefix}${String(this.lastStamp).padStart(STAMP_DIGITS, "0")}.${answer.key}`;
     this.entries.set(name, answer);
     try {
       localStorage.setItem(name, JSON.stringify(answer));
@@ -213,5 +220,6 @@ class Sender {
   }
 }
 
+const STAMP_DIGITS = 14; // milliseconds for three thousand years
 const SEND_AT_ONCE = 50; // about 20 kB: browsers keep such a request alive when a page closes
 const LONGEST_RETRY_MS = 10000;
