@@ -91,6 +91,9 @@ class TrainingSettings(_Settings):
     # lowers MGUE's threshold from typical similar pairs to ambiguous ones (held-out training
     # images: 95.0 against 93.4 mAP@5 at 1845 bits).
     margin: float = Field(default=0.2, ge=-1, le=1)
+    # BCGUE's share γ of eq. 11, which the paper does not give; 0.5 weighs both losses alike.
+    classifier_weight: float = Field(default=0.5, ge=0, le=1)
+    classifier_symmetric: bool = True  # False: the paper's, which depends on a pair's order
     learning_rate: float = Field(default=1e-3, gt=0)
     hidden: int = Field(default=512, ge=1)  # paper
     out: int = Field(default=256, ge=1)  # paper

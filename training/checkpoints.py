@@ -10,9 +10,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from annealing.pair_classifier import PairClassifier
 from domain.errors import ModelError, shortened
 from training.head import Projection, Standardise, TrainedHead
 
+_CLASSIFIER = "classifier."
+_CLASSIFIER_ARRAYS = ("left", "right", "first_bias", "second", "second_bias", "last")
 _FORMAT = "1"  # raised when older programs could no longer read the file
 
 
@@ -20,7 +23,11 @@ def save_head(head: TrainedHead, path: Path) -> None:
     """Write the head; `load_head` gives one that embeds bit by bit the same."""
     state = {name: value.cpu().contiguous() for name, value in head.module.state_dict().items()}
     kind = "frozen" if head.is_frozen else "projection"
-    save_file(state, path, metadata={"format": _FORMAT, "kind": kind})
+    metadata = {"format": _FORMAT, "kind": kind}
+    if head.classifier is not None:
+        metadata["symmetric"] = str(head.classifier.symmetric)
+        state |= {_CLASSIFIER + name: value for name, value in _tensors(head.classifier).items()}
+    save_file(state, path, metadata=metadata)
 
 
 def load_head(path: Path, *, device: str = "cpu") -> TrainedHead:
@@ -37,15 +44,38 @@ def load_head(path: Path, *, device: str = "cpu") -> TrainedHead:
             "Train again, or use the version of the program that wrote it.",
         )
     try:
-        module = _empty(metadata.get("kind", ""), state)
-        module.load_state_dict(state)
+        weights = {name: value for name, value in state.items() if not _is_classifiers(name)}
+        module = _empty(metadata.get("kind", ""), weights)
+        module.load_state_dict(weights)
+        classifier = _classifier(metadata, state)
     except (KeyError, IndexError, RuntimeError, ValueError) as error:
         raise ModelError(
             f"{path} does not hold a head: it has {shortened(sorted(state)) or 'no tensors'} "
             f"({error}).",
             "Activate another run, or train again.",
         ) from error
-    return TrainedHead(module.eval().to(device))
+    return TrainedHead(module.eval().to(device), classifier=classifier)
+
+
+def _tensors(classifier: PairClassifier) -> dict[str, Tensor]:
+    values = {name: getattr(classifier, name) for name in _CLASSIFIER_ARRAYS}
+    tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+    return {**tensors, "last_bias": torch.tensor(classifier.last_bias, dtype=torch.float64)}
+
+
+def _is_classifiers(name: str) -> bool:
+    return name.startswith(_CLASSIFIER)
+
+
+def _classifier(metadata: dict[str, str], state: dict[str, Tensor]) -> PairClassifier | None:
+    if "symmetric" not in metadata:
+        return None
+    arrays = {name: state[_CLASSIFIER + name].numpy() for name in _CLASSIFIER_ARRAYS}
+    return PairClassifier(
+        **arrays,
+        last_bias=float(state[_CLASSIFIER + "last_bias"]),
+        symmetric=metadata["symmetric"] == "True",
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -9,6 +9,7 @@ Source: ANNEAL, section on the model: two fully connected layers with ReLU betwe
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from annealing.pair_classifier import PairClassifier
 from domain.arrays import FloatArray
 from domain.config import TrainingSettings
 from domain.errors import InputError
@@ -75,8 +77,8 @@ class Projection(nn.Module):
     def __init__(self, standardise: Standardise, hidden: int, out: int) -> None:
         super().__init__()
         self.standardise = standardise
-        self.first = _linear(standardise.out, hidden)
-        self.second = _linear(hidden, out)
+        self.first = empty_linear(standardise.out, hidden)
+        self.second = empty_linear(hidden, out)
 
     def project(self, standardised: Tensor) -> Tensor:
         """[B, C] standardised features to [B, out] unit vectors."""
@@ -117,12 +119,14 @@ class TrainedHead:
             evaluation mode.
         history: one mapping a logged moment of the training, such as step and loss.
         selection: what the choice between head and frozen features rests on; None without one.
+        classifier: of pairs, on the embeddings; None where none was trained.
         note: what a lead should know, in words; empty where all is as expected.
     """
 
     module: Projection | Standardise
     history: list[dict[str, float]] = field(default_factory=list)
     selection: SelectionScore | None = None
+    classifier: PairClassifier | None = None
     note: str = ""
 
     @property
@@ -205,17 +209,27 @@ def fitted_standardise(features: FloatArray, *, components: int = 0) -> Standard
 def new_projection(
     standardise: Standardise, settings: TrainingSettings, *, generator: torch.Generator
 ) -> Projection:
-    """A head with random weights, drawn from the generator only.
-
-    Weights and biases are uniform within one over the square root of the layer's inputs.
-    """
+    """A head with random weights, drawn from the generator only."""
     head = Projection(standardise, settings.hidden, settings.out)
+    set_random((head.first, head.second), generator)
+    return head
+
+
+def empty_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A layer without PyTorch's own random weights, which come from its global generator."""
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, inputs, outputs
+    )
+    return layer
+
+
+def set_random(layers: Iterable[nn.Linear], generator: torch.Generator) -> None:
+    """Weights and biases uniform within one over the square root of the layer's inputs."""
     with torch.no_grad():
-        for layer in (head.first, head.second):
+        for layer in layers:
             bound = 1 / math.sqrt(layer.in_features)
             layer.weight.uniform_(-bound, bound, generator=generator)
             layer.bias.uniform_(-bound, bound, generator=generator)
-    return head
 
 
 def check_features(features: FloatArray, *, width: int) -> None:
@@ -236,14 +250,6 @@ def check_features(features: FloatArray, *, width: int) -> None:
             f"(first row: {rows[0]}).",
             "Embed the images again.",
         )
-
-
-def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """A layer without PyTorch's own random weights, which come from its global generator."""
-    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
-        nn.Linear, inputs, outputs
-    )
-    return layer
 
 
 def _fit_rotation(fitted: Standardise, rows: FloatArray) -> None:

@@ -10,6 +10,7 @@ Source: ANNEAL, random oversampling of the minority label; batches of images are
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,13 @@ class Batch:
     relevance: NDArray[np.float32]
     weights: NDArray[np.float32]
     neighbours: BoolArray
+
+
+class Batches(Protocol):
+    """What batches are drawn from."""
+
+    def draw(self, rng: np.random.Generator, *, anchors: int, others: int) -> Batch:
+        """A batch around so many anchors, and other images of any kind."""
 
 
 class RelationBatches:
@@ -95,10 +103,49 @@ class RelationBatches:
             _drawn_partners(self._neighbours, any_images, rng),
         ]
         rows = np.unique(np.concatenate(drawn))
-        signed = self._signed[rows][:, rows].toarray()
-        relevance = np.where(signed == 0, np.nan, signed > 0)
-        neighbours = (self._neighbours[rows][:, rows].toarray() > 0) & (signed == 0)
-        return Batch(rows, relevance.astype(np.float32), _balanced(signed), neighbours)
+        return _batch(rows, self._signed[rows][:, rows].toarray(), self._neighbours)
+
+
+class ClassBatches:
+    """Draws batches from images whose class is known: every relation between them is known."""
+
+    def __init__(self, labels: IntArray, *, neighbours: csr_array) -> None:
+        """Batches of images [N] with a class 0…C-1, or -1 where it is unknown.
+
+        Raises:
+            InputError: fewer than two classes are known.
+        """
+        self._labels, self._neighbours = np.asarray(labels), neighbours
+        known = np.flatnonzero(self._labels >= 0)
+        self._known = known[np.argsort(self._labels[known], kind="stable")]
+        classes, self._first, self._size = np.unique(
+            self._labels[self._known], return_index=True, return_counts=True
+        )
+        if len(classes) < 2:
+            raise InputError(
+                f"The known images are of {len(classes)} classes; 2 or more are needed.",
+                "Label images of another class.",
+            )
+        self._place = np.searchsorted(classes, self._labels)
+
+    def draw(self, rng: np.random.Generator, *, anchors: int, others: int) -> Batch:
+        """A batch of anchors, each with an image of its class and one of another, and others.
+
+        Corner cases: the only image of a class is its own partner.
+        """
+        chosen = rng.choice(self._known, anchors)
+        first, size = self._first[self._place[chosen]], self._size[self._place[chosen]]
+        inside = rng.integers(size)
+        outside = (first + size + rng.integers(len(self._known) - size)) % len(self._known)
+        any_images = rng.integers(len(self._labels), size=others)
+        near = _drawn_partners(self._neighbours, any_images, rng)
+        alike, different = self._known[first + inside], self._known[outside]
+        rows = np.unique(np.concatenate([chosen, alike, different, any_images, near]))
+        labels = self._labels[rows]
+        known = (labels >= 0)[:, None] & (labels >= 0)
+        signed = np.where(known, np.where(labels[:, None] == labels, 1, -1), 0)
+        np.fill_diagonal(signed, 0)
+        return _batch(rows, signed.astype(np.float32), self._neighbours)
 
 
 def _symmetric(pairs: IntArray, values: FloatArray, images: int) -> csr_array:
@@ -121,6 +168,13 @@ def _drawn_partners(partners: csr_array, anchors: IntArray, rng: np.random.Gener
     counts = np.diff(partners.indptr)[anchors]
     places = partners.indptr[anchors] + np.floor(rng.random(len(anchors)) * counts).astype(int)
     return np.asarray(partners.indices[places[counts > 0]], dtype=np.int64)
+
+
+def _batch(rows: IntArray, signed: NDArray[np.float32], neighbours: csr_array) -> Batch:
+    """The batch of these images; signed weights [B, B] are above 0 for similar pairs."""
+    relevance = np.where(signed == 0, np.nan, signed > 0).astype(np.float32)
+    near = (neighbours[rows][:, rows].toarray() > 0) & (signed == 0)
+    return Batch(rows, relevance, _balanced(signed), near)
 
 
 def _balanced(signed: NDArray[np.float32]) -> NDArray[np.float32]:

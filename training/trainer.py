@@ -1,45 +1,32 @@
 """Trains the projection head on pairs whose relation is known.
 
 Takes the frozen features of the training images and known pairs of their rows, gives a head that
-embeds any image. Similar pairs are pulled together and dissimilar ones apart (contrastive loss).
-Of all other pairs of training images the cosine of the frozen features is kept, and images that
-are each other's nearest come a little closer. A tenth of the answered images is held out first:
-where a head trained without them tells their pairs apart clearly worse than the frozen features
-do, these remain the embedding.
+embeds any image. Similar pairs are pulled together and dissimilar ones apart (contrastive loss),
+and a classifier of pairs is trained along with it where one is wanted. A tenth of the answered
+images is held out first: where a head trained without them tells their pairs apart clearly worse
+than the frozen features do, these remain the embedding.
 
-Source: ANNEAL, section on training; all but the contrastive loss is ours.
+Source: ANNEAL, section on training; the held-out check is ours.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import TrainingSettings
-from domain.errors import InputError, JobError
+from domain.errors import InputError
 from domain.jobs import Progress, part_of, silent
-from training.head import (
-    Projection,
-    SelectionScore,
-    TrainedHead,
-    check_features,
-    fitted_standardise,
-    frozen_head,
-    new_projection,
-)
-from training.losses.contrastive import contrastive_loss
-from training.losses.structure import neighbour_loss, structure_loss
-from training.neighbours import mutual_neighbours
-from training.samplers import Batch, RelationBatches
+from training.fitting import Fitting, one_thread
+from training.head import SelectionScore, TrainedHead, check_features, frozen_head
+from training.objectives import JointObjective, PairObjective
+from training.samplers import RelationBatches
 from training.selection import compare_with_frozen, hold_out
 
 __all__ = ["TrainedHead", "train_head"]
 
-_LOG_STEPS = 20  # steps between two lines of the history
+_CLASSIFIER_SEED = 1_000_003  # apart from the head's, so that the head starts the same without one
 
 
 @dataclass(frozen=True)
@@ -73,6 +60,7 @@ def train_head(
     *,
     seed: int,
     device: torch.device,
+    classifier: bool = False,
     progress: Progress = silent,
 ) -> TrainedHead:
     """A head that puts known similar pairs close and known dissimilar ones apart.
@@ -85,6 +73,7 @@ def train_head(
         settings: see there.
         seed: on one kind of device the same seed gives the same head.
         device: where to train; the head stays there.
+        classifier: also train a classifier of pairs, on the head's output, for BCGUE.
         progress: told the step and the loss; may raise `Cancelled`.
 
     Returns:
@@ -99,8 +88,16 @@ def train_head(
     missing = _missing_kind(known)
     if missing:
         return _on(device, frozen_head(features, note=missing))
-    with _one_thread():
-        return _trained(features, known, settings, seed=seed, device=device, progress=progress)
+    with one_thread():
+        return _trained(
+            features,
+            known,
+            settings,
+            classifier=classifier,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
 
 
 def _trained(
@@ -108,12 +105,15 @@ def _trained(
     known: KnownPairs,
     settings: TrainingSettings,
     *,
+    classifier: bool,
     seed: int,
     device: torch.device,
     progress: Progress,
 ) -> TrainedHead:
-    training = _Training(features, settings, seed, device)
-    selection = training.selection(known, part_of(progress, 0.0, 0.3))
+    training = _PairTraining(Fitting(features, settings, seed, device), settings, seed)
+    selection = training.selection(
+        features, known, classifier=classifier, progress=part_of(progress, 0.0, 0.3)
+    )
     if selection is not None and selection.is_worse:
         note = (
             f"The head told {selection.pairs} held-out pairs apart worse than the frozen features "
@@ -121,62 +121,51 @@ def _trained(
             "the embedding. Answer more pairs."
         )
         return _on(device, replace(frozen_head(features, note=note), selection=selection))
-    start = 0.0 if selection is None else 0.3
-    head = training.run(known, _step_count(known, settings), part_of(progress, start, 1.0))
+    rest = part_of(progress, 0.0 if selection is None else 0.3, 1.0)
+    steps = _step_count(known, settings)
+    head = training.run(known, steps, classifier=classifier, progress=rest)
     return replace(head, selection=selection)
 
 
-class _Training:
-    """The training images, ready to train heads on different pairs of them."""
+class _PairTraining:
+    """Heads for known pairs, with or without a classifier of pairs."""
 
-    def __init__(
-        self, features: FloatArray, settings: TrainingSettings, seed: int, device: torch.device
-    ) -> None:
-        self._features, self._settings = features, settings
-        self._seed, self._device = seed, device
-        self._standardise = fitted_standardise(features, components=settings.components).to(device)
-        rows = np.ascontiguousarray(features, dtype=np.float32)
-        self._inputs = self._standardise(torch.from_numpy(rows).to(device))
-        self._neighbours = mutual_neighbours(self._inputs, settings.neighbours)
+    def __init__(self, fitting: Fitting, settings: TrainingSettings, seed: int) -> None:
+        self._fitting, self._settings, self._seed = fitting, settings, seed
 
-    def selection(self, known: KnownPairs, progress: Progress) -> SelectionScore | None:
+    def selection(
+        self, features: FloatArray, known: KnownPairs, *, classifier: bool, progress: Progress
+    ) -> SelectionScore | None:
         """Head against frozen features on answers held out of a short training; None if too few."""
         found = hold_out(known.rows, known.similar, rng=np.random.default_rng((self._seed, 1)))
         if found is None:
             return None
         steps = min(self._settings.fewest_steps, self._settings.most_steps)
-        trial = self.run(known.only(~found.held_out), steps, progress)
+        kept = known.only(~found.held_out)
+        trial = self.run(kept, steps, classifier=classifier, progress=progress)
         judged = known.only(found.held_out)
         return compare_with_frozen(
             trial,
-            self._features,
+            features,
             judged.rows,
             judged.similar,
             components=found.components[found.held_out],
         )
 
-    def run(self, known: KnownPairs, steps: int, progress: Progress) -> TrainedHead:
+    def run(
+        self, known: KnownPairs, steps: int, *, classifier: bool, progress: Progress
+    ) -> TrainedHead:
         """A head after so many steps."""
-        settings, rng = self._settings, np.random.default_rng(self._seed)
-        generator = torch.Generator().manual_seed(self._seed)
-        head = new_projection(self._standardise, settings, generator=generator).to(self._device)
-        optimiser = torch.optim.Adam(head.parameters(), lr=settings.learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
         batches = RelationBatches(
-            known.rows, known.similar, known.weights, neighbours=self._neighbours
+            known.rows, known.similar, known.weights, neighbours=self._fitting.neighbours
         )
-        history: list[dict[str, float]] = []
-        for step in range(1, steps + 1):
-            batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
-            loss = _batch_loss(head, self._inputs, batch, settings)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
-            if step % _LOG_STEPS == 0 or step == steps:
-                history.append(_logged(step, loss))
-                progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
-        return TrainedHead(head.eval(), history)
+        if not classifier:
+            return self._fitting.fit(batches, PairObjective(self._settings), steps, progress)
+        generator = torch.Generator().manual_seed(self._seed + _CLASSIFIER_SEED)
+        joint = JointObjective(self._settings, generator=generator, device=self._fitting.device)
+        head = self._fitting.fit(batches, joint, steps, progress)
+        symmetric = self._settings.classifier_symmetric
+        return replace(head, classifier=joint.network.classifier(symmetric=symmetric))
 
 
 def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
@@ -184,30 +173,6 @@ def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
     anchors = settings.epochs * int(known.similar.sum())
     steps = anchors // settings.batch_anchors
     return min(max(steps, settings.fewest_steps), settings.most_steps)
-
-
-def _batch_loss(
-    head: Projection, inputs: Tensor, batch: Batch, settings: TrainingSettings
-) -> Tensor:
-    """The contrastive loss of what is known, the change of other cosines, and the neighbours."""
-    frozen = inputs[torch.from_numpy(batch.rows).to(inputs.device)]
-    relevance = torch.from_numpy(batch.relevance).to(inputs.device)
-    weights = torch.from_numpy(batch.weights).to(inputs.device)
-    embeddings = head.project(frozen)
-    loss = contrastive_loss(embeddings, relevance, margin=settings.margin, weights=weights)
-    loss = loss + settings.structure_weight * structure_loss(embeddings, frozen, relevance)
-    neighbours = torch.from_numpy(batch.neighbours).to(inputs.device)
-    return loss + settings.neighbour_weight * neighbour_loss(embeddings, neighbours)
-
-
-def _logged(step: int, loss: Tensor) -> dict[str, float]:
-    value = float(loss.detach())
-    if not np.isfinite(value):
-        raise JobError(
-            f"The loss became {value} at step {step}.",
-            "Lower training.learning_rate in project.toml and train again.",
-        )
-    return {"step": float(step), "loss": value}
 
 
 def _checked(
@@ -249,22 +214,6 @@ def _missing_kind(known: KnownPairs) -> str:
             f"embedding until {other} pairs are known too."
         )
     return ""
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let PyTorch compute on one core of the CPU meanwhile.
-
-    A step takes milliseconds: threads gain little on an idle machine, and on a busy one their
-    waiting for one another made a training 25 times slower (measured with two cores, load 5).
-    One thread also gives the same head on machines with more and with fewer cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _on(device: torch.device, head: TrainedHead) -> TrainedHead:

@@ -25,3 +25,8 @@ def all_pairs_by_uncertainty(embeddings, alpha, excluded=()):
 
 def tuples(pairs):
     return [tuple(pair) for pair in np.asarray(pairs).tolist()]
+
+
+def all_pairs(rows):
+    """[P, 2] every pair of rows."""
+    return np.stack(np.triu_indices(rows, 1), axis=1)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from domain.errors import InputError
-from training.samplers import Batch, RelationBatches
+from training.samplers import Batch, ClassBatches, RelationBatches
 
 IMAGES = 12
 
@@ -124,3 +124,25 @@ def test_a_seed_repeats_and_another_differs() -> None:
 def test_nothing_to_draw_from_is_refused() -> None:
     with pytest.raises(InputError, match="weight above 0"):
         RelationBatches(np.array([[0, 1]]), np.array([True]), np.zeros(1), neighbours=_links(2))
+
+
+@given(st.lists(st.integers(-1, 3), min_size=6, max_size=12), st.integers(0, 9))
+def test_class_batches_know_every_relation_between_labelled_images(
+    labels: list[int], seed: int
+) -> None:
+    known = {label for label in labels if label >= 0}
+    links = _links(len(labels), (0, 1))
+    if len(known) < 2:
+        with pytest.raises(InputError, match="2 or more"):
+            ClassBatches(np.array(labels), neighbours=links)
+        return
+    batches = ClassBatches(np.array(labels), neighbours=links)
+    batch = batches.draw(np.random.default_rng(seed), anchors=3, others=2)
+    for i, a in enumerate(batch.rows):
+        for j, b in enumerate(batch.rows):
+            told = i != j and labels[a] >= 0 and labels[b] >= 0
+            expected = float(labels[a] == labels[b]) if told else np.nan
+            assert batch.relevance[i, j] == pytest.approx(expected, nan_ok=True)
+    kinds = [batch.weights[np.triu(batch.relevance == kind, 1)] for kind in (0, 1)]
+    assert kinds[0].sum() == pytest.approx(1)  # every anchor brings an image of another class
+    assert not len(kinds[1]) or kinds[1].sum() == pytest.approx(1)

@@ -1,0 +1,74 @@
+"""A classifier of pairs: the probability that two images are similar, from their embeddings.
+
+Takes two embeddings, gives one number. Its first layer reads both embeddings side by side, which
+is the sum of one projection of each: over all pairs of an archive every image is projected once,
+and only the small layers behind run for each pair. Training it is not done here.
+
+Source: ANNEAL, "binary classifier guided uncertainty estimation", eqs. 9-11.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.arrays import FloatArray, IntArray
+
+_CHUNK_PAIRS = 16_384  # pairs at a time: 16 MB of the first layer in float64
+
+
+@dataclass(frozen=True)
+class PairClassifier:
+    """Three fully connected layers with ReLU between them; the last has one output.
+
+    Attributes:
+        left, right: [H1, D] the first layer's weights of the first and of the second image.
+        first_bias: [H1].
+        second: [H2, H1] and second_bias: [H2].
+        last: [H2] and last_bias.
+        symmetric: the mean of both orders of a pair counts. The paper joins the embeddings in one
+            order, though similarity has none; False does as it says, with the lower row first.
+    """
+
+    left: FloatArray
+    right: FloatArray
+    first_bias: FloatArray
+    second: FloatArray
+    second_bias: FloatArray
+    last: FloatArray
+    last_bias: float
+    symmetric: bool = True
+
+    def probabilities(self, embeddings: FloatArray, pairs: IntArray) -> NDArray[np.float64]:
+        """[P] the probability of each pair [P, 2] of rows of embeddings [N, D] to be similar.
+
+        Source: ANNEAL, eq. 9; the mean of both orders is ours.
+        """
+        return 0.5 + self._signed(embeddings, pairs)
+
+    def uncertainties(self, embeddings: FloatArray, pairs: IntArray) -> NDArray[np.float64]:
+        """[P] |P - 0.5| of each pair, 0…0.5; 0 is the most uncertain.
+
+        It comes from the logits, so that nothing is lost where the classifier is sure.
+
+        Source: ANNEAL, section on BCGUE.
+        """
+        return np.abs(self._signed(embeddings, pairs))
+
+    def _signed(self, embeddings: FloatArray, pairs: IntArray) -> NDArray[np.float64]:
+        """P - 0.5, as tanh(z / 2) / 2 is exactly sigmoid(z) - 0.5."""
+        pairs = np.sort(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
+        signed = np.empty(len(pairs))
+        for start in range(0, len(pairs), _CHUNK_PAIRS):
+            part = pairs[start : start + _CHUNK_PAIRS]
+            first, second = (embeddings[part[:, end]].astype(np.float64) for end in (0, 1))
+            value = np.tanh(self._logits(first, second) / 2) / 2
+            if self.symmetric:
+                value = (value + np.tanh(self._logits(second, first) / 2) / 2) / 2
+            signed[start : start + _CHUNK_PAIRS] = value
+        return signed
+
+    def _logits(self, first: FloatArray, second: FloatArray) -> FloatArray:
+        hidden = np.maximum(first @ self.left.T + second @ self.right.T + self.first_bias, 0)
+        hidden = np.maximum(hidden @ self.second.T + self.second_bias, 0)
+        return np.asarray(hidden @ self.last + self.last_bias)

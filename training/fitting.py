@@ -1,0 +1,104 @@
+"""Fits heads to what is known of the training images, one objective after another.
+
+Whatever the objective, the cosines of the frozen features are kept where nothing is known, and
+images that are each other's nearest come a little closer.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from domain.arrays import FloatArray
+from domain.config import TrainingSettings
+from domain.errors import JobError
+from domain.jobs import Progress
+from training.head import Projection, TrainedHead, fitted_standardise, new_projection
+from training.losses.structure import neighbour_loss, structure_loss
+from training.neighbours import mutual_neighbours
+from training.objectives import Objective
+from training.samplers import Batch, Batches
+
+_LOG_STEPS = 20  # steps between two lines of the history
+
+
+class Fitting:
+    """The training images, ready to fit heads to different knowledge of them."""
+
+    def __init__(
+        self, features: FloatArray, settings: TrainingSettings, seed: int, device: torch.device
+    ) -> None:
+        """Frozen features [N, D] of the training images only; the seed decides all chance."""
+        self._settings, self._seed, self.device = settings, seed, device
+        self._standardise = fitted_standardise(features, components=settings.components).to(device)
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        self._inputs = self._standardise(torch.from_numpy(rows).to(device))
+        self.neighbours = mutual_neighbours(self._inputs, settings.neighbours)
+
+    def fit(
+        self, batches: Batches, objective: Objective, steps: int, progress: Progress
+    ) -> TrainedHead:
+        """A head after so many steps; the objective has learnt its own parameters by then.
+
+        Raises:
+            JobError: the loss is no longer a number.
+        """
+        settings, rng = self._settings, np.random.default_rng(self._seed)
+        generator = torch.Generator().manual_seed(self._seed)
+        head = new_projection(self._standardise, settings, generator=generator).to(self.device)
+        learnt = [*head.parameters(), *objective.parameters()]
+        optimiser = torch.optim.Adam(learnt, lr=settings.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+        history: list[dict[str, float]] = []
+        for step in range(1, steps + 1):
+            batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
+            loss = self._loss(head, objective, batch, rng)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            schedule.step()
+            if step % _LOG_STEPS == 0 or step == steps:
+                history.append(_logged(step, loss))
+                progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
+        return TrainedHead(head.eval(), history)
+
+    def _loss(
+        self, head: Projection, objective: Objective, batch: Batch, rng: np.random.Generator
+    ) -> Tensor:
+        """The objective, the change of other cosines, and the neighbours."""
+        settings = self._settings
+        frozen = self._inputs[torch.from_numpy(batch.rows).to(self.device)]
+        relevance = torch.from_numpy(batch.relevance).to(self.device)
+        neighbours = torch.from_numpy(batch.neighbours).to(self.device)
+        embeddings = head.project(frozen)
+        loss = objective(embeddings, batch, rng)
+        loss = loss + settings.structure_weight * structure_loss(embeddings, frozen, relevance)
+        return loss + settings.neighbour_weight * neighbour_loss(embeddings, neighbours)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one core of the CPU meanwhile.
+
+    A step takes milliseconds: threads gain little on an idle machine, and on a busy one their
+    waiting for one another made a training 25 times slower (measured with two cores, load 5).
+    One thread also gives the same head on machines with more and with fewer cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _logged(step: int, loss: Tensor) -> dict[str, float]:
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise JobError(
+            f"The loss became {value} at step {step}.",
+            "Lower training.learning_rate in project.toml and train again.",
+        )
+    return {"step": float(step), "loss": value}
