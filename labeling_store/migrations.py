@@ -31,6 +31,12 @@ def m0001_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0002_labels(db: "Database") -> None:
+    """Which job made a run and a round's questions."""
+    for statement in schema.LABELS_0002:
+        db.conn.execute(statement)
+
+
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
@@ -44,7 +50,7 @@ def m0002_jobs(db: "Database") -> None:
 
 
 MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
-    "labels": (m0001_labels,),
+    "labels": (m0001_labels, m0002_labels),
     "jobs": (m0001_jobs, m0002_jobs),
 }
 

@@ -7,18 +7,32 @@ from domain.rounds import Round, RoundState
 
 _COLUMNS = "round_id, number, strategy, state, model, created_at"
 _ADD = f"""
-    INSERT INTO round (number, strategy, state, model, created_at)
-    VALUES (:number, :strategy, :state, :model, :created_at)
+    INSERT INTO round (number, strategy, state, model, created_at, made_by)
+    VALUES (:number, :strategy, :state, :model, :created_at, :made_by)
     RETURNING {_COLUMNS}
 """  # noqa: S608 a constant
 _LIST = f"SELECT {_COLUMNS} FROM round ORDER BY number"  # noqa: S608 a constant
 _NEWEST = f"SELECT {_COLUMNS} FROM round ORDER BY number DESC LIMIT 1"  # noqa: S608 a constant
 _SET_STATE = "UPDATE round SET state = :state WHERE round_id = :round_id"
-_SET_SOURCE = "UPDATE round SET strategy = :strategy, model = :model WHERE round_id = :round_id"
+_SET_SOURCE = """
+    UPDATE round SET strategy = :strategy, model = :model, made_by = :made_by
+    WHERE round_id = :round_id
+"""
+_MADE_BY = f"SELECT {_COLUMNS} FROM round WHERE made_by = :key"  # noqa: S608 a constant
 
 
-def create_round(db: sqlite3.Connection, *, number: int, strategy: str, model: str | None) -> Round:
-    """A new round that collects answers; its number must be new."""
+def create_round(
+    db: sqlite3.Connection,
+    *,
+    number: int,
+    strategy: str,
+    model: str | None,
+    made_by: str | None = None,
+) -> Round:
+    """A new round that collects answers; its number must be new.
+
+    `made_by` is the key of the job that chose its questions.
+    """
     row = db.execute(
         _ADD,
         {
@@ -27,6 +41,7 @@ def create_round(db: sqlite3.Connection, *, number: int, strategy: str, model: s
             "state": RoundState.COLLECTING.value,
             "model": model,
             "created_at": utc_now(),
+            "made_by": made_by,
         },
     ).fetchone()
     return _round(row)
@@ -48,9 +63,18 @@ def set_round_state(db: sqlite3.Connection, round_id: int, state: RoundState) ->
     db.execute(_SET_STATE, {"round_id": round_id, "state": state.value})
 
 
-def set_round_source(db: sqlite3.Connection, round_id: int, strategy: str, model: str) -> None:
-    """Say how the questions of a round were chosen after they were replaced, and from which run."""
-    db.execute(_SET_SOURCE, {"round_id": round_id, "strategy": strategy, "model": model})
+def set_round_source(
+    db: sqlite3.Connection, round_id: int, *, strategy: str, model: str, made_by: str | None = None
+) -> None:
+    """Say how, from which run and by which job questions were chosen that replaced a round's."""
+    values = {"strategy": strategy, "model": model, "made_by": made_by}
+    db.execute(_SET_SOURCE, {"round_id": round_id, **values})
+
+
+def round_made_by(db: sqlite3.Connection, key: str) -> Round | None:
+    """The round whose questions a job chose, None if it has not, or others took their place."""
+    row = db.execute(_MADE_BY, {"key": key}).fetchone()
+    return _round(row) if row else None
 
 
 def _round(row: sqlite3.Row) -> Round:

@@ -7,20 +7,24 @@ from domain.rounds import Run
 
 _ADD = """
     INSERT INTO run (name, round_number, created_at, backbone, depth, bits, answers,
-        known_pairs, active)
+        known_pairs, active, made_by)
     VALUES (:name, :round_number, :created_at, :backbone, :depth, :bits, :answers,
-        :known_pairs, 0)
+        :known_pairs, 0, :made_by)
 """
 _ADD_METRIC = "INSERT INTO metric (run, name, value) VALUES (:run, :name, :value)"
 _COLUMNS = "name, round_number, created_at, backbone, depth, bits, answers, known_pairs, active"
 _LIST = f"SELECT {_COLUMNS} FROM run ORDER BY created_at, rowid"  # noqa: S608 a constant
 _ACTIVE = f"SELECT {_COLUMNS} FROM run WHERE active = 1"  # noqa: S608 a constant
+_MADE_BY = f"SELECT {_COLUMNS} FROM run WHERE made_by = :key"  # noqa: S608 a constant
 _METRICS = "SELECT name, value FROM metric WHERE run = :run ORDER BY name"
 
 
-def add_run(db: sqlite3.Connection, run: Run) -> None:
-    """Store a run with its metrics; an active one takes the place of the active one before."""
-    db.execute(_ADD, {**vars(run), "metrics": None})
+def add_run(db: sqlite3.Connection, run: Run, *, made_by: str | None = None) -> None:
+    """Store a run with its metrics; an active one takes the place of the active one before.
+
+    `made_by` is the key of the job that trained it.
+    """
+    db.execute(_ADD, {**vars(run), "metrics": None, "made_by": made_by})
     db.executemany(
         _ADD_METRIC,
         [{"run": run.name, "name": name, "value": value} for name, value in run.metrics.items()],
@@ -37,6 +41,12 @@ def list_runs(db: sqlite3.Connection) -> list[Run]:
 def active_run(db: sqlite3.Connection) -> Run | None:
     """The run that searches and proposes, None before the first."""
     row = db.execute(_ACTIVE).fetchone()
+    return _run(db, row) if row else None
+
+
+def run_made_by(db: sqlite3.Connection, key: str) -> Run | None:
+    """The run that a job trained, None if it has not."""
+    row = db.execute(_MADE_BY, {"key": key}).fetchone()
     return _run(db, row) if row else None
 
 

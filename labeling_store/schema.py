@@ -166,6 +166,14 @@ LABELS_0001 = (
     """,
 )
 
+# The key of the job that left a run or a round's questions behind; NULL where no job did.
+LABELS_0002 = (
+    "ALTER TABLE run ADD COLUMN made_by TEXT",
+    "ALTER TABLE round ADD COLUMN made_by TEXT",
+    "CREATE UNIQUE INDEX run_made_by ON run (made_by)",
+    "CREATE UNIQUE INDEX round_made_by ON round (made_by)",
+)
+
 JOBS_0001 = (
     """
     CREATE TABLE job (

@@ -76,7 +76,14 @@ def train_on_answers(
     vectors = head.embed(archive.features)
     run = _run(project, _free_name(project, f"round-{number:03d}"), number, effort, len(known))
     return _keep(
-        project, archive, run, vectors, known, head.history, lambda path: save_head(head, path)
+        project,
+        archive,
+        run,
+        vectors,
+        known,
+        head.history,
+        lambda path: save_head(head, path),
+        made_by=report.key,
     )
 
 
@@ -170,6 +177,7 @@ def _keep(
     save_checkpoint: Callable[[Path], None],
     *,
     threshold: float | None = None,
+    made_by: str | None = None,
 ) -> Run:
     embeddings = Embeddings(archive.image_ids, vectors)
     training = archive.rows_in(Part.TRAIN)
@@ -189,8 +197,7 @@ def _keep(
     write_run(project.runs, run.name, files)
     kept = replace(run, metrics=metrics)
     with project.store.transaction() as db:
-        runs.add_run(db, kept)
-        runs.activate_run(db, kept.name)
+        runs.add_run(db, kept, made_by=made_by)
     return kept
 
 

@@ -37,9 +37,11 @@ class _Candidates:
 
 
 def propose_next(
-    project: Project, *, strategy: str, pairs: int, device: torch.device
+    project: Project, *, strategy: str, pairs: int, device: torch.device, made_by: str
 ) -> tuple[int, int, tuple[str, ...]]:
     """Put the next questions into the queue: a new round, or the current one if none is answered.
+
+    The round is marked as made by the job with the key `made_by`.
 
     Returns:
         The round's number, how many questions, and what a lead should know about them.
@@ -60,15 +62,16 @@ def propose_next(
     proposals += _checks(project, candidates, chosen, pairs, number, device)
     if not proposals:
         return number, 0, (*chosen.notes, NOTHING_LEFT)
+    source = {"strategy": strategy, "model": run.name, "made_by": made_by}
     with project.store.transaction() as db:
         if current is not None:
             queue.withdraw_open(db, current.round_id)
         if current is None or number > current.number:
             if current is not None:
                 rounds.set_round_state(db, current.round_id, RoundState.DONE)
-            current = rounds.create_round(db, number=number, strategy=strategy, model=run.name)
+            current = rounds.create_round(db, number=number, **source)
         else:
-            rounds.set_round_source(db, current.round_id, strategy, run.name)
+            rounds.set_round_source(db, current.round_id, **source)
         queue.add_proposals(db, current.round_id, _mixed(proposals, number))
     return number, len(proposals), chosen.notes
 
@@ -92,7 +95,8 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
         return 0
     with project.store.transaction() as db:
         queue.withdraw_open(db, current.round_id)
-        rounds.set_round_source(db, current.round_id, Strategy.MGUE.value, run.name)
+        strategy = Strategy.MGUE.value
+        rounds.set_round_source(db, current.round_id, strategy=strategy, model=run.name)
         queue.add_proposals(db, current.round_id, _as_questions(chosen, candidates))
     return len(chosen.pairs)
 

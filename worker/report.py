@@ -57,6 +57,11 @@ class JobReport:
         if self._cancel or self._stop:
             raise Cancelled("The job was asked to stop.")
 
+    @property
+    def key(self) -> str:
+        """What the job leaves behind is marked with it, for its further attempts to find."""
+        return self._job.key
+
     def log(self, text: str) -> None:
         """Write a line that a lead can read on the Rounds page."""
         queue.append_log(self._store, self._job.job_id, text)

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from domain.errors import shortened
-from domain.jobs import part_of
+from domain.jobs import Progress, part_of
+from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
 from worker.backbone import ArchiveFeatures, archive_features
 from worker.learning import embed_new_images, keep_frozen, train_on_answers
@@ -25,7 +26,7 @@ def prepare(project: Project, params: Mapping[str, Any], report: JobReport) -> N
     if failed:
         names = shortened(list(failed))
         report.log(f"{len(failed)} pictures could not be rendered: {names}")
-    archive = _features(project, params, report, 0.1, 0.9)
+    archive = _features(project, params, report, part_of(report, 0.1, 0.9))
     report(0.9, "choosing first questions")
     keep_frozen(project, archive)
     embed_new_images(project, archive)
@@ -36,31 +37,18 @@ def prepare(project: Project, params: Mapping[str, Any], report: JobReport) -> N
 
 def train(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """Train on the answers of now; the new model becomes the active one."""
-    archive = _features(project, params, report, 0.0, 0.3)
-    run = train_on_answers(
-        project, archive, device=_device(params), report=report, progress=part_of(report, 0.3, 1.0)
-    )
-    report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
+    _train(project, params, report, report)
 
 
 def propose(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """The next questions, from the active model."""
-    report(0.0, "choosing the next questions")
-    number, count, notes = propose_next(
-        project,
-        strategy=str(params["strategy"]),
-        pairs=int(params["pairs"]),
-        device=_device(params),
-    )
-    for note in notes:
-        report.log(note)
-    report.log(f"round {number}: {count} questions")
+    _propose(project, params, report, report)
 
 
 def round_(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """Train, then propose."""
-    train(project, params, report)
-    propose(project, params, report)
+    _train(project, params, report, part_of(report, 0.0, 0.95))
+    _propose(project, params, report, part_of(report, 0.95, 1.0))
 
 
 STEPS: Mapping[str, Step] = {
@@ -71,15 +59,53 @@ STEPS: Mapping[str, Step] = {
 }
 
 
+def _train(
+    project: Project, params: Mapping[str, Any], report: JobReport, progress: Progress
+) -> None:
+    done = runs.run_made_by(project.store.reader(), report.key)
+    if done is not None:
+        report.log(f"{done.name} was trained by an earlier attempt")
+        return
+    archive = _features(project, params, report, part_of(progress, 0.0, 0.3))
+    run = train_on_answers(
+        project,
+        archive,
+        device=_device(params),
+        report=report,
+        progress=part_of(progress, 0.3, 1.0),
+    )
+    report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
+
+
+def _propose(
+    project: Project, params: Mapping[str, Any], report: JobReport, progress: Progress
+) -> None:
+    done = rounds.round_made_by(project.store.reader(), report.key)
+    if done is not None:
+        report.log(f"round {done.number} got its questions from an earlier attempt")
+        return
+    progress(0.0, "choosing the next questions")
+    number, count, notes = propose_next(
+        project,
+        strategy=str(params["strategy"]),
+        pairs=int(params["pairs"]),
+        device=_device(params),
+        made_by=report.key,
+    )
+    for note in notes:
+        report.log(note)
+    report.log(f"round {number}: {count} questions")
+
+
 def _device(params: Mapping[str, Any]) -> torch.device:
     return resolve_device(str(params.get("device", "auto")))
 
 
 def _features(
-    project: Project, params: Mapping[str, Any], report: JobReport, start: float, end: float
+    project: Project, params: Mapping[str, Any], report: JobReport, progress: Progress
 ) -> ArchiveFeatures:
     device = _device(params)
-    archive = archive_features(project, device, part_of(report, start, end))
+    archive = archive_features(project, device, progress)
     report.log(f"{len(archive.records)} images embedded on {device_in_words(device)}")
     report.log(archive.weights.note)
     return archive

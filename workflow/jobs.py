@@ -68,7 +68,8 @@ def cancel(project: Project, job_id: int) -> None:
 def retry(project: Project, job_id: int, *, by: str = BY_PAGE) -> int:
     """A new job like one that failed or was cancelled; what it had finished is not done again."""
     job = get(project, job_id)
-    return store.enqueue_once(project.jobs, job.kind, job.params, by=by)[0]
+    key = None if job.state is JobState.DONE else job.key
+    return store.enqueue_once(project.jobs, job.kind, job.params, by=by, key=key)[0]
 
 
 def worker_alive(project: Project) -> bool:
