@@ -74,7 +74,10 @@ def init(
 @click.command()
 @command_options
 def ingest(*, settings: Settings) -> None:
-    """Add images that came to the folder later; known ones keep their part."""
+    """Add images that came to the folder later; known ones keep their part.
+
+    Copies go where their originals are. Folders stay classes, or none, as init found them.
+    """
     project = settings.open()
     with progress_bar("Reading images") as progress:
         report = ingest_images(

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from archive.duplicates import duplicate_groups, split_groups
+from archive.placing import place
 from archive.scan import Scan, scan
-from archive.splits import assign_parts
 from domain.config import Layout
 from domain.errors import ArchiveError, shortened
-from domain.images import SMALL_ARCHIVE, ImageRecord, Part, QuarantinedFile, ScannedImage
+from domain.images import SMALL_ARCHIVE, ImageRecord, Part, QuarantinedFile
 from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal
@@ -45,31 +44,37 @@ def ingest(
 ) -> IngestReport:
     """Catalogue the images below a folder; those already known keep their id and their part.
 
-    `exclude` is the project's folder: where it lies among the images, its pictures are no images.
+    Args:
+        store: people's work.
+        root: the images folder.
+        layout: with `auto` folders are classes or not as they were found to be at first.
+        seed: of the split.
+        exclude: the project's folder: where it lies among the images, its pictures are no images.
+        progress: told about the files read.
 
     Raises:
-        ArchiveError: the folder cannot be used, or has fewer than 3 distinct images.
+        ArchiveError: the folder cannot be used, or has fewer than 3 distinct images; or somebody
+            else is adding images at the same time.
     """
     old = images.list_images(store.reader())
     known = {image.path: image.sha256 for image in old}
-    found = scan(root, layout=layout, known=known, exclude=exclude, progress=progress)
-    both: list[ImageRecord | ScannedImage] = [*old, *found.images]
-    pixels = [image.pixel_sha256 for image in both]
-    duplicates = duplicate_groups(pixels)
-    together = split_groups(pixels, [image.perceptual_hash for image in both])
-    existing = [image.part for image in old] + [None] * len(found.images)
+    found = scan(root, layout=_kept(layout, old), known=known, exclude=exclude, progress=progress)
     try:
-        parts = assign_parts(together, seed=seed, existing=existing)
+        placement = place(old, found.images, seed=seed)
     except ArchiveError as error:
         raise _with_reasons(error, found.quarantined) from error
-    new = slice(len(old), None)
     with store.transaction() as db:
+        if images.image_ids_by_path(db).keys() != known.keys():
+            raise ArchiveError(
+                "Images were added by somebody else at the same time; none are added now.",
+                "Try again.",
+            )
         images.add_images(
             db,
             found.images,
-            duplicate_groups=duplicates[new],
-            split_groups=together[new],
-            parts=parts[new],
+            duplicate_groups=placement.duplicate_groups,
+            split_groups=placement.split_groups,
+            parts=placement.parts,
         )
         images.quarantine(db, found.quarantined)
     return _report(store, found)
@@ -103,6 +108,13 @@ def _random_pairs(training: list[ImageRecord], count: int, rng: np.random.Genera
         a, b = rng.choice(ids, size=2, replace=False)
         chosen[pair(int(a), int(b))] = None
     return list(chosen)
+
+
+def _kept(layout: Layout, old: list[ImageRecord]) -> Layout:
+    """The layout, with `auto` as the catalogue shows that it was decided."""
+    if layout is not Layout.AUTO or not old:
+        return layout
+    return Layout.CLASSES if any(image.class_name for image in old) else Layout.FLAT
 
 
 def _with_reasons(error: ArchiveError, quarantined: list[QuarantinedFile]) -> ArchiveError:
