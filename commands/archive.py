@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from commands.options import Settings, command_options
-from commands.output import progress_bar, show, warn
+from commands.output import as_dicts, progress_bar, show, warn, warn_put_aside
 from domain.config import Backbone, Layout, ModelSettings
-from domain.errors import InputError, shortened
+from domain.errors import InputError
 from labeling_store import images
 from workflow import jobs
 from workflow.catalogue import IngestReport
@@ -52,6 +53,11 @@ def init(
         raise InputError(
             "init needs either --images DIR or --demo.",
             'For example "python cli.py init --images ~/pictures".',
+        )
+    source = click.get_current_context().get_parameter_source("layout")
+    if demo and source is not ParameterSource.DEFAULT:
+        raise InputError(
+            "--layout is for --images; the folders of the demo are classes.", "Leave --layout out."
         )
     folder = project_folder(settings.project)
     model = ModelSettings(
@@ -103,16 +109,14 @@ def _show_report(project: Project, report: IngestReport, settings: Settings, hea
     parts = {part.value: count for part, count in report.parts.items()}
     for warning in report.warnings:
         warn(warning)
-    if quarantined:
-        reasons = [f"{file.path!r} ({file.reason})" for file in quarantined]
-        warn(f"{len(quarantined)} files were put aside: {shortened(reasons)}")
+    warn_put_aside(quarantined)
     counts = ", ".join(f"{count} {part}" for part, count in parts.items())
     show(
         {
             "project": str(project.folder),
             "images": report.images,
             "added": report.added,
-            "quarantined": [{"path": f.path, "reason": f.reason} for f in quarantined],
+            "quarantined": as_dicts(quarantined),
             "parts": parts,
             "classes": report.class_names,
         },

@@ -13,7 +13,12 @@ from workflow.project import local_owner
 
 
 @click.command()
-@click.option("--format", "fmt", type=click.Choice(exchange.FORMATS), default="csv")
+@click.option(
+    "--format",
+    "fmt",
+    type=click.Choice(exchange.FORMATS),
+    help="Of the file (default: as its name ends, else csv).",
+)
 @click.option(
     "--what",
     type=click.Choice(exchange.WHATS),
@@ -23,14 +28,20 @@ from workflow.project import local_owner
 )
 @click.option("--out", metavar="FILE", required=True, help="Where to write.")
 @command_options
-def export(*, fmt: Format, what: What, out: str, settings: Settings) -> None:
+def export(*, fmt: Format | None, what: What, out: str, settings: Settings) -> None:
     """Write pairs to a file."""
-    count = exchange.export_file(settings.open(), Path(out), what=what, fmt=fmt)
+    file = Path(out)
+    count = exchange.export_file(settings.open(), file, what=what, fmt=fmt or _format_of(file))
     show(
         {"rows": count, "out": out},
         as_json=settings.as_json,
         text=lambda: f"{count} rows written to {out}.",
     )
+
+
+def _format_of(file: Path) -> Format:
+    ending = file.suffix.lower().removeprefix(".")
+    return next((each for each in exchange.FORMATS if each == ending), "csv")
 
 
 @click.command("import")

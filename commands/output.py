@@ -9,7 +9,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from domain.errors import AnnealError
+from domain.errors import AnnealError, shortened
+from domain.images import QuarantinedFile
 from domain.jobs import Progress as ReportProgress
 
 
@@ -28,6 +29,19 @@ def warn(text: str) -> None:
 def note(text: str) -> None:
     """A line for the person at the terminal; results stay alone on standard output."""
     click.echo(text, err=True)
+
+
+def warn_put_aside(files: Sequence[QuarantinedFile]) -> None:
+    """How many files could not be used, and why; silent where there are none."""
+    if files:
+        count = "1 file was" if len(files) == 1 else f"{len(files)} files were"
+        reasons = [f"{file.path!r} ({file.reason})" for file in files]
+        warn(f"{count} put aside: {shortened(reasons)}")
+
+
+def as_dicts(files: Sequence[QuarantinedFile]) -> list[dict[str, str]]:
+    """The same for programs."""
+    return [{"path": file.path, "reason": file.reason} for file in files]
 
 
 def show(result: Mapping[str, Any], *, as_json: bool, text: Callable[[], str]) -> None:

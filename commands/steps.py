@@ -7,7 +7,15 @@ from typing import Any
 import click
 
 from commands.options import Settings, command_options
-from commands.output import note, progress_bar, show, table, warn
+from commands.output import (
+    as_dicts,
+    note,
+    progress_bar,
+    show,
+    table,
+    warn,
+    warn_put_aside,
+)
 from domain.config import Strategy
 from domain.errors import InputError, JobError
 from domain.rounds import Run
@@ -41,13 +49,14 @@ def embed(*, images_folder: str | None, out: str | None, settings: Settings) -> 
     from worker.foreign import embed_folder
 
     with progress_bar("Embedding") as progress:
-        count = embed_folder(
+        done = embed_folder(
             project, Path(images_folder), Path(out), device=settings.device, progress=progress
         )
+    warn_put_aside(done.quarantined)
     show(
-        {"images": count, "out": out},
+        {"images": done.images, "out": out, "quarantined": as_dicts(done.quarantined)},
         as_json=settings.as_json,
-        text=lambda: f"{count} images embedded into {out}.",
+        text=lambda: f"{done.images} images embedded into {out}.",
     )
 
 

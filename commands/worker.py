@@ -9,10 +9,11 @@ import click
 
 from commands.options import Settings, command_options
 from commands.output import show, table
+from domain.errors import InputError, JobError
 from domain.jobs import Job
 from worker.supervisor import Supervisor, supervise
 from workflow import jobs as queue
-from workflow.project import project_folder
+from workflow.project import Project, project_folder
 
 
 @click.command()
@@ -35,6 +36,14 @@ def worker(*, parent: int | None, settings: Settings) -> None:
 @command_options
 def jobs(*, job_id: int | None, cancel: bool, retry: bool, settings: Settings) -> None:
     """List jobs; with an id, show its log, cancel or retry it."""
+    if cancel and retry:
+        raise InputError("--cancel and --retry exclude each other.", "Give one of them.")
+    if job_id is None and (cancel or retry):
+        option = "--cancel" if cancel else "--retry"
+        raise InputError(
+            f"{option} needs the id of a job.",
+            f'For example "python cli.py jobs 3 {option}"; "python cli.py jobs" lists them.',
+        )
     project = settings.open()
     if job_id is None:
         found = queue.recent(project)
@@ -45,7 +54,7 @@ def jobs(*, job_id: int | None, cancel: bool, retry: bool, settings: Settings) -
         )
         return
     if cancel:
-        queue.cancel(project, job_id)
+        _cancel(project, job_id)
     if retry:
         job_id = queue.retry(project, job_id, by=queue.BY_COMMAND)
     job, lines = queue.get(project, job_id), queue.log(project, job_id)
@@ -56,6 +65,13 @@ def jobs(*, job_id: int | None, cancel: bool, retry: bool, settings: Settings) -
             [_job_table([job]), *(f"{line.logged_at}  {line.text}" for line in lines)]
         ),
     )
+
+
+def _cancel(project: Project, job_id: int) -> None:
+    state = queue.get(project, job_id).state
+    if state.ended:
+        raise JobError(f"Job {job_id} is {state.value}: there is nothing to cancel.")
+    queue.cancel(project, job_id)
 
 
 def _job_table(found: list[Job]) -> str:

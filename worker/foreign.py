@@ -1,15 +1,17 @@
 """Images that are not in the archive, under the project's active model."""
 
 import hashlib
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 
 from archive.scan import scan
 from domain.arrays import FloatArray
-from domain.errors import InputError, JobError
+from domain.errors import ArchiveError, InputError, JobError
+from domain.images import QuarantinedFile, ScannedImage
 from domain.jobs import Progress, part_of
 from labeling_store import runs
 from training.checkpoints import load_head
@@ -21,31 +23,41 @@ from workflow.project import Project
 from workflow.run_files import CHECKPOINT
 
 
+@dataclass(frozen=True)
+class EmbeddedFolder:
+    """How many images were embedded, and the files that could not be, with the reason."""
+
+    images: int
+    quarantined: tuple[QuarantinedFile, ...]
+
+
 def embed_folder(
     project: Project, folder: Path, out: Path, *, device: str, progress: Progress
-) -> int:
+) -> EmbeddedFolder:
     """Embed all readable images below a folder into a `.npz` with `paths` [N] and `vectors` [N, D].
 
-    Returns:
-        How many images.
+    The project's own folder is passed over where it lies among them.
 
     Raises:
-        ArchiveError: the folder cannot be used.
-        InputError: `out` is a folder, or in a folder that does not exist.
+        ArchiveError: the folder cannot be used, or no image in it can be read.
+        InputError: `out` is a folder, in a folder that does not exist, or cannot be written.
         JobError: there is no model yet.
     """
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise InputError(
             f"--out {out}: it must be a file in a folder that exists.", "Give another path."
         )
-    found = scan(folder, progress=part_of(progress, 0.0, 0.2)).images
-    sources = [(image.sha256, folder / image.path) for image in found]
+    found = scan(folder, exclude=project.folder, progress=part_of(progress, 0.0, 0.2))
+    if not found.images:
+        first = found.quarantined[0]
+        raise ArchiveError(
+            f"No image in {str(folder)!r} can be read; the first, {first.path!r}: {first.reason}",
+            "Repair or replace the files, or name another folder.",
+        )
+    sources = [(image.sha256, folder / image.path) for image in found.images]
     vectors = _embed(project, sources, device, part_of(progress, 0.2, 1.0))
-    paths = np.array([image.path for image in found], dtype=np.str_)
-    with NamedTemporaryFile(dir=out.absolute().parent, suffix=".npz", delete=False) as draft:
-        np.savez(draft, paths=paths, vectors=vectors)
-    Path(draft.name).replace(out)
-    return len(found)
+    _write(out, found.images, vectors)
+    return EmbeddedFolder(len(found.images), tuple(found.quarantined))
 
 
 def embed_file(project: Project, path: Path, *, device: str, progress: Progress) -> FloatArray:
@@ -63,6 +75,23 @@ def embed_file(project: Project, path: Path, *, device: str, progress: Progress)
         ) from error
     vector: FloatArray = _embed(project, [(sha256, path)], device, progress)[0]
     return vector
+
+
+def _write(out: Path, images: Sequence[ScannedImage], vectors: FloatArray) -> None:
+    """Beside the target, then renamed: the file is whole, or as it was before."""
+    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
+    paths = np.array([image.path for image in images], dtype=np.str_)
+    try:
+        try:
+            with draft.open("wb") as file:
+                np.savez(file, paths=paths, vectors=vectors)
+            draft.replace(out)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--out {out} cannot be written: {error.strerror}.", "Choose a folder you may write to."
+        ) from error
 
 
 def _embed(

@@ -1,0 +1,33 @@
+"""Options that do not go together are refused, never passed over."""
+
+import pytest
+
+from tests.commands.conftest import Run
+
+
+@pytest.mark.parametrize("option", ["--cancel", "--retry"])
+def test_a_job_to_cancel_or_retry_must_be_named(run: Run, project: object, option: str) -> None:
+    outcome = run("jobs", option)
+    assert outcome.status == 2
+    assert f"{option} needs the id of a job" in outcome.err
+    assert f"jobs 3 {option}" in outcome.err
+
+
+def test_a_job_is_not_cancelled_and_tried_again_at_once(run: Run, project: object) -> None:
+    outcome = run("jobs", "1", "--cancel", "--retry")
+    assert outcome.status == 2
+    assert "exclude each other" in outcome.err
+    assert run("jobs", "1", "--json").json["state"] == "queued"
+
+
+def test_a_job_that_has_ended_cannot_be_cancelled(run: Run, project: object) -> None:
+    assert run("jobs", "1", "--cancel", "--json").json["state"] == "cancelled"
+    outcome = run("jobs", "1", "--cancel")
+    assert outcome.status == 2
+    assert "Job 1 is cancelled" in outcome.err
+
+
+def test_the_demo_has_a_layout_of_its_own(run: Run) -> None:
+    outcome = run("init", "--demo", "--layout", "flat")
+    assert outcome.status == 2
+    assert "--layout" in outcome.err
