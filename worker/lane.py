@@ -15,20 +15,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+import torch
+
 from domain.clock import utc_now
-from domain.errors import AnnealError, Cancelled
+from domain.errors import AnnealError, Cancelled, InputError, ProjectError, SchemaError
 from domain.jobs import Job
 from labeling_store import jobs as queue
 from worker.report import JobReport
 from worker.steps import STEPS
 from workflow.jobs import WORKER_LOCK
 from workflow.locks import held
-from workflow.project import Project, open_project
+from workflow.project import Project, open_project, with_settings_of_now
 
 IDLE_S = 0.5
 CHECKPOINT_EVERY_S = 30.0
 LOCK_PATIENCE_S = 3.0  # pages probe the lock for an instant
 NICE = 19
+DIED, ANOTHER_WORKER, CANNOT_START = 1, 3, 4  # exit statuses, for the supervisor
 BUG = "Unexpected "  # how the error of a job starts that failed by a defect of the program
 
 _log = logging.getLogger(__name__)
@@ -90,11 +93,14 @@ def work(project: Project, stop: Stop, *, until_job: int | None = None) -> None:
 
 
 def run_job(project: Project, job: Job, stop: Stop) -> None:
-    """Do one job and write down how it ended; an unexpected error is logged with its traceback."""
+    """Do one job and write down how it ended; an unexpected error is logged with its traceback.
+
+    The settings are read anew: people change them while the worker runs.
+    """
     with JobReport(project.jobs, job, stop) as report:
         report.log(f"{job.kind} started (attempt {job.attempt})")
         try:
-            STEPS[job.kind](project, job.params, report)
+            STEPS[job.kind](with_settings_of_now(project), job.params, report)
         except Cancelled:
             _put_aside(project, job, report, stop)
         except AnnealError as error:
@@ -126,17 +132,38 @@ def _ended(project: Project, job_id: int) -> bool:
 
 
 def main() -> int:
-    """Serve one project until told to stop; 3 if another worker serves it."""
+    """Serve one project until told to stop.
+
+    Returns:
+        0; `ANOTHER_WORKER` serves it; `CANNOT_START` before a person mends something, or `DIED`
+        for a reason that may pass: the message is on standard error.
+    """
     folder, parent_pid = Path(sys.argv[1]), int(sys.argv[2])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     os.nice(NICE)
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads_beside_pages(cores, torch.get_num_threads()))
     stop = Stop(parent_pid)
     signal.signal(signal.SIGTERM, stop.request)
     signal.signal(signal.SIGINT, stop.request)
+    try:
+        return _serve(folder, stop)
+    except AnnealError as error:
+        _log.error("the worker cannot go on: %s", error)
+        lasting = isinstance(error, ProjectError | InputError | SchemaError)
+        return CANNOT_START if lasting else DIED
+
+
+def threads_beside_pages(cores: int, threads: int) -> int:
+    """How many of its threads PyTorch may use: one core stays free for the pages, from 3 on."""
+    return min(threads, cores - 1) if cores > 2 else threads
+
+
+def _serve(folder: Path, stop: Stop) -> int:
     project = open_project(folder, checkpoints=True)
     with lane_lock(project) as got:
         if not got:
-            return 3
+            return ANOTHER_WORKER
         work(project, stop)
     project.close()
     return 0

@@ -1,4 +1,7 @@
-"""Keeps the worker's lane alive: starts it again when it dies, ever more slowly."""
+"""Keeps the worker's lane alive: starts it again when it dies, ever more slowly.
+
+Where it cannot start before a person mends something, it is not started in a loop.
+"""
 
 import logging
 import os
@@ -12,13 +15,25 @@ from pathlib import Path
 from domain.errors import JobError
 from workflow.jobs import WORKER_LOCK
 from workflow.locks import is_held
+from workflow.project import CONFIG_NAME
 
-ANOTHER_WORKER = 3
+ANOTHER_WORKER, CANNOT_START = 3, 4  # exit statuses of `worker.lane`; importing it loads PyTorch
 FIRST_PAUSE_S = 1.0
 OTHER_POLL_S = 2.0
 LONGEST_PAUSE_S = 60.0
-HEALTHY_AFTER_S = 60.0  # a lane that lived so long starts again without a pause
+HEALTHY_AFTER_S = 60.0  # a lane that lived so long starts again after the first, short pause
 STOP_PATIENCE_S = 10.0
+
+_HINDRANCES = {
+    ANOTHER_WORKER: (
+        "Another worker serves {folder} already.",
+        "One is enough: leave it running, or stop it first.",
+    ),
+    CANNOT_START: (
+        "The worker cannot start for {folder}; its message stands above.",
+        "Mend what it says, then start the worker again.",
+    ),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +42,7 @@ class Supervisor:
     """Runs `worker.lane` for one project until `stop` is called."""
 
     def __init__(self, folder: Path, *, patient: bool = False) -> None:
-        """Patient: where another process works on the project, wait until it is done."""
+        """Patient: wait for what hinders the lane to pass, such as another process at work."""
         self._folder = folder
         self._patient = patient
         self._stopping = threading.Event()
@@ -40,32 +55,49 @@ class Supervisor:
         """Supervise until stopped.
 
         Raises:
-            JobError: another worker serves this project already, and it is not patient.
+            JobError: it is not patient, and another worker serves this project already, or the
+                lane cannot start before somebody mends what its message says.
         """
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             began = time.monotonic()
             code = self._run_lane()
-            if code == ANOTHER_WORKER and self._patient:
-                self._wait_for_the_other()
-                continue
-            if code == ANOTHER_WORKER:
-                raise JobError(
-                    f"Another worker serves {self._folder} already.",
-                    "One is enough: leave it running, or stop it first.",
-                )
             if self._stopping.is_set() or code == 0:
                 return
+            if code in _HINDRANCES:
+                self._wait_or_give_up(code)
+                continue
             lived_s = time.monotonic() - began
             pause_s = FIRST_PAUSE_S if lived_s > HEALTHY_AFTER_S else pause_s
             _log.warning("the worker died (exit %s); starting again in %.0f s", code, pause_s)
             self._stopping.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
+    def _wait_or_give_up(self, code: int) -> None:
+        if not self._patient:
+            message, hint = _HINDRANCES[code]
+            raise JobError(message.format(folder=self._folder), hint)
+        if code == ANOTHER_WORKER:
+            self._wait_for_the_other()
+        else:
+            self._wait_for_other_settings()
+
     def _wait_for_the_other(self) -> None:
         """A command such as `embed` works itself while no worker runs; it ends."""
         while not self._stopping.wait(OTHER_POLL_S) and is_held(self._folder / WORKER_LOCK):
             pass
+
+    def _wait_for_other_settings(self) -> None:
+        """Until the settings are changed, or a while has passed: something else may be mended."""
+        _log.warning("the worker waits until %s is mended", self._folder / CONFIG_NAME)
+        before, until = self._settings_time(), time.monotonic() + LONGEST_PAUSE_S
+        while not self._stopping.wait(OTHER_POLL_S) and time.monotonic() < until:
+            if self._settings_time() != before:
+                return
+
+    def _settings_time(self) -> int:
+        path = self._folder / CONFIG_NAME
+        return path.stat().st_mtime_ns if path.exists() else 0
 
     def _run_lane(self) -> int:
         command = [sys.executable, "-m", "worker.lane", str(self._folder), str(os.getpid())]

@@ -5,7 +5,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from domain.config import ProjectConfig, read_config
@@ -87,6 +87,16 @@ def open_project(folder: Path, *, checkpoints: bool = False) -> Project:
         store=Store.open(folder / "labels.db", checkpoints=checkpoints),
         jobs=Store.open(folder / "jobs.db", checkpoints=checkpoints),
     )
+
+
+def with_settings_of_now(project: Project) -> Project:
+    """The same open project with its settings as they stand in the file now.
+
+    Raises:
+        ProjectError: the file is gone or no TOML.
+        InputError: a setting is not valid.
+    """
+    return replace(project, config=read_config(project.folder / CONFIG_NAME))
 
 
 def local_owner(project: Project) -> Member:
