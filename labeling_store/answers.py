@@ -31,6 +31,7 @@ _RECENT = """
         SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
     ORDER BY e.event_id DESC LIMIT :limit
 """
+_BY_KEY = " WHERE e.key = :key"
 _COUNTS = "SELECT kind, count(*) FROM event GROUP BY kind"
 _VOIDED = """
     SELECT e.kind, count(*) FROM event AS v JOIN event AS e ON e.event_id = v.refers_to
@@ -108,6 +109,12 @@ def recent_answers(db: sqlite3.Connection, member_id: int, limit: int) -> list[E
     """A member's newest standing events: neither voids nor what a void took back."""
     rows = db.execute(_EVENTS + _RECENT, {"member_id": member_id, "limit": limit})
     return [_event(row) for row in rows]
+
+
+def find_event(db: sqlite3.Connection, key: str) -> Event | None:
+    """The event of that idempotency key, None if there is none."""
+    row = db.execute(_EVENTS + _BY_KEY, {"key": key}).fetchone()
+    return _event(row) if row else None
 
 
 def last_event_id(db: sqlite3.Connection) -> int:

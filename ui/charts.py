@@ -55,6 +55,11 @@ HISTOGRAM_WORDS = (
     "How similar the model finds the pairs that people answered: the farther the two sides are "
     "apart, the better it follows them."
 )
+FIGURES_WORDS = (
+    "A line a model, the least effort first. Average precision looks at the pairs that the model "
+    "finds most alike: how many of them people call similar. It tells models apart where similar "
+    "pairs are few; chance gives their share."
+)
 
 
 @dataclass(frozen=True)

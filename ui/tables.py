@@ -9,6 +9,7 @@ from domain.answers import Event, PairLabel
 from domain.pairs import Pair
 from domain.rounds import RoundState, Run
 from ui.gallery.mount import LabelRow, Picture
+from workflow.curves import CurvePoint
 from workflow.rounds import RoundRow
 
 STRATEGIES = {"mgue": "Most uncertain pairs (MGUE)", "random": "Random pairs"}
@@ -32,7 +33,18 @@ FILTERS: Mapping[str, Filter] = {
     "In conflict": lambda label, mine: label.in_conflict,
     "Mine": lambda label, mine: label.pair in mine,
 }
+_PERCENT = "%.1f %%"  # of values 0…100; Streamlit's "percent" would multiply by 100 again
 _QUALITY = {"map_at_5_min": "mAP@5", "map": "mAP", "recall_at_1": "R@1"}
+_JUDGED = {
+    "auc": "AUC",
+    "average_precision": "Average precision",
+    "balanced_accuracy": "Balanced accuracy",
+}
+_FIGURES = {
+    **_QUALITY,
+    **_JUDGED,
+    **{f"{name}_random": f"{title}, random pairs" for name, title in _JUDGED.items()},
+}
 
 
 def round_rows(rows: Sequence[RoundRow]) -> list[dict[str, Any]]:
@@ -45,11 +57,29 @@ def round_rows(rows: Sequence[RoundRow]) -> list[dict[str, Any]]:
 
 def round_columns() -> dict[str, Any]:
     """How the columns of `round_rows` are drawn."""
-    quality = {
-        title: st.column_config.NumberColumn(format="percent") for title in _QUALITY.values()
-    }
+    quality = dict.fromkeys(_QUALITY.values(), st.column_config.NumberColumn(format=_PERCENT))
     answered = st.column_config.ProgressColumn(format="%d %%", max_value=100, color="primary")
     return {**quality, "Answered": answered}
+
+
+def curve_rows(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
+    """A line a model with its figures; only those that some model has."""
+    measured = [name for name in _FIGURES if any(name in point.metrics for point in points)]
+    return [
+        {
+            "Model": point.run,
+            "Round": point.round_number,
+            "Bits": point.bits,
+            "Known pairs": point.known_pairs,
+            **{_FIGURES[name]: _in_percent(point.metrics.get(name)) for name in measured},
+        }
+        for point in points
+    ]
+
+
+def curve_columns() -> dict[str, Any]:
+    """How the columns of `curve_rows` are drawn."""
+    return dict.fromkeys(_FIGURES.values(), st.column_config.NumberColumn(format=_PERCENT))
 
 
 def run_name(run: Run) -> str:
@@ -100,5 +130,8 @@ def _round_row(row: RoundRow, measured: Sequence[str]) -> dict[str, Any]:
 
 
 def _percent(run: Run | None, metric: str) -> float | None:
-    value = None if run is None else run.metrics.get(metric)
+    return None if run is None else _in_percent(run.metrics.get(metric))
+
+
+def _in_percent(value: float | None) -> float | None:
     return None if value is None else 100 * value

@@ -9,7 +9,7 @@ from domain.arrays import BoolArray, FloatArray
 from domain.pairs import Pair
 from domain.rounds import Run
 from labeling_store import answers, queue, rounds, runs
-from retrieval.pair_metrics import balanced_accuracy, roc_auc
+from retrieval.pair_metrics import balanced_accuracy, pair_average_precision, roc_auc
 from workflow.project import Project
 from workflow.run_files import Embeddings, read_embeddings
 
@@ -21,10 +21,10 @@ class CurvePoint:
     """A model's quality at the effort it was trained with.
 
     Attributes:
-        metrics: fractions by name. Retrieval metrics are there where folders are classes. `auc`
-            and `balanced_accuracy` compare the model with the answers of the round after it,
-            which it has not seen; `auc_random` and `balanced_accuracy_random` with that round's
-            random check pairs alone. A metric that is undefined is absent.
+        metrics: fractions by name. Retrieval metrics are there where folders are classes. `auc`,
+            `average_precision` and `balanced_accuracy` compare the model with the answers of the
+            round after it, which it has not seen; with `_random` behind their names, with that
+            round's random check pairs alone. A metric that is undefined is absent.
     """
 
     run: str
@@ -55,8 +55,9 @@ class _Judged:
 
 
 def quality_curve(project: Project) -> list[CurvePoint]:
-    """One point a model, the least effort first."""
-    trained = sorted(runs.list_runs(project.store.reader()), key=lambda run: run.round_number)
+    """One point a model, the least effort in bits first; at the same effort in order of making."""
+    trained = runs.list_runs(project.store.reader())
+    trained.sort(key=lambda run: (run.bits, run.round_number, run.created_at))
     return [_point(project, run) for run in trained]
 
 
@@ -88,7 +89,7 @@ def answer_metrics(
     checks: Sequence[Pair],
     threshold: float | None,
 ) -> dict[str, float]:
-    """AUC and balanced accuracy of a model on answers it has not seen (see `CurvePoint`).
+    """How well a model agrees with answers that it has not seen (see `CurvePoint`).
 
     Args:
         labels: people's verdict of each pair: similar or not.
@@ -144,7 +145,10 @@ def _judged(embeddings: Embeddings, labels: Mapping[Pair, bool | None]) -> _Judg
 
 
 def _pair_metrics(judged: _Judged, threshold: float | None, suffix: str) -> dict[str, float]:
-    found = {f"auc{suffix}": roc_auc(judged.similarity, judged.similar)}
+    found = {
+        f"auc{suffix}": roc_auc(judged.similarity, judged.similar),
+        f"average_precision{suffix}": pair_average_precision(judged.similarity, judged.similar),
+    }
     if threshold is not None:
         found[f"balanced_accuracy{suffix}"] = balanced_accuracy(
             judged.similarity, judged.similar, threshold

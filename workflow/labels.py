@@ -21,12 +21,17 @@ def recent_answers(project: Project, member: Member, limit: int = 20) -> list[Ev
     return answers.recent_answers(project.store.reader(), member.member_id, limit)
 
 
-def take_back(project: Project, member: Member, event: Event) -> Receipt:
-    """Void an answer; labels that depended on it go, the question is open again.
+def take_back(project: Project, member: Member, key: str) -> Receipt:
+    """Void the answer of that key; labels that depended on it go, the question is open again.
 
     Raises:
-        InputError: the answer cannot be taken back by this member.
+        InputError: there is no such answer, or this member may not take it back.
     """
+    event = answers.find_event(project.store.reader(), key)
+    if event is None:
+        raise InputError(
+            f'There is no answer "{key}" to take back.', "Reload the page to see the current state."
+        )
     now = utc_now()
     void = NewAnswer(
         key=str(uuid.uuid4()),
@@ -34,7 +39,7 @@ def take_back(project: Project, member: Member, event: Event) -> Receipt:
         pair=event.pair,
         shown_at=now,
         answered_at=now,
-        refers_to_key=event.key,
+        refers_to_key=key,
     )
     (receipt,) = answers.record_answers(project.store, member, [void])
     if receipt.message:

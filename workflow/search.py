@@ -21,6 +21,14 @@ class Hit:
     path: str
 
 
+@dataclass(frozen=True)
+class Browsed:
+    """The images found, and how many there are in all."""
+
+    images: tuple[ImageRecord, ...]
+    total: int
+
+
 def active_embeddings(project: Project) -> Embeddings:
     """Embeddings of the active model, with their image ids.
 
@@ -80,14 +88,9 @@ def _hits(
     ]
 
 
-def browse(
-    project: Project, *, offset: int = 0, limit: int = 24, text: str = ""
-) -> list[ImageRecord]:
-    """Images whose path contains a text, in the order of the catalogue."""
+def browse(project: Project, text: str = "") -> Browsed:
+    """Images whose path contains a text, whatever its case, in the order of the catalogue."""
     wanted = text.casefold()
-    found = [
-        image
-        for image in images.list_images(project.store.reader())
-        if wanted in image.path.casefold()
-    ]
-    return found[offset : offset + limit]
+    everything = images.list_images(project.store.reader())
+    found = [image for image in everything if wanted in image.path.casefold()]
+    return Browsed(tuple(found), total=len(everything))

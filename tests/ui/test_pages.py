@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from domain.answers import Kind
 from tests.pictures import write_archive
 from tests.ui import stage
+from ui import tables
 from workflow import jobs, labels, rounds
 from workflow.creation import create_project
 from workflow.project import Project, open_project
@@ -235,6 +236,21 @@ def test_curves_of_a_flat_folder_judge_by_answers_only(make: Make) -> None:
     assert len(app.get("vega_lite_chart")) == 3  # AUC, balanced accuracy and the histogram
 
 
+def test_curves_list_the_figures_of_every_model(make: Make) -> None:
+    trained(make())
+    table = show("curves").dataframe[0].value
+    assert table["Bits"].tolist() == [0, 40]
+    assert table["mAP@5"].tolist() == pytest.approx([60.0, 60.0])
+    for name in ("AUC", "Average precision", "AUC, random pairs"):
+        assert table[name].between(0, 100).any()
+
+
+def test_percentages_are_not_multiplied_twice() -> None:
+    """Rows hold 0…100; the format named "percent" would show 60 as 6000 %."""
+    for column in (tables.round_columns()["mAP@5"], tables.curve_columns()["AUC"]):
+        assert column["type_config"]["format"] == "%.1f %%"
+
+
 def test_curves_without_a_model_lead_to_the_overview(make: Make) -> None:
     make()
     assert "No model yet" in words(show("curves"))
@@ -260,6 +276,14 @@ def test_search_texts_that_find_nothing_say_so(make: Make) -> None:
     app.text_input(key="search.text").set_value("*no* such").run()
     assert not app.exception
     assert "No path contains “*no* such”." in words(app)
+
+
+def test_search_says_which_images_are_shown_of_how_many(make: Make) -> None:
+    trained(make())
+    app = show("search")
+    assert "1–24 of 40 images" in words(app)
+    app.text_input(key="search.text").set_value("DOTS/").run()
+    assert "1–10 of 10 found among 40 images" in words(app)
 
 
 def test_labels_list_conflicts(make: Make) -> None:

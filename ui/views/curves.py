@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import charts, components, session
+from ui import charts, components, session, tables
 from workflow import curves
 from workflow.curves import CurvePoint
 
@@ -61,13 +61,21 @@ def draw_histogram() -> None:
     components.chart(charts.histogram_chart(histogram))
 
 
+def draw_figures(points: list[CurvePoint]) -> None:
+    st.header("All figures", anchor=False)
+    st.caption(charts.FIGURES_WORDS, width=components.READABLE_PX)
+    rows = tables.curve_rows(points)
+    st.dataframe(rows, hide_index=True, column_config=tables.curve_columns())
+    components.download("Download points (CSV)", lambda: charts.points_csv(points), "curves.csv")
+
+
 components.page_header("Curves", "What the answers bought: quality against bits, an answer a bit.")
 points = curves.quality_curve(project)
 if points:
     draw_retrieval(points)
     draw_judged(points)
     draw_histogram()
-    components.download("Download points (CSV)", lambda: charts.points_csv(points), "curves.csv")
+    draw_figures(points)
 else:
     components.empty_state(
         "No model yet",

@@ -18,9 +18,7 @@ by_pair = {label.pair: label for label in everything}
 
 
 def take_back(key: str) -> None:
-    event = next((each for each in mine.values() if each.key == key), None)
-    if event is not None:
-        components.attempt(labels.take_back, project, member, event, done="Taken back.")
+    components.attempt(labels.take_back, project, member, key, done="Taken back.")
 
 
 def draw_table(shown: list[PairLabel], key: str) -> None:

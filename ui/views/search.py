@@ -5,10 +5,10 @@ import streamlit as st
 from ui import components, session
 from ui.gallery.mount import Tile, image_grid
 from workflow import labels, rounds, search
+from workflow.search import Browsed
 
 HOW_MANY = (10, 20, 50, 100)
 PAGE_IMAGES = 24
-MOST_IMAGES = 10_000  # to page through; a longer list is narrowed by text
 QUERY = "image"  # in the address, so that a search can be kept and shared
 project = session.project()
 
@@ -48,16 +48,25 @@ def draw_archive() -> None:
     text = st.text_input(
         "Path contains", key="search.text", placeholder="all images", width=360, max_chars=200
     )
-    found = search.browse(project, limit=MOST_IMAGES, text=text.strip())
-    if not found:
+    found = search.browse(project, text.strip())
+    if not found.images:
         components.empty_state("No image found", f"No path contains “{text.strip()}”.")
         return
-    count = -(-len(found) // PAGE_IMAGES)
+    count = -(-len(found.images) // PAGE_IMAGES)
     page = st.pagination(count, key=f"search.page.{count}") if count > 1 else 1
     start = (page - 1) * PAGE_IMAGES
-    tiles = [Tile(each.image_id, each.path) for each in found[start : start + PAGE_IMAGES]]
+    shown = found.images[start : start + PAGE_IMAGES]
+    tiles = [Tile(each.image_id, each.path) for each in shown]
     image_grid(tiles, name="Images of the archive", key="search.archive", on_chosen=choose)
-    st.caption(components.counted(len(found), "image"))
+    st.caption(shown_of(start, len(shown), found))
+
+
+def shown_of(start: int, shown: int, found: Browsed) -> str:
+    """Which images are on the page, out of how many."""
+    among = components.counted(found.total, "image")
+    if len(found.images) < found.total:
+        among = f"{len(found.images):,} found among {among}"
+    return f"{start + 1:,}–{start + shown:,} of {among}"
 
 
 components.page_header("Search", "Find what looks alike to the model as it is now.")

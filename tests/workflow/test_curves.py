@@ -1,0 +1,51 @@
+"""Points of the quality curve: in the order of effort, with what answers say of each model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from labeling_store import queue, rounds
+from tests.pictures import write_archive
+from tests.ui import stage
+from workflow import curves
+from workflow.creation import create_project
+from workflow.project import Project
+from workflow.run_files import read_embeddings
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = create_project(tmp_path / "project", images=write_archive(tmp_path / "images")).project
+    yield made
+    made.close()
+
+
+def test_points_come_in_the_order_of_bits_also_after_answers_were_taken_back(
+    project: Project,
+) -> None:
+    for number, bits in enumerate([0, 50, 40, 60]):
+        stage.add_model(project, number, metrics={}, bits=bits)
+    points = curves.quality_curve(project)
+    assert [point.bits for point in points] == [0, 40, 50, 60]
+    assert [point.round_number for point in points] == [0, 2, 1, 3]
+
+
+def test_a_model_is_judged_by_the_answers_of_the_round_after_it(project: Project) -> None:
+    stage.add_model(project, 0, metrics={"threshold": 0.3})
+    stage.answer_questions(project, 60)
+    (point,) = curves.quality_curve(project)
+    db = project.store.reader()
+    (first,) = rounds.list_rounds(db)
+    embeddings = read_embeddings(project.runs / "r000")
+    labels, cosines = [], []
+    for each in queue.answered_proposals(db, first.round_id):
+        a, b = (embeddings.vectors[embeddings.rows[image]] for image in each.pair)
+        labels.append(each.kind.value == "similar")
+        cosines.append(float(a @ b))
+    similarity = np.round(cosines, 9)
+    assert point.metrics["auc"] == pytest.approx(roc_auc_score(labels, similarity))
+    expected = average_precision_score(labels, similarity)
+    assert point.metrics["average_precision"] == pytest.approx(expected)
