@@ -25,8 +25,11 @@ _QUANTUM = 10.0**-QUANTUM_DECIMALS  # distances are ranked as multiples of it
 _SEGMENT = 64  # distances of which only the least is looked at, until it is small enough
 _SPARE = 65_536  # candidates held beyond P before they are ranked exactly: 1.5 MB
 _PENDING = 4096  # candidates that wait until the bound is made tighter
-_CROWDED = 64  # where more than one in 64 pairs needs its exact distance, whole blocks are cheaper
+_CROWDED = 64  # where more than one in 64 pairs needs its exact distance, a block is cheaper
+_CROWDED_LOOK = 16  # the same for second looks, which cost less than exact distances
 _STRIP_PAIRS = 2**18  # pairs of a block that are ranked exactly at a time: 2 MB of distances
+_FIRST_PAIRS = 2**17  # pairs that the first bound comes from: what 3 blocks take
+_FIRST_PAIRS_EACH = 16  # the same for each of P, as the best P of just P pairs bound nothing
 _BITS = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
 
 
@@ -45,12 +48,16 @@ class SecondLook:
     """Better distances of single pairs of a block, for less than the exact ones cost.
 
     Attributes:
-        distance: from rows [K] and columns [K] inside the block to [K] distances.
+        distance: from rows [K] and columns [K] inside the block to [K] distances; pairs come by
+            ascending rows, then columns.
         error: how far such a distance can be from the exact one.
+        block: makes a better block of the same pairs, for where much is left open; None if
+            nothing is better than single pairs.
     """
 
     distance: Callable[[Tensor, Tensor], Tensor]
     error: float
+    block: "Callable[[], Block] | None" = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Block:
         first_row, first_column: the pair that stands in its corner.
         distance: [R, C] contiguous, 0 or more, bfloat16, float16 or float32, on any device; pairs
             that are not row < column are ignored. May be overwritten after it was offered.
-        error: how far a distance can be from the exact one.
+        error: how far a distance can be from the exact one, before it is rounded to its type.
         second_look: asked for the pairs that the distances leave open; None if nothing is better.
     """
 
@@ -104,18 +111,17 @@ class Shortlist:
         """Take what can be among the best P of this and all earlier blocks; each block once."""
         if self._count == 0:
             return
-        few = block.distance.numel() // _CROWDED
-        places = _places_up_to(block.distance, self._limit(block.error))
-        if len(places) > 2 * few:
-            self._take_block(block)
+        if math.isinf(self._cut):
+            self._begin(block)
+        if math.isinf(self._cut):
+            self._take_exactly(block)
             return
-        candidates = self._candidates(block, places)
-        if len(candidates.keys) > few and len(candidates.keys) > self._count:
-            self._take_block(block)
-            return
-        self._pending.append(candidates)
-        if sum(len(part.keys) for part in self._pending) > max(_PENDING, self._count // 8):
-            self._settle()
+        places, look = self._places(block), block.second_look
+        crowded = len(places) > block.distance.numel() // _CROWDED_LOOK
+        if crowded and look is not None and look.block is not None:
+            block = look.block()
+            places = self._places(block)
+        self._take(block, places)
 
     def best(self) -> Ranked:
         """The best min(P, pairs offered) pairs, ranked exactly."""
@@ -125,33 +131,60 @@ class Shortlist:
         order = np.lexsort((self._held.keys, quantised(distance)))[: self._count]
         return Ranked(pairs[order], distance[order])
 
+    def _begin(self, block: Block) -> None:
+        """Bound the best P by the pairs of a few rows of a block, if those are enough."""
+        height, width = block.distance.shape
+        pairs = min(max(_FIRST_PAIRS, _FIRST_PAIRS_EACH * self._count), _STRIP_PAIRS)
+        bottom = block.first_row + min(height, max(1, pairs // width))
+        right = block.first_column + min(width, _STRIP_PAIRS)
+        first = self._strip(slice(block.first_row, bottom), slice(block.first_column, right))
+        if len(first.keys) >= self._count:
+            self._cut = float(np.partition(first.upper, self._count - 1)[self._count - 1])
+
+    def _places(self, block: Block) -> Tensor:
+        """Places in the flattened block of pairs that can be among the best."""
+        return _places_up_to(block.distance, self._limit(block.error))
+
     def _limit(self, error: float) -> float:
         """The largest approximate distance that a pair of the best can have."""
         return self._cut + error + _QUANTUM
 
+    def _take(self, block: Block, places: Tensor) -> None:
+        """Let the pairs of these places wait, or take the block exactly if they are many."""
+        few = max(self._count, block.distance.numel() // _CROWDED)
+        candidates = self._candidates(block, places) if len(places) <= 2 * few else None
+        if candidates is None or len(candidates.keys) > few:
+            self._take_exactly(block)
+            return
+        self._pending.append(candidates)
+        if sum(len(part.keys) for part in self._pending) > max(_PENDING, self._count // 8):
+            self._settle()
+
     def _candidates(self, block: Block, places: Tensor) -> "_Held":
-        """Those of a block's places that can be among the best."""
+        """Those of a block's places that can be among the best after a second look."""
         width = block.distance.shape[1]
         rows, columns = places // width, places % width
         inside = rows + block.first_row < columns + block.first_column
         if not bool(inside.all()):
             places, rows, columns = places[inside], rows[inside], columns[inside]
-        distance, error = block.distance.view(-1).index_select(0, places), block.error
+        distance = block.distance.view(-1).index_select(0, places).double()
+        error = block.error + distance * torch.finfo(block.distance.dtype).eps
         if block.second_look is not None and len(places):
-            distance, error = block.second_look.distance(rows, columns), block.second_look.error
-            near = distance <= self._limit(error)
+            distance = block.second_look.distance(rows, columns).double()
+            near = distance <= self._limit(block.second_look.error)
             rows, columns, distance = rows[near], columns[near], distance[near]
+            error = torch.full_like(distance, block.second_look.error)
         keys = (rows + block.first_row) * self._rows + columns + block.first_column
-        return self._allowed(keys.cpu().numpy(), distance.double().cpu().numpy(), error + _QUANTUM)
+        lower, upper = distance - error - _QUANTUM, distance + error + _QUANTUM
+        found = _Held(keys.cpu().numpy(), lower.cpu().numpy(), upper.cpu().numpy())
+        return self._without_excluded(found)
 
-    def _allowed(self, keys: Keys, distance: FloatArray, error: float) -> "_Held":
-        """Candidates without the excluded ones."""
-        if len(self._excluded):
-            place = np.searchsorted(self._excluded, keys)
-            place[place == len(self._excluded)] = 0
-            allowed = self._excluded[place] != keys
-            keys, distance = keys[allowed], distance[allowed]
-        return _Held(keys, distance - error, distance + error)
+    def _without_excluded(self, found: "_Held") -> "_Held":
+        if not len(self._excluded):
+            return found
+        place = np.searchsorted(self._excluded, found.keys)
+        place[place == len(self._excluded)] = 0
+        return found.only(self._excluded[place] != found.keys)
 
     def _settle(self) -> None:
         """Drop what errors can tell from the best P; rank exactly if too much is left."""
@@ -187,8 +220,8 @@ class Shortlist:
         if len(exact.keys) == self._count:
             self._cut = min(self._cut, float(exact.lower.max()))
 
-    def _take_block(self, block: Block) -> None:
-        """Rank all pairs of a block exactly: nothing is known yet, or its errors hide too much."""
+    def _take_exactly(self, block: Block) -> None:
+        """Rank all pairs of a block exactly: its errors hide too much."""
         self._rank()
         height, width = block.distance.shape
         strip = max(1, _STRIP_PAIRS // width)
@@ -196,25 +229,27 @@ class Shortlist:
             bottom = min(top + strip, block.first_row + height)
             for left in range(block.first_column, block.first_column + width, _STRIP_PAIRS):
                 right = min(left + _STRIP_PAIRS, block.first_column + width)
-                self._take_strip(slice(top, bottom), slice(left, right))
+                found = self._strip(slice(top, bottom), slice(left, right))
+                if len(found.keys):
+                    self._keep_best(_joined([self._held, found]))
 
-    def _take_strip(self, rows: slice, columns: slice) -> None:
+    def _strip(self, rows: slice, columns: slice) -> "_Held":
+        """Those of some rows and columns that are better than the worst held, exactly."""
         distance = self._exact.of_block(rows, columns)
-        near = distance <= self._limit(0.0)
-        if rows.stop > columns.start:
-            near &= np.arange(rows.start, rows.stop)[:, None] < np.arange(
-                columns.start, columns.stop
-            )
-        places = np.flatnonzero(near)
-        exact = quantised(distance.ravel()[places])
+        places = np.flatnonzero(distance <= self._strip_limit(rows, columns))
         row, column = np.divmod(places, distance.shape[1])
-        keys = (row + rows.start) * self._rows + column + columns.start
-        if len(self._held.keys) == self._count:
-            worst = self._held.lower.max()
-            last = self._held.keys[self._held.lower == worst].max()
-            better = (exact < worst) | ((exact == worst) & (keys < last))
-            keys, exact = keys[better], exact[better]
-        self._keep_best(_joined([self._held, self._allowed(keys, exact, 0.0)]))
+        row, column = row + rows.start, column + columns.start
+        exact = quantised(distance.ravel()[places])
+        found = _Held(row * self._rows + column, exact, exact)
+        return self._without_excluded(found.only(row < column))
+
+    def _strip_limit(self, rows: slice, columns: slice) -> float:
+        """Up to where distances can be better than the worst held."""
+        worst = self._held.keys[self._held.lower == self._cut]
+        full = len(self._held.keys) == self._count and len(worst)
+        if full and rows.start * self._rows + columns.start > worst.max():
+            return self._cut - _QUANTUM / 4  # whoever ties, less than half a quantum off, loses
+        return self._limit(0.0)
 
 
 @dataclass(frozen=True)
@@ -266,7 +301,10 @@ def _places_up_to(distance: Tensor, limit: float) -> Tensor:
 
 
 def _bits_of(limit: float, dtype: torch.dtype) -> int:
-    """Bits of the largest float of this type that is not above the limit."""
-    largest = torch.tensor(limit, dtype=dtype)
-    bits = int(largest.view(_BITS[dtype]))
-    return bits - 1 if float(largest) > limit else bits
+    """Bits of the smallest float of this type that is not below the limit.
+
+    However a distance up to the limit was rounded to this type, it is not above that.
+    """
+    nearest = torch.tensor(limit, dtype=dtype)
+    bits = int(nearest.view(_BITS[dtype]))
+    return bits + 1 if float(nearest) < limit else bits

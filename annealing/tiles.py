@@ -1,117 +1,212 @@
-"""The similarities of all pairs, one tile of the upper triangle at a time.
+"""How far the similarities of all pairs are from a threshold, one tile of pairs at a time.
 
-All pairs of 60,000 images would be 7 GB of float32; a tile is 4 MB, is made in place, and is
-gone when the next one comes. Runs on the device it is told to.
+All pairs of 60,000 images would be 7 GB of float32; a tile is a few MB, is made in place, and is
+gone when the next one comes. Where the machine has fast products in half precision, a tile comes
+in that, with a bound of its error and a second look in float32 for what it leaves open. Runs on
+the device it is told to.
+
+Source: ANNEAL, eq. 8; the order of precisions is ours.
 """
 
+import math
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from annealing.pool import Keys, pairs_of
-from annealing.shortlist import Block
+from annealing.factors import (
+    LARGEST_HALF_ALPHA,
+    Factors,
+    fast_half,
+    full_factors,
+    half_factors,
+    single_error,
+)
+from annealing.shortlist import Block, SecondLook
 from domain.arrays import FloatArray
 from domain.errors import InputError
-from domain.vectors import QUANTUM_DECIMALS, SMALLEST_NORM
 
-TILE_ROWS = 1024  # 4 MB: stays in a core's cache between the product and what reads it
-_PART_ROWS = 8192
-_OUT = torch.inf  # stands where no pair of the pool is
-_QUANTUM = 10.0**-QUANTUM_DECIMALS  # distances closer than this are equal
+# On a CPU, a tile stays in a core's cache between the product and what reads it; a GPU wants few
+# large works
+_TILE_ROWS = {"cpu": 1024, "cuda": 8192}
+_GATHERED = 65_536  # pairs of a GPU's second look at a time: 130 MB at 256 dimensions
+_GIVE_UP = 3  # tiles one after another that halves were no help for, until float32 takes over
+_RETRY = 32  # tiles in float32 until halves are tried again: the bound is tighter by then
+
+
+def tile_rows_for(device: str | torch.device) -> int:
+    """Side of a tile that suits a device."""
+    return _TILE_ROWS[torch.device(device).type]
+
+
+def tile_count(rows: int, tile_rows: int) -> int:
+    """How many tiles cover the pairs of N rows: numbers 0…count-1, in the order of their rows."""
+    side = -(-rows // tile_rows)
+    return side * (side + 1) // 2
+
+
+def tile_corners(rows: int, tile_rows: int, numbers: range) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of tiles, given their numbers.
+
+    Raises:
+        InputError: a number is not one of a tile.
+    """
+    count = tile_count(rows, tile_rows)
+    if len(numbers) and not 0 <= min(numbers) <= max(numbers) < count:
+        raise InputError(
+            f"Tiles {min(numbers)} to {max(numbers)}; there are tiles 0 to {count - 1}.",
+            "Ask for those; the number of tiles depends on the rows and on the side of a tile.",
+        )
+    side = -(-rows // tile_rows)
+    for number in numbers:
+        # Counted from the end, tile rows have 1, 2, 3 … tiles
+        from_end = count - 1 - number
+        row_from_end = (math.isqrt(8 * from_end + 1) - 1) // 2
+        row = side - 1 - row_from_end
+        column = side - 1 - (from_end - row_from_end * (row_from_end + 1) // 2)
+        yield _span(row, tile_rows, rows), _span(column, tile_rows, rows)
+
+
+class Distances:
+    """Products of factors, tile by tile, in memory that each tile overwrites."""
+
+    def __init__(self, factors: Factors, tile_rows: int) -> None:
+        """Make tiles of at most this many rows and columns."""
+        self.factors = factors
+        vectors = factors.vectors
+        size = min(tile_rows, max(1, len(vectors)))
+        self._tile = torch.empty(size**2, device=vectors.device, dtype=vectors.dtype)
+        self._rows, self._left = slice(0, 0), vectors[:0]
+
+    def of(self, rows: slice, columns: slice) -> Tensor:
+        """[R, C] |similarity - alpha|; overwritten by the next tile."""
+        left, right = self.left(rows), self.factors.vectors[columns]
+        distance = self._tile[: len(left) * len(right)].view(len(left), len(right))
+        _multiply(left, right.T, distance)
+        return distance.abs_()
+
+    def left(self, rows: slice) -> Tensor:
+        """Left sides of the products; made once for all tiles of the same rows."""
+        if rows != self._rows:
+            self._rows, self._left = rows, self.factors.left(rows)
+        return self._left
 
 
 class Tiles:
-    """All pairs of the pool as tiles, in the order of the blocks."""
+    """Tiles of |similarity - alpha| for a shortlist, in the best precision for each."""
 
     def __init__(
         self,
         embeddings: FloatArray,
         alpha: float,
-        excluded: Keys,
         *,
         device: str | torch.device = "cpu",
-        tile_rows: int = TILE_ROWS,
+        tile_rows: int | None = None,
     ) -> None:
-        """Make tiles of embeddings [N, D] of any length, without the excluded sorted keys."""
-        vectors = _unit_vectors(embeddings, -alpha)
-        self._rows, self._size = len(embeddings), min(tile_rows, max(1, len(embeddings)))
-        self._vectors = vectors.to(device)
-        self._tile = torch.empty(self._size**2, device=device)
-        below = torch.ones(self._size, self._size, dtype=torch.bool, device=device)
-        self._not_upper = below.tril()
-        self._excluded = _by_tile(pairs_of(excluded, max(self._rows, 1)), self._size)
-        self._rounding = _rounding(embeddings.shape[1], alpha)
+        """Make tiles of embeddings [N, D] of any length.
 
-    def __iter__(self) -> Iterator[Block]:
-        for first_row in range(0, self._rows, self._size):
-            left = self._vectors[first_row : first_row + self._size].clone()
-            left[:, -1] = 1  # against -alpha: the product is similarity - alpha
-            for first_column in range(first_row, self._rows, self._size):
-                distance = self._distance(left, first_column)
-                if first_row == first_column:
-                    distance.masked_fill_(self._not_upper[: len(left), : len(left)], _OUT)
-                self._take_out(distance, first_row, first_column)
-                yield Block(first_row, first_column, distance, self._rounding)
+        Raises:
+            InputError: embeddings that are not [N, D] or hold a value that is not finite.
+        """
+        device = torch.device(device)
+        self._rows, self._size = len(embeddings), tile_rows or tile_rows_for(device)
+        full = full_factors(embeddings, alpha, device=device)
+        self._full, self._half = Distances(full, self._size), None
+        half = fast_half(device)
+        if half is not None and abs(alpha) <= LARGEST_HALF_ALPHA:
+            self._half = Distances(half_factors(full, alpha, half), self._size)
+        # Single pairs of a GPU are as quick in float64; of a CPU they are as good as products
+        self._single = torch.float64 if device.type == "cuda" else torch.float32
+        self._single_error = single_error(embeddings.shape[1], alpha, self._single)
+        self._in_vain = 0  # tiles one after another that halves were no help for
+        self._in_float32 = 0  # tiles that halves are not tried for
 
-    def _distance(self, left: Tensor, first_column: int) -> Tensor:
-        right = self._vectors[first_column : first_column + self._size]
-        distance = self._tile[: len(left) * len(right)].view(len(left), len(right))
-        torch.mm(left, right.T, out=distance)
-        return distance.abs_()
+    @property
+    def count(self) -> int:
+        """How many tiles there are."""
+        return tile_count(self._rows, self._size)
 
-    def _take_out(self, distance: Tensor, first_row: int, first_column: int) -> None:
-        known = self._excluded.get((first_row // self._size, first_column // self._size))
-        if known is not None:
-            within = torch.from_numpy(known % self._size).to(distance.device)
-            distance[within[:, 0], within[:, 1]] = _OUT
+    def blocks(self, numbers: range) -> Iterator[Block]:
+        """Tiles with these numbers, each to be offered before the next is taken.
 
+        Raises:
+            InputError: a number is not one of a tile.
+        """
+        for rows, columns in tile_corners(self._rows, self._size, numbers):
+            if self._half is None or self._in_float32:
+                self._in_float32 = max(0, self._in_float32 - 1)
+                yield self._full_block(rows, columns)
+                continue
+            before = self._in_vain
+            yield self._half_block(self._half, rows, columns)
+            if self._in_vain == before:
+                self._in_vain = 0
+            elif self._in_vain == _GIVE_UP:
+                self._in_vain, self._in_float32 = 0, _RETRY
 
-def _unit_vectors(embeddings: FloatArray, last: float) -> Tensor:
-    """Unit vectors in float32 and one column more; in parts, to hold no float64 copy of all.
+    def _half_block(self, half: Distances, rows: slice, columns: slice) -> Block:
+        def in_float32() -> Block:
+            self._in_vain += 1
+            return self._full_block(rows, columns)
 
-    Raises:
-        InputError: embeddings that are not [N, D] or hold a value that is not finite.
-    """
-    if embeddings.ndim != 2:
-        raise InputError(
-            f"Embeddings of shape {embeddings.shape}; must be [images, dimensions].",
-            "Pass one row for each image.",
-        )
-    precision = np.float64 if embeddings.dtype == np.float64 else np.float32
-    vectors = torch.full((len(embeddings), embeddings.shape[1] + 1), last)
-    for start in range(0, len(embeddings), _PART_ROWS):
-        part = torch.from_numpy(np.array(embeddings[start : start + _PART_ROWS], precision))
-        lengths = torch.linalg.vector_norm(part, dim=1, keepdim=True, dtype=torch.float64)
-        _check_finite(lengths, start)
-        unit = part / lengths.clamp_min_(SMALLEST_NORM).to(part.dtype)
-        vectors[start : start + _PART_ROWS, :-1] = unit
-    return vectors
+        error = half.factors.error(rows, columns)
+        look = replace(self._single_pairs(rows, columns), block=in_float32)
+        return Block(rows.start, columns.start, half.of(rows, columns), error, look)
 
+    def _full_block(self, rows: slice, columns: slice) -> Block:
+        error = self._full.factors.error(rows, columns)
+        look = self._single_pairs(rows, columns) if self._single_error < error else None
+        return Block(rows.start, columns.start, self._full.of(rows, columns), error, look)
 
-def _check_finite(lengths: Tensor, first_row: int) -> None:
-    bad = (~lengths.isfinite()).nonzero()
-    if len(bad):
-        raise InputError(
-            f"The embedding in row {first_row + int(bad[0, 0])} is not finite.",
-            "Embed that image again, or leave it out.",
-        )
+    def _single_pairs(self, rows: slice, columns: slice) -> SecondLook:
+        def distance(row: Tensor, column: Tensor) -> Tensor:
+            left, right = self._full.left(rows), self._full.factors.vectors[columns]
+            if self._single == torch.float32:
+                return _sampled_products(left, right, row, column).abs_()
+            return _gathered_products(left, right, row, column, self._single).abs_()
 
-
-def _by_tile(pairs: Keys, size: int) -> dict[tuple[int, int], Keys]:
-    """Pairs grouped by the tile they lie in."""
-    if not len(pairs):
-        return {}
-    blocks = pairs // size
-    order = np.lexsort((blocks[:, 1], blocks[:, 0]))
-    tiles, starts = np.unique(blocks[order], axis=0, return_index=True)
-    groups = np.split(pairs[order], starts[1:])
-    return {(int(i), int(j)): group for (i, j), group in zip(tiles, groups, strict=True)}
+        return SecondLook(distance, self._single_error)
 
 
-def _rounding(dimensions: int, alpha: float) -> float:
-    """Bound of a product's error: a rounding for each dimension, and a few for scaling."""
-    exact = torch.get_float32_matmul_precision() == "highest"
-    unit = 2.0**-24 if exact else 2.0**-8  # else factors may be rounded to bfloat16
-    return ((dimensions if exact else 2) + 8) * unit * (1 + abs(alpha)) + _QUANTUM
+def _span(number: int, size: int, rows: int) -> slice:
+    return slice(number * size, min((number + 1) * size, rows))
+
+
+def _sampled_products(left: Tensor, right: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """[K] elements of a product, given by ascending rows; nothing is copied to make them."""
+    counts = torch.bincount(row, minlength=len(left))
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    size, nothing = (len(left), len(right)), left.new_zeros(len(row))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        where = torch.sparse_csr_tensor(starts, column, nothing, size, check_invariants=False)
+    products: Tensor = torch.sparse.sampled_addmm(where, left, right.T, beta=0.0)
+    return products.values()
+
+
+def _gathered_products(
+    left: Tensor, right: Tensor, row: Tensor, column: Tensor, summed_in: torch.dtype
+) -> Tensor:
+    """[K] elements of a product, each float32 product exact enough to be summed in float64."""
+    products = torch.empty(len(row), dtype=summed_in, device=left.device)
+    for start in range(0, len(row), _GATHERED):
+        part = slice(start, start + _GATHERED)
+        factors = left.index_select(0, row[part]).mul_(right.index_select(0, column[part]))
+        torch.sum(factors, dim=1, dtype=summed_in, out=products[part])
+    return products
+
+
+def _multiply(left: Tensor, right: Tensor, out: Tensor) -> None:
+    """The product, summed in float32 also where torch allows a GPU to sum halves as halves."""
+    if left.device.type != "cuda" or left.dtype == torch.float32:
+        torch.mm(left, right, out=out)
+        return
+    matmul = torch.backends.cuda.matmul
+    allowed = matmul.allow_fp16_accumulation, matmul.allow_fp16_reduced_precision_reduction
+    matmul.allow_fp16_accumulation = matmul.allow_fp16_reduced_precision_reduction = False
+    try:
+        torch.mm(left, right, out=out)
+    finally:
+        matmul.allow_fp16_accumulation, matmul.allow_fp16_reduced_precision_reduction = allowed

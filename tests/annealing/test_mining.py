@@ -1,7 +1,8 @@
 """Mining against brute force in float64, and its memory."""
 
 import tracemalloc
-from itertools import combinations
+from functools import reduce
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annealing.mining import QUANTILE_ERROR, most_uncertain_pairs, similarity_quantile
+from annealing import tiles
+from annealing.mining import QUANTILE_ERROR, merged, most_uncertain_pairs, similarity_quantile
 from annealing.pool import pair_keys
-from domain.errors import InputError
+from annealing.tiles import tile_count
+from domain.errors import Cancelled, InputError
 from tests.annealing.oracles import ORACLES, all_pairs_by_uncertainty, tuples
 
 
@@ -40,6 +43,11 @@ def nearly_equal(rng, rows, dimensions):
 ARCHIVES = [scattered, all_equal, with_copies, on_a_grid, nearly_equal]
 
 
+def _bfloat16_product(left, right, *, out):
+    product = left.bfloat16().double() @ right.bfloat16().double()
+    return out.copy_(product)
+
+
 @pytest.mark.parametrize("name", ["mgue", "mgue_out_of_range"])
 def test_mining_agrees_with_a_worked_example(name):
     inputs, expected = ORACLES[name]["inputs"], ORACLES[name]["expected"]
@@ -52,37 +60,110 @@ def test_mining_agrees_with_a_worked_example(name):
 
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.__name__)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     rows=st.integers(0, 33),
     count=st.integers(0, 700),
-    alpha=st.sampled_from([-0.4, 0.0, 0.3, 1.0, 1.2]),
+    alpha=st.sampled_from([-2.5, -0.4, 0.0, 0.3, 1.0, 1.2, 1e6]),
     tile_rows=st.sampled_from([1, 4, 7, 64]),
+    half=st.sampled_from([torch.bfloat16, torch.float16, None]),
     dtype=st.sampled_from([np.float32, np.float64]),
 )
-def test_mining_gives_what_brute_force_gives(archive, seed, rows, count, alpha, tile_rows, dtype):
+def test_mining_gives_what_brute_force_gives(
+    archive, seed, rows, count, alpha, tile_rows, half, dtype
+):
+    """Whatever precision the first pass has, also one that this machine is slow in."""
     rng = np.random.default_rng(seed)
     embeddings = archive(rng, rows, 6).astype(dtype)
     everything = list(combinations(range(rows), 2))
     known = [pair for pair in everything if rng.random() < 0.2]
-    mined = most_uncertain_pairs(
-        embeddings,
-        alpha,
-        count,
-        excluded=pair_keys(np.array(known, dtype=int).reshape(-1, 2), rows),
-        tile_rows=tile_rows,
-    )
+    excluded = pair_keys(np.array(known, dtype=int).reshape(-1, 2), rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "fast_half", lambda device: half)
+        mined = most_uncertain_pairs(
+            embeddings, alpha, count, excluded=excluded, tile_rows=tile_rows
+        )
     expected = all_pairs_by_uncertainty(embeddings, alpha, known)[:count]
     assert tuples(mined.pairs) == expected
 
 
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.__name__)
 @pytest.mark.parametrize("tile_rows", [32, 128])
-def test_mining_many_pairs_over_many_tiles_gives_what_brute_force_gives(archive, tile_rows):
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16, None], ids=str)
+def test_mining_many_pairs_over_many_tiles_gives_what_brute_force_gives(
+    monkeypatch, archive, tile_rows, half
+):
+    monkeypatch.setattr(tiles, "fast_half", lambda device: half)
     embeddings = archive(np.random.default_rng(1), 200, 48).astype(np.float32)
     mined = most_uncertain_pairs(embeddings, 0.1, 900, tile_rows=tile_rows)
     assert tuples(mined.pairs) == all_pairs_by_uncertainty(embeddings, 0.1)[:900]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(2, 40),
+    count=st.integers(0, 100),
+    archive=st.sampled_from(ARCHIVES),
+    data=st.data(),
+)
+def test_ranges_of_tiles_in_any_order_merge_to_the_whole(seed, rows, count, archive, data):
+    rng = np.random.default_rng(seed)
+    embeddings = archive(rng, rows, 5)
+    excluded = np.flatnonzero(rng.random(rows * rows) < 0.2)
+    excluded = excluded[excluded // rows < excluded % rows]
+    total = tile_count(rows, 8)
+    cuts = sorted(data.draw(st.lists(st.integers(0, total), max_size=4)))
+    ranges = [range(a, b) for a, b in pairwise([0, *cuts, total])]
+    shards = [
+        most_uncertain_pairs(embeddings, 0.1, count, excluded=excluded, tile_rows=8, tiles=part)
+        for part in data.draw(st.permutations(ranges))
+    ]
+    whole = most_uncertain_pairs(embeddings, 0.1, count, excluded=excluded, tile_rows=8)
+    in_turn = reduce(lambda a, b: merged(a, b, count), shards)
+    from_the_end = reduce(lambda a, b: merged(b, a, count), shards[::-1])
+    assert tuples(in_turn.pairs) == tuples(from_the_end.pairs) == tuples(whole.pairs)
+    assert np.array_equal(in_turn.score, whole.score)
+    assert np.array_equal(in_turn.similarity, whole.similarity)
+
+
+def test_a_range_mined_twice_changes_nothing():
+    mined = most_uncertain_pairs(scattered(np.random.default_rng(0), 20, 5), 0.1, 30)
+    assert tuples(merged(mined, mined, 30).pairs) == tuples(mined.pairs)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), rows=st.integers(2, 30), count=st.integers(1, 60))
+def test_the_order_of_the_images_changes_nothing(seed, rows, count):
+    """Without ties; those go by key, so by the order of the images."""
+    rng = np.random.default_rng(seed)
+    embeddings, order = scattered(rng, rows, 12), rng.permutation(rows)
+    mined = most_uncertain_pairs(embeddings, 0.1, count)
+    again = order[most_uncertain_pairs(embeddings[order], 0.1, count).pairs]
+    assert tuples(np.sort(again, axis=1)) == tuples(mined.pairs)
+
+
+def test_everything_known_leaves_nothing():
+    everything = pair_keys(np.array(list(combinations(range(9), 2))), 9)
+    mined = most_uncertain_pairs(np.eye(9), 0.0, 5, excluded=everything)
+    assert mined.pairs.shape == (0, 2)
+    assert len(mined.similarity) == len(mined.score) == 0
+
+
+def test_progress_goes_to_one_and_can_end_the_mining():
+    told = []
+    embeddings = scattered(np.random.default_rng(0), 40, 5)
+    most_uncertain_pairs(
+        embeddings, 0.0, 9, tile_rows=10, progress=lambda done, _: told.append(done)
+    )
+    assert told == pytest.approx(np.arange(1, 11) / 10)
+
+    def stop(done, message):
+        raise Cancelled("Enough.")
+
+    with pytest.raises(Cancelled):
+        most_uncertain_pairs(embeddings, 0.0, 9, progress=stop)
 
 
 def test_known_pairs_leave_room_for_others():
@@ -92,18 +173,25 @@ def test_known_pairs_leave_room_for_others():
     assert tuples(mined.pairs) == [(1, 3)]
 
 
-def test_low_precision_products_change_nothing(monkeypatch):
-    """Training may allow bfloat16 products on a GPU; mining must then look at more candidates."""
+@pytest.fixture
+def loose_products():
+    """What a training may set: float32 products with factors cut to bfloat16."""
+    matmul = torch.backends.mkldnn.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "bf16"
+    yield
+    matmul.fp32_precision = before
+
+
+@pytest.mark.usefixtures("loose_products")
+@pytest.mark.parametrize("product", [torch.mm, _bfloat16_product], ids=["cpu", "emulated"])
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16, None], ids=str)
+def test_low_precision_products_change_nothing(monkeypatch, half, product):
+    """Training may allow bfloat16 factors; mining must then look at more candidates."""
     embeddings = scattered(np.random.default_rng(0), 120, 16)
-    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
-    monkeypatch.setattr(torch, "mm", _bfloat16_product)
+    monkeypatch.setattr(tiles, "fast_half", lambda device: half)
+    monkeypatch.setattr(torch, "mm", product)
     mined = most_uncertain_pairs(embeddings, 0.2, 50, tile_rows=32)
     assert tuples(mined.pairs) == all_pairs_by_uncertainty(embeddings, 0.2)[:50]
-
-
-def _bfloat16_product(left, right, *, out):
-    product = left.bfloat16().double() @ right.bfloat16().double()
-    return out.copy_(product)
 
 
 @pytest.mark.parametrize("archive", [scattered, all_equal], ids=lambda archive: archive.__name__)
