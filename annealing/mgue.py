@@ -3,14 +3,19 @@
 Source: ANNEAL, "metric-guided uncertainty estimation", eqs. 2-8.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from annealing.cold_start import first_questions
-from annealing.diversity import DiversePick, pick_diverse
-from annealing.mining import most_uncertain_pairs
+from annealing.guard import between_means, beyond_in_words, guarded, nearest_if_beyond
+from annealing.mining import MinedPairs, most_uncertain_pairs
 from annealing.pool import pair_similarities
-from annealing.proposals import NO_CLUSTER, Pool, Proposals, Question, in_order
+from annealing.probability import calibrated
+from annealing.proposals import Pool, Proposals, Question, in_order
+from annealing.ranking import uncertain_questions
 from annealing.uncertainty import Threshold, mgue_threshold
+from domain.arrays import FloatArray
 
 
 def mgue(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
@@ -18,7 +23,7 @@ def mgue(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
 
     Source: ANNEAL, eqs. 7-8 and the section on diversity.
     """
-    return _most_uncertain(pool, count, rng, factor=pool.settings.candidate_factor)
+    return _near_threshold(pool, count, rng, diverse=True)
 
 
 def mgue_no_diversity(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
@@ -26,7 +31,7 @@ def mgue_no_diversity(pool: Pool, count: int, *, rng: np.random.Generator) -> Pr
 
     Source: ANNEAL, comparison without diversity.
     """
-    return _most_uncertain(pool, count, rng, factor=1)
+    return _near_threshold(pool, count, rng, diverse=False)
 
 
 def threshold_of(pool: Pool) -> Threshold:
@@ -55,26 +60,35 @@ def cold_start(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals
     return in_order(pool, first.pairs, first.cluster, kinds, threshold)
 
 
-def _most_uncertain(pool: Pool, count: int, rng: np.random.Generator, *, factor: int) -> Proposals:
+def _near_threshold(
+    pool: Pool, count: int, rng: np.random.Generator, *, diverse: bool
+) -> Proposals:
     if not len(pool.known_pairs):
         return cold_start(pool, count, rng=rng)
-    threshold = threshold_of(pool)
-    mined = most_uncertain_pairs(
-        pool.embeddings,
-        threshold.alpha,
-        factor * count,
-        excluded=pool.closed,
-        device=pool.device,
-    )
-    if factor == 1:
-        pick = DiversePick(np.arange(len(mined.pairs)), np.full(len(mined.pairs), NO_CLUSTER))
-    else:
-        pick = pick_diverse(pool.embeddings, mined.pairs, mined.score, count, rng=rng)
-    return Proposals(
-        mined.pairs[pick.rows],
-        mined.score[pick.rows],
-        mined.similarity[pick.rows],
-        pick.cluster,
-        (Question.UNCERTAIN,) * len(pick.rows),
-        threshold,
+    threshold, note = guarded(pool, threshold_of(pool))
+    proposals = _asked_at(pool, threshold, count, rng, diverse=diverse)
+    notes = [note] if note else []
+    nearest = nearest_if_beyond(pool, proposals, threshold.alpha)
+    if nearest is not None:
+        moved = between_means(threshold) if pool.settings.guard_threshold else None
+        asked_at = None if moved is None else moved.alpha
+        notes.append(beyond_in_words(nearest, threshold.alpha, asked_at))
+        if moved is not None:
+            proposals = _asked_at(pool, moved, count, rng, diverse=diverse)
+    return replace(proposals, notes=tuple(notes))
+
+
+def _asked_at(
+    pool: Pool, threshold: Threshold, count: int, rng: np.random.Generator, *, diverse: bool
+) -> Proposals:
+    def mine(wanted: int) -> MinedPairs:
+        return most_uncertain_pairs(
+            pool.embeddings, threshold.alpha, wanted, excluded=pool.closed, device=pool.device
+        )
+
+    def probability(mined: MinedPairs) -> FloatArray:
+        return calibrated(pool, threshold.alpha, mined.similarity)
+
+    return uncertain_questions(
+        pool, count, mine, probability, rng=rng, diverse=diverse, threshold=threshold
     )

@@ -55,20 +55,28 @@ class PairClassifier:
         """
         return np.abs(self._signed(embeddings, pairs))
 
+    def projections(
+        self, embeddings: FloatArray
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """[N, H1] twice: what each image adds to the first layer, as first and as second."""
+        rows = embeddings.astype(np.float64)
+        return rows @ self.left.astype(np.float64).T + self.first_bias, rows @ self.right.T
+
     def _signed(self, embeddings: FloatArray, pairs: IntArray) -> NDArray[np.float64]:
         """P - 0.5, as tanh(z / 2) / 2 is exactly sigmoid(z) - 0.5."""
         pairs = np.sort(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
+        rows, places = np.unique(pairs, return_inverse=True)
+        first, second = self.projections(embeddings[rows])
+        places = places.reshape(-1, 2)
         signed = np.empty(len(pairs))
         for start in range(0, len(pairs), _CHUNK_PAIRS):
-            part = pairs[start : start + _CHUNK_PAIRS]
-            first, second = (embeddings[part[:, end]].astype(np.float64) for end in (0, 1))
-            value = np.tanh(self._logits(first, second) / 2) / 2
+            low, high = places[start : start + _CHUNK_PAIRS].T
+            value = np.tanh(self._logits(first[low] + second[high]) / 2) / 2
             if self.symmetric:
-                value = (value + np.tanh(self._logits(second, first) / 2) / 2) / 2
+                value = (value + np.tanh(self._logits(first[high] + second[low]) / 2) / 2) / 2
             signed[start : start + _CHUNK_PAIRS] = value
         return signed
 
-    def _logits(self, first: FloatArray, second: FloatArray) -> FloatArray:
-        hidden = np.maximum(first @ self.left.T + second @ self.right.T + self.first_bias, 0)
-        hidden = np.maximum(hidden @ self.second.T + self.second_bias, 0)
-        return np.asarray(hidden @ self.last + self.last_bias)
+    def _logits(self, sides: FloatArray) -> FloatArray:
+        hidden = np.maximum(sides, 0) @ self.second.T + self.second_bias
+        return np.asarray(np.maximum(hidden, 0) @ self.last + self.last_bias)

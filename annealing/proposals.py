@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from annealing.implications import Gain, Implications
+from annealing.pair_classifier import PairClassifier
 from annealing.pool import Keys, pair_similarities
 from annealing.uncertainty import Threshold
 from domain.arrays import BoolArray, FloatArray, IntArray
@@ -18,6 +20,7 @@ class Question(StrEnum):
     """Why a pair is asked."""
 
     UNCERTAIN = "uncertain"  # near the model's threshold
+    CLASSIFIER = "classifier"  # the classifier of pairs is unsure
     NEIGHBOURS = "neighbours"  # cold start: close in the frozen features
     BORDER = "border"  # cold start: about as alike as few pairs are
     RANDOM = "random"
@@ -35,6 +38,7 @@ class Proposals:
         cluster: [h] diversity cluster, `NO_CLUSTER` where the strategy makes none.
         kinds: [h] why each pair is asked.
         threshold: where the model is most unsure; None for random pairs without known ones.
+        gains: [h] what the answers would settle; empty before `propose` has filled it in.
         notes: what a lead should know, in words: a threshold not to be trusted, too few pairs.
     """
 
@@ -44,6 +48,7 @@ class Proposals:
     cluster: IntArray
     kinds: tuple[Question, ...]
     threshold: Threshold | None
+    gains: tuple[Gain, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -55,6 +60,10 @@ class Pool:
         embeddings: [N, D], finite.
         known_pairs: [K, 2] and known_similar: [K], what is known.
         closed: sorted keys of all pairs that must not be asked, the known ones included.
+        rows: [N] what the rows are called in `implications`.
+        implications: what answers would settle.
+        classifier: of pairs, on the embeddings; None where the model has none.
+        last_answers: of the latest round, whether each was "similar".
     """
 
     embeddings: FloatArray
@@ -63,6 +72,14 @@ class Pool:
     closed: Keys
     settings: SelectionSettings
     device: str
+    rows: IntArray
+    implications: Implications
+    classifier: PairClassifier | None = None
+    last_answers: BoolArray | None = None
+
+    def gains(self, pairs: IntArray) -> tuple[Gain, ...]:
+        """What answers to pairs [P, 2] would settle."""
+        return tuple(self.implications.gain(int(self.rows[a]), int(self.rows[b])) for a, b in pairs)
 
 
 class Strategy(Protocol):

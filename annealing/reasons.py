@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from annealing.implications import Gain
 from annealing.proposals import Proposals, Question
 
 _RIGHT_AT = 0.005  # two decimals are shown: nearer than this, both numbers read the same
@@ -19,13 +20,34 @@ def explain(proposals: Proposals) -> tuple[str, ...]:
     It gives the numbers and never the answer that the model expects, so that people judge the
     images. The exception is the cold start, where there is no model yet.
     """
-    alpha = proposals.threshold.alpha if proposals.threshold else None
     return tuple(
-        _uncertain(float(similarity), alpha)
-        if kind is Question.UNCERTAIN and alpha is not None
-        else _FIXED[kind]
-        for kind, similarity in zip(proposals.kinds, proposals.similarity, strict=True)
+        " ".join(
+            each for each in (_why(proposals, place), _settles(proposals.gains[place])) if each
+        )
+        for place in range(len(proposals.pairs))
     )
+
+
+def _why(proposals: Proposals, place: int) -> str:
+    kind, similarity = proposals.kinds[place], float(proposals.similarity[place])
+    if kind is Question.UNCERTAIN and proposals.threshold is not None:
+        return _uncertain(similarity, proposals.threshold.alpha)
+    if kind is Question.CLASSIFIER:
+        return f"Similarity {similarity:.2f}; the classifier of pairs is unsure of this one."
+    return _FIXED[kind]
+
+
+def _settles(gain: Gain) -> str:
+    """How many pairs an answer settles, where it is more than this one."""
+    if max(gain.if_similar, gain.if_dissimilar) <= 1:
+        return ""
+    if gain.if_similar == gain.if_dissimilar:
+        return f"Either answer settles {gain.if_similar} pairs."
+    return f"“Similar” settles {_pairs(gain.if_similar)}, “dissimilar” {gain.if_dissimilar}."
+
+
+def _pairs(count: int) -> str:
+    return "1 pair" if count == 1 else f"{count} pairs"
 
 
 def _uncertain(similarity: float, alpha: float) -> str:

@@ -12,7 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from annealing.bcgue import bcgue, bcgue_no_diversity
+from annealing.implications import Implications, implications
 from annealing.mgue import mgue, mgue_no_diversity, threshold_of
+from annealing.pair_classifier import PairClassifier
 from annealing.pool import Keys, draw_pairs, joined, keys_within, pair_keys, pool_size
 from annealing.proposals import (
     NO_CLUSTER,
@@ -23,7 +26,7 @@ from annealing.proposals import (
     in_order,
     no_proposals,
 )
-from annealing.uncertainty import Threshold
+from domain.answers import Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import SelectionSettings
 from domain.errors import InputError
@@ -39,6 +42,9 @@ def propose(
     rng: np.random.Generator,
     settings: SelectionSettings | None = None,
     excluded: Keys | None = None,
+    settles: Implications | None = None,
+    classifier: PairClassifier | None = None,
+    last_answers: BoolArray | None = None,
     device: str = "cpu",
 ) -> Proposals:
     """The pairs that a strategy asks next.
@@ -53,6 +59,10 @@ def propose(
         settings: lambda, clip, candidate factor and expected similar share; None: defaults.
         excluded: keys (`pool.pair_keys`) of further pairs not to ask, such as pairs of images
             with identical pixels or questions that are still open.
+        settles: what answers would imply, by row; None: nothing but themselves.
+        classifier: of pairs, for BCGUE; None where the model has none.
+        last_answers: [L] whether each answer of the latest round was "similar"; a one-sided round
+            moves MGUE's threshold.
         device: where similarities of all pairs are computed.
 
     Returns:
@@ -70,12 +80,15 @@ def propose(
     _check(embeddings, known_pairs, known_similar, count)
     finite = np.flatnonzero(np.isfinite(embeddings).all(axis=1))
     pool = _pool(embeddings, known_pairs, known_similar, settings, excluded, device)
+    pool = replace(pool, classifier=classifier, last_answers=last_answers)
+    pool = pool if settles is None else replace(pool, implications=settles)
     pool = pool if len(finite) == len(embeddings) else _only(pool, finite)
     left = pool_size(len(finite)) - len(pool.closed)
     wanted = min(count, left)
     proposals = chosen(pool, wanted, rng=rng) if wanted else no_proposals()
-    notes = _notes(len(embeddings) - len(finite), count, left, proposals.threshold)
-    return replace(proposals, pairs=finite[proposals.pairs], notes=notes)
+    notes = _notes(len(embeddings) - len(finite), count, left, proposals)
+    gains = pool.gains(proposals.pairs)
+    return replace(proposals, pairs=finite[proposals.pairs], gains=gains, notes=notes)
 
 
 def random_pairs(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
@@ -92,7 +105,9 @@ def random_pairs(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposa
 
 STRATEGIES: Mapping[str, Strategy] = {
     "mgue": mgue,
+    "bcgue": bcgue,
     "mgue_no_diversity": mgue_no_diversity,
+    "bcgue_no_diversity": bcgue_no_diversity,
     "random": random_pairs,
 }
 
@@ -133,8 +148,16 @@ def _pool(
     known = np.asarray(known_pairs, dtype=np.int64).reshape(-1, 2)
     closed = joined(pair_keys(known, len(embeddings)), excluded)
     similar = np.asarray(known_similar, dtype=bool)
-    settings = settings or SelectionSettings()
-    return Pool(embeddings, known, similar, closed, settings, device)
+    return Pool(
+        embeddings,
+        known,
+        similar,
+        closed,
+        settings or SelectionSettings(),
+        device,
+        rows=np.arange(len(embeddings)),
+        implications=implications({}, Propagation.OFF),
+    )
 
 
 def _only(pool: Pool, rows: IntArray) -> Pool:
@@ -149,15 +172,16 @@ def _only(pool: Pool, rows: IntArray) -> Pool:
         known_pairs=known[inside],
         known_similar=pool.known_similar[inside],
         closed=keys_within(pool.closed, len(pool.embeddings), rows),
+        rows=rows,
     )
 
 
-def _notes(broken: int, count: int, left: int, threshold: Threshold | None) -> tuple[str, ...]:
+def _notes(broken: int, count: int, left: int, proposals: Proposals) -> tuple[str, ...]:
     notes = []
     if broken:
         notes.append(f"{broken} images have no usable embedding and are left out.")
     if left < count:
         notes.append(f"Only {left} of the {count} questions wanted are left to ask.")
-    if threshold is not None and threshold.degenerate:
-        notes.append(threshold.degenerate)
-    return tuple(notes)
+    if proposals.threshold is not None and proposals.threshold.degenerate:
+        notes.append(proposals.threshold.degenerate)
+    return (*notes, *proposals.notes)

@@ -1,6 +1,7 @@
 """Settings of a project, as they stand in `project.toml`; unknown names are errors."""
 
 import difflib
+import math
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +26,9 @@ class Strategy(StrEnum):
     """How the next questions are chosen."""
 
     MGUE = "mgue"
+    BCGUE = "bcgue"
+    MGUE_NO_DIVERSITY = "mgue_no_diversity"
+    BCGUE_NO_DIVERSITY = "bcgue_no_diversity"
     RANDOM = "random"
 
 
@@ -62,11 +66,20 @@ class SelectionSettings(_Settings):
     pairs_per_round: int = Field(default=100, ge=1)  # a quarter of an hour of one person
     lambda_: float = Field(default=3.0, alias="lambda", ge=0)  # best of 1…6 in the paper
     clip: Literal["none", "means"] = "means"  # keep the threshold between the two means
+    guard_threshold: bool = True  # ask elsewhere where MGUE's threshold is of no use
+    implied_gain: float = Field(default=0.0, ge=0, le=1)  # η: how much counts what answers imply
     candidate_factor: int = Field(default=4, ge=1)  # p = 4h in the paper
     similar_share: float = Field(default=0.05, gt=0, lt=1)  # expected share of similar pairs
     check_share: float = Field(default=0.05, ge=0, le=0.5)  # random pairs that measure the model
+    # Questions beyond the round's own, for people who answer while the model learns: at two
+    # seconds an answer 50 last longer than a round's training at head depth.
+    spare_share: float = Field(default=0.5, ge=0, le=10)
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def spare_pairs(self, pairs: int) -> int:
+        """How many questions are asked beyond the `pairs` of a round."""
+        return math.ceil(self.spare_share * pairs)
 
 
 class TrainingSettings(_Settings):

@@ -1,21 +1,30 @@
 """What all strategies promise, what each does, and the sentences for annotators."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
-from annealing.pool import pair_keys, pool_size
-from annealing.proposals import NO_CLUSTER, Question
+from annealing.implications import implications
+from annealing.pool import pair_keys, pair_similarities, pool_size
+from annealing.probability import calibrated
+from annealing.proposals import NO_CLUSTER, Pool, Question
 from annealing.reasons import explain
 from annealing.strategies import STRATEGIES, propose
+from domain.answers import Propagation
 from domain.config import SelectionSettings
 from domain.errors import InputError
+from domain.pairs import pair
 from tests.annealing.oracles import ORACLES, all_pairs_by_uncertainty, tuples
+from tests.annealing.test_pair_classifier import random_classifier
 
 NO_PAIRS = np.zeros((0, 2), dtype=int)
 NO_LABELS = np.zeros(0, dtype=bool)
-UNCLIPPED = SelectionSettings(clip="none")
+LITERAL = SelectionSettings(clip="none", guard_threshold=False)
+CLIPPED = SelectionSettings(guard_threshold=False)
 
 
 def archive(rows=40, kinds=4, seed=0):
@@ -30,7 +39,16 @@ def known_of(kind, count, seed=0):
     return pairs, kind[pairs[:, 0]] == kind[pairs[:, 1]]
 
 
+def classifier_of(width, seed=0):
+    """A pair classifier that reads embeddings of this length; it has learnt nothing."""
+    found = random_classifier(np.random.default_rng(seed), width)
+    # neither dead nor saturated, so that no two pairs are equally unsure
+    return replace(found, first_bias=np.full(7, 9.0), second=np.abs(found.second) / 50)
+
+
 def ask(strategy, embeddings, known, count, seed=0, **options):
+    if strategy.startswith("bcgue"):
+        options = {"classifier": classifier_of(embeddings.shape[1]), **options}
     return propose(strategy, embeddings, *known, count, rng=np.random.default_rng(seed), **options)
 
 
@@ -75,7 +93,7 @@ def test_the_order_of_what_is_known_does_not_matter(strategy):
     assert tuples(first.pairs) == tuples(second.pairs)
 
 
-@pytest.mark.parametrize("strategy", ["mgue", "mgue_no_diversity"])
+@pytest.mark.parametrize("strategy", ["mgue", "mgue_no_diversity", "bcgue", "bcgue_no_diversity"])
 def test_the_order_of_the_images_does_not_matter(strategy):
     embeddings, kind = archive()
     pairs, similar = known_of(kind, 60)
@@ -92,7 +110,7 @@ def test_without_diversity_mgue_agrees_with_a_worked_example(name):
     inputs, expected = ORACLES[name]["inputs"], ORACLES[name]["expected"]
     labels = np.array(inputs["labels"])
     known = labels[:, :2], labels[:, 2] == 1
-    for settings_, top in ((UNCLIPPED, "top_p"), (SelectionSettings(), "top_p_clipped")):
+    for settings_, top in ((LITERAL, "top_p"), (CLIPPED, "top_p_clipped")):
         batch = ask(
             "mgue_no_diversity", np.array(inputs["embeddings"]), known, 12, settings=settings_
         )
@@ -189,3 +207,143 @@ def test_sentences_of_first_and_random_questions():
     assert "Close neighbours" in cold[0]
     assert "About as alike" in cold[1]
     assert "Random pair" in explain(ask("random", embeddings, (NO_PAIRS, NO_LABELS), 1))[0]
+
+
+def line(*degrees):
+    """Unit vectors at these angles."""
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def test_bcgue_without_a_classifier_asks_as_mgue_and_says_so():
+    embeddings, kind = archive()
+    known = known_of(kind, 60)
+    batch = ask("bcgue", embeddings, known, 12, classifier=None)
+    assert tuples(batch.pairs) == tuples(ask("mgue", embeddings, known, 12).pairs)
+    assert "no classifier of pairs" in batch.notes[-1]
+
+
+def test_bcgue_asks_what_its_classifier_is_least_sure_of():
+    embeddings, kind = archive()
+    classifier = classifier_of(8)
+    batch = ask("bcgue_no_diversity", embeddings, known_of(kind, 60), 12)
+    assert -batch.score == pytest.approx(classifier.uncertainties(embeddings, batch.pairs))
+    assert set(batch.kinds) == {Question.CLASSIFIER}
+    assert "classifier of pairs is unsure" in explain(batch)[0]
+
+
+# Dissimilar pairs at 8° and at 180° spread so widely that the formula's threshold is far above 1.
+_OVERFITTED = line(0, 1, 8, 180, 200, 215)
+_KNOWN, _SIMILAR = np.array([[0, 1], [0, 2], [0, 3]]), np.array([True, False, False])
+
+
+def test_a_threshold_above_every_open_pair_is_moved_between_the_means_and_noted():
+    settings_ = SelectionSettings(clip="none")
+    batch = ask("mgue_no_diversity", _OVERFITTED, (_KNOWN, _SIMILAR), 3, settings=settings_)
+    literal = ask("mgue_no_diversity", _OVERFITTED, (_KNOWN, _SIMILAR), 3, settings=LITERAL)
+    assert literal.threshold.alpha > 1
+    means = literal.threshold.mean_similar, literal.threshold.mean_dissimilar
+    assert batch.threshold.alpha == pytest.approx(sum(means) / 2)
+    assert "Every open pair is below the model's threshold" in batch.notes[-1]
+    assert "This round asks at" in batch.notes[-1]
+    assert "The nearest pairs are asked" in literal.notes[-1]
+
+
+def test_a_threshold_with_pairs_on_both_sides_is_left_alone_however_few_are_asked():
+    embeddings, kind = archive()
+    batch = ask("mgue_no_diversity", embeddings, known_of(kind, 60), 2)
+    assert batch.notes == ()
+
+
+@pytest.mark.parametrize(("share", "moves"), [(1.0, -1), (0.9, -1), (0.5, 0), (0.1, 1), (0.0, 1)])
+def test_a_one_sided_round_moves_the_threshold_to_the_other_kind_and_is_noted(share, moves):
+    embeddings, kind = archive()
+    known = known_of(kind, 60)
+    answers = np.arange(50) < 50 * share
+    plain = ask("mgue", embeddings, known, 12).threshold.alpha
+    batch = ask("mgue", embeddings, known, 12, last_answers=answers)
+    assert np.sign(batch.threshold.alpha - plain) == moves
+    assert bool(batch.notes) == (moves != 0)
+    few = ask("mgue", embeddings, known, 12, last_answers=answers[:5])
+    assert few.threshold.alpha == plain
+    literal = ask("mgue", embeddings, known, 12, last_answers=answers, settings=CLIPPED)
+    assert literal.threshold.alpha == plain
+
+
+def test_a_model_that_confuses_the_kinds_asks_where_few_pairs_are_more_alike():
+    embeddings = np.random.default_rng(0).normal(size=(40, 8))
+    pairs, _ = known_of(np.zeros(40, int), 60)
+    cosines = np.sum(embeddings[pairs[:, 0]] * embeddings[pairs[:, 1]], axis=1)
+    batch = ask("mgue", embeddings, (pairs, cosines < 0), 12)
+    lengths = np.linalg.norm(embeddings, axis=1)
+    every = (embeddings @ embeddings.T / np.outer(lengths, lengths))[np.triu_indices(40, 1)]
+    assert (every > batch.threshold.alpha).mean() == pytest.approx(0.05, abs=0.02)
+    assert "does not tell them apart" in " ".join(batch.notes)
+    assert "expected 5%" in " ".join(batch.notes)
+
+
+def closure_of(pairs, similar):
+    labels = {pair(int(a), int(b)): bool(y) for (a, b), y in zip(pairs, similar, strict=True)}
+    return implications(labels, Propagation.CLOSURE)
+
+
+def test_proposals_say_what_an_answer_would_settle():
+    embeddings, kind = archive()
+    pairs, similar = known_of(kind, 60)
+    batch = ask("mgue", embeddings, (pairs, similar), 12, settles=closure_of(pairs, similar))
+    best = max(range(12), key=lambda place: batch.gains[place].if_similar)
+    assert batch.gains[best].if_similar > batch.gains[best].if_dissimilar
+    assert f"“Similar” settles {batch.gains[best].if_similar} pairs" in explain(batch)[best]
+
+
+def test_weighing_what_answers_imply_settles_more_and_asks_nothing_twice():
+    embeddings, kind = archive(rows=80)
+    pairs, similar = known_of(kind, 200)
+    settles = closure_of(pairs, similar)
+    asked = {}
+    for eta in (0.0, 0.25, 1.0):
+        chosen = SelectionSettings(implied_gain=eta)
+        asked[eta] = ask("mgue", embeddings, (pairs, similar), 12, settles=settles, settings=chosen)
+    plain = ask("mgue", embeddings, (pairs, similar), 12, settles=settles)
+    assert tuples(asked[0.0].pairs) == tuples(plain.pairs)
+    total = {
+        eta: sum(each.if_similar + each.if_dissimilar for each in batch.gains)
+        for eta, batch in asked.items()
+    }
+    assert total[1.0] > total[0.0]
+    for eta in (0.25, 1.0):
+        groups = [tuple(sorted((settles.group(a), settles.group(b)))) for a, b in asked[eta].pairs]
+        assert len(set(groups)) == 12
+
+
+def test_images_left_out_do_not_shift_what_answers_imply():
+    embeddings, kind = archive()
+    pairs, similar = known_of(kind, 60)
+    embeddings[0] = np.nan
+    settles = closure_of(pairs, similar)
+    batch = ask("mgue", embeddings, (pairs, similar), 12, settles=settles)
+    assert batch.gains == tuple(settles.gain(a, b) for a, b in batch.pairs)
+
+
+def test_a_probability_is_that_of_a_logistic_regression_around_the_threshold():
+    rng = np.random.default_rng(3)
+    embeddings, kind = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)  # the kinds overlap
+    embeddings[kind == 1] += 0.7
+    pairs, similar = known_of(kind, 400)
+    pool = Pool(
+        embeddings,
+        pairs,
+        similar,
+        np.zeros(0, np.int64),
+        SelectionSettings(),
+        "cpu",
+        rows=np.arange(60),
+        implications=implications({}, Propagation.OFF),
+    )
+    asked = np.linspace(-1, 1, 9)
+    reference = LogisticRegression(C=1e9, fit_intercept=False, class_weight="balanced")
+    reference.fit(pair_similarities(embeddings, pairs)[:, None] - 0.2, similar)
+    expected = reference.predict_proba(asked[:, None] - 0.2)[:, 1]
+    assert calibrated(pool, 0.2, asked) == pytest.approx(expected, abs=1e-3)
+    one_kind = replace(pool, known_similar=np.ones(400, dtype=bool))
+    assert calibrated(one_kind, 0.2, np.array([0.2, 0.3])) == pytest.approx([0.5, 0.731], abs=1e-3)
