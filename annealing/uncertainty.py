@@ -1,11 +1,11 @@
-"""How unsure the model is of a pair, and the similarity at which it is most unsure.
+"""The similarity at which the model is most unsure of a pair.
 
 Takes the similarities of pairs whose relation is known, gives the threshold that parts similar
-from dissimilar pairs (MGUE) and the score of any other pair: the nearer its similarity to the
-threshold, the more its answer teaches. Nothing here looks at images, pools or batches.
+from dissimilar pairs (MGUE): the nearer the similarity of any other pair to it, the more its
+answer teaches. Nothing here looks at images, pools or batches.
 
 Source: ANNEAL ("Annotation Cost-Efficient Active Learning for Deep Metric Learning Driven Remote
-Sensing Image Retrieval"), eqs. 2-8.
+Sensing Image Retrieval"), eqs. 2-7.
 """
 
 from dataclasses import dataclass
@@ -112,23 +112,6 @@ def mgue_threshold(
             "Answer some pairs first, or start with cold-start questions.",
         )
     return Threshold(float(pool_quantile), degenerate=_NO_LABELS)
-
-
-def mgue_scores(similarity: FloatArray, alpha: float) -> FloatArray:
-    """Uncertainty of each pair: -|similarity - alpha|; higher means ask first, 0 is the most.
-
-    Args:
-        similarity: [P] cosines.
-        alpha: the threshold.
-
-    Returns:
-        [P] float64, never above 0. P = 0 gives an empty array.
-
-    Differs from the paper, whose value is the distance itself, small where uncertain.
-
-    Source: ANNEAL, eq. 8.
-    """
-    return -np.abs(np.asarray(similarity, dtype=np.float64) - alpha)
 
 
 def _check(similar: FloatArray, dissimilar: FloatArray, lam: float, clip: str) -> None:

@@ -8,9 +8,10 @@ import time
 import click
 
 from commands.options import Settings, command_options
-from commands.output import show, table
+from commands.output import show, table, warn
 from domain.errors import InputError, JobError
 from domain.jobs import Job
+from labeling_store.db import sqlite_warning
 from worker.supervisor import Supervisor, supervise
 from workflow import jobs as queue
 from workflow.project import Project, project_folder
@@ -22,6 +23,8 @@ from workflow.project import Project, project_folder
 def worker(*, parent: int | None, settings: Settings) -> None:
     """Run the worker in the foreground; script/run does this for you."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    if (old := sqlite_warning()) is not None:
+        warn(old)
     settings.open().close()  # a clear message now, rather than from the child process
     supervisor = Supervisor(project_folder(settings.project), patient=parent is not None)
     if parent is not None:

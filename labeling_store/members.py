@@ -4,7 +4,6 @@ import sqlite3
 
 from domain.members import Member, Role
 
-_BY_ID = "SELECT member_id, name, role FROM member WHERE member_id = :member_id"
 _BY_NAME = "SELECT member_id, name, role FROM member WHERE name = :name"
 _ADD = "INSERT INTO member (name, role) VALUES (:name, :role) ON CONFLICT (name) DO NOTHING"
 
@@ -18,11 +17,6 @@ def ensure_member(db: sqlite3.Connection, name: str, role: Role) -> Member:
     if found is None:
         raise RuntimeError(f"Member {name!r} was added but cannot be found.")
     return found
-
-
-def get_member(db: sqlite3.Connection, member_id: int) -> Member | None:
-    """The member of that id, None if there is none."""
-    return _member(db.execute(_BY_ID, {"member_id": member_id}).fetchone())
 
 
 def find_member(db: sqlite3.Connection, name: str) -> Member | None:
