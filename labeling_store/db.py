@@ -8,6 +8,7 @@ only becomes a writer half-way fails at once where two people write, whatever th
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from labeling_store.ledger import Ledger
 from labeling_store.migrations import check_version, migrate
 
 BUSY_TIMEOUT_S = 30.0  # longer than any import of a large file holds the write lock
+_POLL_S = 0.02
 FIRST_SAFE_SQLITE = (3, 51, 3)  # before: simultaneous checkpoints can corrupt a WAL database
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 
@@ -138,7 +140,7 @@ class Store:
             if self.read_only:
                 return _connect_for_reading(self.path)
             db = _connected(str(self.path))
-            db.execute("PRAGMA journal_mode = WAL").fetchall()
+            _use_write_ahead_log(db)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA recursive_triggers = ON")  # else REPLACE deletes past the triggers
@@ -165,6 +167,20 @@ def _connected(target: str, *, uri: bool = False) -> sqlite3.Connection:
     )
     db.row_factory = sqlite3.Row
     return db
+
+
+def _use_write_ahead_log(db: sqlite3.Connection) -> None:
+    """Switch the file over; where others do the same, SQLite fails at once instead of waiting."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 def _connect_for_reading(path: Path) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from domain.members import Role
 from domain.rounds import RoundState, Run
 from labeling_store import answers, db, images, jobs, members, queue, rounds, runs
 from labeling_store.db import Store
+from labeling_store.migrations import APPLICATION_ID
 from tests.labeling_store.building import ask, catalogue, claim, said, scanned, undo
 
 
@@ -100,6 +101,29 @@ def test_another_writer_is_waited_for_and_then_reported(store, monkeypatch):
     with second.transaction() as connection:
         members.ensure_member(connection, "ann", Role.ANNOTATOR)
     second.close()
+
+
+def test_a_file_that_another_is_just_making_is_waited_for(tmp_path):
+    other = sqlite3.connect(tmp_path / "labels.db", isolation_level=None, check_same_thread=False)
+    other.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    other.execute("BEGIN IMMEDIATE")
+    done = threading.Timer(0.2, lambda: other.execute("ROLLBACK"))
+    done.start()
+    opened = Store.open(tmp_path / "labels.db", create=True)
+    assert opened.reader().execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    done.join()
+    opened.close()
+    other.close()
+
+
+def test_a_file_that_stays_locked_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(db, "BUSY_TIMEOUT_S", 0.1)
+    other = sqlite3.connect(tmp_path / "labels.db", isolation_level=None)
+    other.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked by another"):
+        Store.open(tmp_path / "labels.db", create=True)
+    other.close()
 
 
 def test_a_full_disk_says_not_saved_and_works_again_after(store, owner):
