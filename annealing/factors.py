@@ -8,18 +8,20 @@ Source: ours; Cauchy-Schwarz on the residuals of halving, and Higham, Accuracy a
 Numerical Algorithms, section 3.1, for the sums.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from annealing.lanes import work_through
 from domain.arrays import FloatArray
 from domain.errors import InputError
 from domain.vectors import SMALLEST_NORM
 
 LARGEST_HALF_ALPHA = 2.0  # of a larger threshold, halves would lose more than they tell
-_PART_ROWS = 8192
+_PART_ROWS = 512  # rows scaled at a time: stay in a core's cache
 _HALF_PARTS = 3  # three bfloat16 hold a threshold as well as one float32 does
 _UNIT = 2.0**-24  # unit roundoff of float32
 _LOOSE_UNIT = 2.0**-8  # where float32 products may round their factors to bfloat16
@@ -88,7 +90,7 @@ def half_factors(full: Factors, alpha: float, dtype: torch.dtype) -> Factors:
     exact, device = full.vectors[:, : -full.parts], full.vectors.device
     dimensions = exact.shape[1] + _HALF_PARTS
     vectors = torch.empty(len(exact), dimensions, dtype=dtype, device=device)
-    vectors[:, :-_HALF_PARTS] = exact
+    residual = _halved(exact, vectors[:, :-_HALF_PARTS])
     left_over = -alpha
     for column in range(dimensions - _HALF_PARTS, dimensions):
         vectors[:, column] = left_over
@@ -96,7 +98,7 @@ def half_factors(full: Factors, alpha: float, dtype: torch.dtype) -> Factors:
     sums = _MARGIN * dimensions * _SUM_UNIT[device.type] * (1 + abs(alpha))
     scaling = 4 * _UNIT  # of both float32 vectors
     error = sums + scaling + abs(left_over)
-    return Factors(vectors, _HALF_PARTS, error, _residuals(exact, vectors[:, :-_HALF_PARTS]))
+    return Factors(vectors, _HALF_PARTS, error, residual)
 
 
 def fast_half(device: torch.device) -> torch.dtype | None:
@@ -141,34 +143,50 @@ def _unit_vectors(embeddings: FloatArray, last: float) -> Tensor:
             f"Embeddings of shape {embeddings.shape}; must be [images, dimensions].",
             "Pass one row for each image.",
         )
-    precision = np.float64 if embeddings.dtype == np.float64 else np.float32
     vectors = torch.full((len(embeddings), embeddings.shape[1] + 1), last)
-    for start in range(0, len(embeddings), _PART_ROWS):
-        part = torch.from_numpy(np.array(embeddings[start : start + _PART_ROWS], precision))
-        lengths = torch.linalg.vector_norm(part, dim=1, keepdim=True, dtype=torch.float64)
-        _check_finite(lengths, start)
-        unit = part / lengths.clamp_min_(SMALLEST_NORM).to(part.dtype)
-        vectors[start : start + _PART_ROWS, :-1] = unit
+    units = vectors.numpy()[:, :-1]
+    lengths = np.empty(len(embeddings))
+
+    def scale(parts: Iterator[int]) -> Iterator[None]:
+        for rows in map(_part, parts):
+            exact = np.asarray(embeddings[rows], dtype=np.float64)
+            with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told below
+                lengths[rows] = np.sqrt(np.einsum("nd,nd->n", exact, exact))
+                units[rows] = exact / np.maximum(lengths[rows, None], SMALLEST_NORM)
+            yield
+
+    work_through(_parts(len(embeddings)), scale)
+    _check_finite(lengths)
     return vectors
 
 
-def _check_finite(lengths: Tensor, first_row: int) -> None:
-    bad = (~lengths.isfinite()).nonzero()
+def _check_finite(lengths: FloatArray) -> None:
+    bad = np.flatnonzero(~np.isfinite(lengths))
     if len(bad):
         raise InputError(
-            f"The embedding in row {first_row + int(bad[0, 0])} is not finite.",
+            f"The embedding in row {bad[0]} is not finite.",
             "Embed that image again, or leave it out.",
         )
 
 
-def _residuals(exact: Tensor, halved: Tensor) -> FloatArray:
-    """[N] lengths of the differences, which float32 holds exactly; in parts, to hold no copy."""
-    parts = [
-        torch.linalg.vector_norm(
-            exact[start : start + _PART_ROWS] - halved[start : start + _PART_ROWS].float(),
-            dim=1,
-            dtype=torch.float64,
-        )
-        for start in range(0, len(exact), _PART_ROWS)
-    ]
-    return torch.cat(parts).cpu().numpy() if parts else np.zeros(0)
+def _halved(exact: Tensor, halves: Tensor) -> FloatArray:
+    """Write the halves of [N, D], and give [N] lengths of what that took, which float32 holds."""
+    lost = torch.empty(len(exact), dtype=torch.float64, device=exact.device)
+
+    def halve(parts: Iterator[int]) -> Iterator[None]:
+        for rows in map(_part, parts):
+            halves[rows] = exact[rows]
+            difference = exact[rows] - halves[rows]
+            torch.linalg.vector_norm(difference, dim=1, dtype=torch.float64, out=lost[rows])
+            yield
+
+    work_through(_parts(len(exact)), halve, device=exact.device)
+    return lost.cpu().numpy()
+
+
+def _parts(rows: int) -> range:
+    return range(-(-rows // _PART_ROWS))
+
+
+def _part(number: int) -> slice:
+    return slice(number * _PART_ROWS, (number + 1) * _PART_ROWS)

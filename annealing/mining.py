@@ -9,12 +9,14 @@ mined apart, on other machines or after an interruption, and merged.
 Source: ANNEAL, eq. 8 over the whole pool, and its pre-selection of p = 4 h pairs.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from annealing.factors import full_factors
+from annealing.lanes import work_through
 from annealing.pool import Keys, pair_similarities, pairs_of, pool_size
 from annealing.shortlist import Shortlist
 from annealing.tiles import Distances, Tiles, tile_corners, tile_count, tile_rows_for
@@ -88,10 +90,14 @@ def most_uncertain_pairs(
     wanted = min(count, pool_size(len(embeddings)) - len(known))
     numbers = range(source.count) if tiles is None else tiles
     shortlist = Shortlist(len(embeddings), wanted, _ToThreshold(embeddings, alpha), excluded=known)
-    if wanted > 0:
-        for done, block in enumerate(source.blocks(numbers), 1):
+
+    def take(shared: Iterator[int]) -> Iterator[None]:
+        for block in source.blocks(shared):
             shortlist.offer(block)
-            progress(done / len(numbers), "Comparing all pairs")
+            yield
+
+    if wanted > 0:
+        work_through(numbers, take, device=device, progress=progress, message="Comparing all pairs")
     pairs = shortlist.best().pairs
     similarity = pair_similarities(embeddings, pairs)
     return MinedPairs(pairs, similarity, -np.abs(similarity - alpha))

@@ -10,7 +10,7 @@ Source: ANNEAL, eq. 8; the order of precisions is ours.
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
@@ -33,7 +33,7 @@ from domain.errors import InputError
 _TILE_ROWS = {"cpu": 1024, "cuda": 8192}
 _GATHERED = 65_536  # pairs of a GPU's second look at a time: 130 MB at 256 dimensions
 _GIVE_UP = 3  # tiles one after another that halves were no help for, until float32 takes over
-_RETRY = 32  # tiles in float32 until halves are tried again: the bound is tighter by then
+_RETRY = 32  # until so many tiles later, when the bound is tighter
 
 
 def tile_rows_for(device: str | torch.device) -> int:
@@ -47,20 +47,21 @@ def tile_count(rows: int, tile_rows: int) -> int:
     return side * (side + 1) // 2
 
 
-def tile_corners(rows: int, tile_rows: int, numbers: range) -> Iterator[tuple[slice, slice]]:
+def tile_corners(
+    rows: int, tile_rows: int, numbers: Iterable[int]
+) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of tiles, given their numbers.
 
     Raises:
         InputError: a number is not one of a tile.
     """
-    count = tile_count(rows, tile_rows)
-    if len(numbers) and not 0 <= min(numbers) <= max(numbers) < count:
-        raise InputError(
-            f"Tiles {min(numbers)} to {max(numbers)}; there are tiles 0 to {count - 1}.",
-            "Ask for those; the number of tiles depends on the rows and on the side of a tile.",
-        )
-    side = -(-rows // tile_rows)
+    count, side = tile_count(rows, tile_rows), -(-rows // tile_rows)
     for number in numbers:
+        if not 0 <= number < count:
+            raise InputError(
+                f"Tile {number}; there are tiles 0 to {count - 1}.",
+                "Ask for those; their number depends on the rows and on the side of a tile.",
+            )
         # Counted from the end, tile rows have 1, 2, 3 … tiles
         from_end = count - 1 - number
         row_from_end = (math.isqrt(8 * from_end + 1) - 1) // 2
@@ -112,62 +113,83 @@ class Tiles:
         """
         device = torch.device(device)
         self._rows, self._size = len(embeddings), tile_rows or tile_rows_for(device)
-        full = full_factors(embeddings, alpha, device=device)
-        self._full, self._half = Distances(full, self._size), None
-        half = fast_half(device)
-        if half is not None and abs(alpha) <= LARGEST_HALF_ALPHA:
-            self._half = Distances(half_factors(full, alpha, half), self._size)
+        self._full = full_factors(embeddings, alpha, device=device)
+        half = fast_half(device) if abs(alpha) <= LARGEST_HALF_ALPHA else None
+        self._half = None if half is None else half_factors(self._full, alpha, half)
         # Single pairs of a GPU are as quick in float64; of a CPU they are as good as products
         self._single = torch.float64 if device.type == "cuda" else torch.float32
         self._single_error = single_error(embeddings.shape[1], alpha, self._single)
-        self._in_vain = 0  # tiles one after another that halves were no help for
-        self._in_float32 = 0  # tiles that halves are not tried for
+        _quieten_sparse()
 
     @property
     def count(self) -> int:
         """How many tiles there are."""
         return tile_count(self._rows, self._size)
 
-    def blocks(self, numbers: range) -> Iterator[Block]:
+    def blocks(self, numbers: Iterable[int]) -> Iterator[Block]:
         """Tiles with these numbers, each to be offered before the next is taken.
+
+        Threads may take tiles from one `Tiles` if each has its own iterator.
 
         Raises:
             InputError: a number is not one of a tile.
         """
+        full = Distances(self._full, self._size)
+        half = None if self._half is None else Distances(self._half, self._size)
+        turns = _Turns()
         for rows, columns in tile_corners(self._rows, self._size, numbers):
-            if self._half is None or self._in_float32:
-                self._in_float32 = max(0, self._in_float32 - 1)
-                yield self._full_block(rows, columns)
-                continue
-            before = self._in_vain
-            yield self._half_block(self._half, rows, columns)
-            if self._in_vain == before:
-                self._in_vain = 0
-            elif self._in_vain == _GIVE_UP:
-                self._in_vain, self._in_float32 = 0, _RETRY
+            if half is None or turns.is_float32():
+                yield self._full_block(full, rows, columns)
+            else:
+                yield self._half_block(half, full, turns, rows, columns)
 
-    def _half_block(self, half: Distances, rows: slice, columns: slice) -> Block:
+    def _half_block(
+        self, half: Distances, full: Distances, turns: "_Turns", rows: slice, columns: slice
+    ) -> Block:
         def in_float32() -> Block:
-            self._in_vain += 1
-            return self._full_block(rows, columns)
+            turns.half_was_in_vain()
+            return self._full_block(full, rows, columns)
 
         error = half.factors.error(rows, columns)
-        look = replace(self._single_pairs(rows, columns), block=in_float32)
+        look = replace(self._single_pairs(full, rows, columns), block=in_float32)
         return Block(rows.start, columns.start, half.of(rows, columns), error, look)
 
-    def _full_block(self, rows: slice, columns: slice) -> Block:
-        error = self._full.factors.error(rows, columns)
-        look = self._single_pairs(rows, columns) if self._single_error < error else None
-        return Block(rows.start, columns.start, self._full.of(rows, columns), error, look)
+    def _full_block(self, full: Distances, rows: slice, columns: slice) -> Block:
+        error, look = full.factors.error(rows, columns), None
+        if self._single_error < error:
+            look = self._single_pairs(full, rows, columns)
+        return Block(rows.start, columns.start, full.of(rows, columns), error, look)
 
-    def _single_pairs(self, rows: slice, columns: slice) -> SecondLook:
+    def _single_pairs(self, full: Distances, rows: slice, columns: slice) -> SecondLook:
         def distance(row: Tensor, column: Tensor) -> Tensor:
-            left, right = self._full.left(rows), self._full.factors.vectors[columns]
+            left, right = full.left(rows), full.factors.vectors[columns]
             if self._single == torch.float32:
                 return _sampled_products(left, right, row, column).abs_()
             return _gathered_products(left, right, row, column, self._single).abs_()
 
         return SecondLook(distance, self._single_error)
+
+
+class _Turns:
+    """Whose turn it is: halves, or float32 for a while after halves were no help."""
+
+    def __init__(self) -> None:
+        self._in_vain = 0  # tiles one after another
+        self._last_in_vain = False
+        self._float32_left = 0
+
+    def is_float32(self) -> bool:
+        """Whether the next tile comes in float32."""
+        self._in_vain = self._in_vain + 1 if self._last_in_vain else 0
+        self._last_in_vain = False
+        if self._in_vain == _GIVE_UP:
+            self._in_vain, self._float32_left = 0, _RETRY
+        taken, self._float32_left = self._float32_left, max(0, self._float32_left - 1)
+        return taken > 0
+
+    def half_was_in_vain(self) -> None:
+        """The last tile's halves left too much open."""
+        self._last_in_vain = True
 
 
 def _span(number: int, size: int, rows: int) -> slice:
@@ -179,11 +201,16 @@ def _sampled_products(left: Tensor, right: Tensor, row: Tensor, column: Tensor) 
     counts = torch.bincount(row, minlength=len(left))
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     size, nothing = (len(left), len(right)), left.new_zeros(len(row))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        where = torch.sparse_csr_tensor(starts, column, nothing, size, check_invariants=False)
+    where = torch.sparse_csr_tensor(starts, column, nothing, size, check_invariants=False)
     products: Tensor = torch.sparse.sampled_addmm(where, left, right.T, beta=0.0)
     return products.values()
+
+
+def _quieten_sparse() -> None:
+    """Let torch say once that its sparse tensors are new, to nobody."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        _sampled_products(torch.ones(1, 1), torch.ones(1, 1), *torch.zeros(2, 1, dtype=torch.int64))
 
 
 def _gathered_products(

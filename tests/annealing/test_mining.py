@@ -166,6 +166,16 @@ def test_progress_goes_to_one_and_can_end_the_mining():
         most_uncertain_pairs(embeddings, 0.0, 9, progress=stop)
 
 
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda archive: archive.__name__)
+def test_several_threads_give_what_one_gives(two_threads, archive):
+    """Tiles come in another order each time; what they leave behind is the same."""
+    embeddings = archive(np.random.default_rng(1), 300, 24)
+    expected = all_pairs_by_uncertainty(embeddings, 0.1)[:500]
+    for _ in range(5):
+        mined = most_uncertain_pairs(embeddings, 0.1, 500, tile_rows=32)
+        assert tuples(mined.pairs) == expected
+
+
 def test_known_pairs_leave_room_for_others():
     """Nine of ten pairs known: the tenth still comes, whatever its uncertainty."""
     known = [pair for pair in combinations(range(5), 2) if pair != (1, 3)]
