@@ -1,15 +1,18 @@
 """simulate: the whole loop with an oracle made from folder names."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from commands.options import Settings, command_options
-from commands.output import progress_bar, show, table
+from commands.output import progress_bar, show, table, warn
 from domain.errors import InputError
 from worker.simulate import simulate as run_simulation
 from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
 
+Number = TypeVar("Number", int, float)
 _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "map_at_5_min")
 
 
@@ -26,12 +29,14 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
 @click.option("--propagation", default="one_step", show_default=True, help="off|one_step|closure.")
 @click.option("--noise", default=0.0, show_default=True, help="Share of wrong answers, 0…1.")
 @click.option("--initial", default="class", show_default=True, help="class|pairs|none.")
-@click.option("--lambda", "lam", default=3.0, show_default=True, help="Width of MGUE's bands.")
+@click.option("--lambda", "lams", default="3", show_default=True, help="MGUE's; one or more.")
 @click.option("--clip", default="none", show_default=True, help="MGUE's threshold: none|means.")
+@click.option("--guard", is_flag=True, help="Leave useless thresholds, as projects do.")
+@click.option("--implied-gain", default=0.0, show_default=True, help="Weight of implied labels.")
 @click.option("--retrieval-space", default="auto", show_default=True, help="auto|head|backbone.")
 @click.option("--views", default="single", show_default=True, help="Views of an image: single.")
 @click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features.")
-@click.option("--processes", default=1, show_default=True, help="Seeds at the same time.")
+@click.option("--processes", default=1, show_default=True, help="Curves at the same time.")
 @command_options
 def simulate(
     *,
@@ -39,6 +44,7 @@ def simulate(
     out: str,
     strategy: str,
     seeds: str,
+    lams: str,
     weights: str | None,
     cache: str,
     settings: Settings,
@@ -46,35 +52,40 @@ def simulate(
 ) -> None:
     """Run the loop with answers from folder names; write its curve.
 
-    Needs no project. A row is a round: -1 the frozen features, 0 after the initial set, then one
-    for each round of questions. An interrupted simulation goes on where it was.
+    Needs no project. Strategies: mgue, bcgue, both with _no_diversity behind, random, cal (class
+    labels, least confidence) and all (the upper bound: every relation is known). A row is a round:
+    -1 the frozen features, 0 after the initial set, then one for each round of questions; the
+    upper bound has one round. An interrupted simulation goes on where it was.
     """
     options = SimulationOptions(
         images=Path(images),
         out=Path(out),
         strategies=tuple(name.strip() for name in strategy.split(",")),
-        seeds=_numbers(seeds),
+        seeds=_numbers("--seeds", seeds, int),
+        lams=_numbers("--lambda", lams, float),
         weights=None if weights is None else Path(weights),
         cache=Path(cache),
         device=settings.device,
         **rest,  # type: ignore[arg-type]  # click gives the types of the defaults
     )
     with progress_bar("Simulating") as progress:
-        rows = run_simulation(options, progress)
-    cells = [[_cell(getattr(row, name)) for name in _SHOWN] for row in rows]
+        found = run_simulation(options, progress)
+    for text in found.notes:
+        warn(text)
+    cells = [[_cell(getattr(row, name)) for name in _SHOWN] for row in found.rows]
     show(
-        {"out": out, "rows": [vars(row) for row in rows]},
+        {"out": out, "notes": found.notes, "rows": [vars(row) for row in found.rows]},
         as_json=settings.as_json,
         text=lambda: f"{table(cells, _SHOWN)}\n{out}/curve.csv and curve.png written.",
     )
 
 
-def _numbers(seeds: str) -> tuple[int, ...]:
+def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
     try:
-        return tuple(int(seed) for seed in seeds.split(","))
+        return tuple(kind(each) for each in text.split(","))
     except ValueError as error:
         raise InputError(
-            f"--seeds {seeds!r}; must be whole numbers with commas.", "For instance 0,1,2."
+            f"{option} {text!r}; must be numbers with commas.", "For instance 0,1,2."
         ) from error
 
 

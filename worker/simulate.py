@@ -8,15 +8,13 @@ validation x test, on which the curve is measured, decides nothing.
 Source: ANNEAL, section on experiments.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
-from multiprocessing import get_context
-
-import torch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from domain.jobs import Progress, part_of, silent
+from worker.parallel import Task, done_in_processes
 from worker.simulation_archive import SimulationArchive, read_archive
+from worker.simulation_classes import class_label_rows, upper_bound_rows
 from worker.simulation_curve import (
     FROZEN_ROUND,
     Row,
@@ -24,25 +22,44 @@ from worker.simulation_curve import (
     reusable_rows,
     write_rows,
 )
-from worker.simulation_options import SimulationOptions, checked
-from worker.simulation_seed import SeedRun
+from worker.simulation_options import SimulationOptions, Variant, checked
+from worker.simulation_seed import PairRounds, SimulationSeed
 
 _ARCHIVE_SHARE = 0.1  # of the progress bar
 
 
-def simulate(options: SimulationOptions, progress: Progress = silent) -> list[Row]:
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulation found.
+
+    Attributes:
+        rows: by strategy (and λ), then seed, then round, in the order asked for.
+        notes: what whoever reads the figures should know.
+    """
+
+    rows: list[Row]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """One variant of one seed."""
+
+    variant: Variant
+    seed: int
+
+
+def simulate(options: SimulationOptions, progress: Progress = silent) -> Simulation:
     """The rows of `curve.csv`, which is written together with `curve.png` into `options.out`.
 
     Rows of an earlier run into the same folder are taken over where strategy and seed are
-    complete and everything else is the same, so an interrupted simulation goes on.
+    complete and everything else is the same, the program included; so an interrupted simulation
+    goes on.
 
     Args:
         options: see there.
         progress: told strategy, seed and round; may raise `Cancelled`, what is done by then is
             kept.
-
-    Returns:
-        By strategy, then seed, then round, in the order asked for.
 
     Raises:
         InputError: an option is not allowed, or the archive has fewer than two classes.
@@ -50,106 +67,66 @@ def simulate(options: SimulationOptions, progress: Progress = silent) -> list[Ro
     """
     options = checked(options)
     archive = read_archive(options, part_of(progress, 0.0, _ARCHIVE_SHARE))
-    for note in archive.notes:
-        progress(_ARCHIVE_SHARE, note)
     identity = {**options.identity(), "archive": archive.digest}
-    done = _complete(reusable_rows(options.out, identity), options)
-    write_rows(options.out, _ordered(done, options), identity)
-    for rows in _simulated(archive, options, done, part_of(progress, _ARCHIVE_SHARE, 1.0)):
-        done = [*done, *rows]
-        write_rows(options.out, _ordered(done, options), identity)
-    rows = _ordered(done, options)
+    curves = [_Curve(each, seed) for each in options.variants() for seed in options.seeds]
+    done = _complete(reusable_rows(options.out, identity), curves, options)
+    todo = [curve for curve in curves if curve not in done]
+    write_rows(options.out, _ordered(done, curves), identity)
+    rest = part_of(progress, _ARCHIVE_SHARE, 1.0)
+    for place, rows in done_in_processes(
+        [_task(archive, options, curve) for curve in todo], options.processes, rest
+    ):
+        done[todo[place]] = rows
+        write_rows(options.out, _ordered(done, curves), identity)
+    rows = _ordered(done, curves)
     draw_curve(options.out, rows)
-    return rows
+    return Simulation(rows, archive.notes)
 
 
-def _complete(rows: Sequence[Row], options: SimulationOptions) -> list[Row]:
-    """Rows of asked strategies and seeds that have all their rounds."""
-    started = 1 if options.initial == "none" else 0
-    wanted = {FROZEN_ROUND, *range(started, options.rounds + 1)}
-    found: dict[tuple[str, int], list[Row]] = {}
+def _complete(
+    rows: Sequence[Row], curves: Sequence[_Curve], options: SimulationOptions
+) -> dict[_Curve, list[Row]]:
+    """Rows of the asked curves that have all their rounds."""
+    found: dict[_Curve, list[Row]] = {}
     for row in rows:
-        found.setdefault((row.strategy, row.seed), []).append(row)
+        found.setdefault(_Curve(Variant(row.strategy, row.lam), row.seed), []).append(row)
+    return {
+        curve: found[curve]
+        for curve in curves
+        if [row.round for row in found.get(curve, [])] == _rounds_of(curve.variant, options)
+    }
+
+
+def _rounds_of(variant: Variant, options: SimulationOptions) -> list[int]:
+    if variant.strategy == "all":
+        return [FROZEN_ROUND, 1]
+    started = 1 if options.initial == "none" else 0
+    return [FROZEN_ROUND, *range(started, options.rounds + 1)]
+
+
+def _ordered(done: dict[_Curve, list[Row]], curves: Sequence[_Curve]) -> list[Row]:
+    return [row for curve in curves for row in done.get(curve, [])]
+
+
+def _task(archive: SimulationArchive, options: SimulationOptions, curve: _Curve) -> Task[list[Row]]:
+    name = f"{curve.variant.label}, seed {curve.seed}"
+    return Task(name, _curve_rows, (archive, options, curve))
+
+
+def _curve_rows(
+    archive: SimulationArchive, options: SimulationOptions, curve: _Curve, progress: Progress
+) -> list[Row]:
+    """All rows of one curve."""
+    seed = SimulationSeed(archive, options, curve.seed)
     return [
-        row
-        for (strategy, seed), group in found.items()
-        if strategy in options.strategies and seed in options.seeds
-        if {row.round for row in group} == wanted
-        for row in group
+        replace(row, strategy=curve.variant.strategy, lam=curve.variant.lam)
+        for row in _rows(seed, curve.variant, progress)
     ]
 
 
-def _ordered(rows: Sequence[Row], options: SimulationOptions) -> list[Row]:
-    return sorted(
-        rows,
-        key=lambda row: (
-            options.strategies.index(row.strategy),
-            options.seeds.index(row.seed),
-            row.round,
-        ),
-    )
-
-
-def _simulated(
-    archive: SimulationArchive,
-    options: SimulationOptions,
-    done: Sequence[Row],
-    progress: Progress,
-) -> Iterator[list[Row]]:
-    """The missing rows, one strategy of one seed at a time."""
-    have = {(row.strategy, row.seed) for row in done}
-    todo = {
-        seed: tuple(name for name in options.strategies if (name, seed) not in have)
-        for seed in options.seeds
-    }
-    todo = {seed: strategies for seed, strategies in todo.items() if strategies}
-    if options.processes > 1 and len(todo) > 1:
-        yield from _in_processes(archive, options, todo, progress)
-        return
-    for place, (seed, strategies) in enumerate(todo.items()):
-        inner = part_of(progress, place / len(todo), (place + 1) / len(todo))
-        yield from _seed_rows(archive, replace(options, strategies=strategies), seed, inner)
-
-
-def _in_processes(
-    archive: SimulationArchive,
-    options: SimulationOptions,
-    todo: Mapping[int, tuple[str, ...]],
-    progress: Progress,
-) -> Iterator[list[Row]]:
-    """Seeds at the same time; each process starts fresh, because forked PyTorch can hang."""
-    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
-        try:
-            running = {
-                seed: pool.submit(
-                    _all_seed_rows, archive, replace(options, strategies=strategies), seed
-                )
-                for seed, strategies in todo.items()
-            }
-            for place, (seed, future) in enumerate(running.items()):
-                yield future.result()
-                progress((place + 1) / len(todo), f"seed {seed} done")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _all_seed_rows(archive: SimulationArchive, options: SimulationOptions, seed: int) -> list[Row]:
-    torch.set_num_threads(max(1, torch.get_num_threads() // options.processes))
-    return [row for rows in _seed_rows(archive, options, seed, silent) for row in rows]
-
-
-def _seed_rows(
-    archive: SimulationArchive, options: SimulationOptions, seed: int, progress: Progress
-) -> Iterator[list[Row]]:
-    """The rows of each strategy of a seed; they share the frozen features and the initial set."""
-    run = SeedRun(archive, options, seed)
-    frozen = run.frozen()
-    start = None if options.initial == "none" else run.initial(frozen, progress)
-    for place, strategy in enumerate(options.strategies):
-        inner = part_of(
-            progress, place / len(options.strategies), (place + 1) / len(options.strategies)
-        )
-        first = [frozen] if start is None else [frozen, start]
-        states = [*first, *run.rounds(first[-1], strategy, inner)]
-        yield [replace(state.row, strategy=strategy) for state in states]
+def _rows(seed: SimulationSeed, variant: Variant, progress: Progress) -> Iterator[Row]:
+    if variant.strategy == "cal":
+        return class_label_rows(seed, progress)
+    if variant.strategy == "all":
+        return upper_bound_rows(seed, progress)
+    return (state.row for state in PairRounds(seed, variant).states(progress))

@@ -5,20 +5,25 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from scipy import stats
 
+from domain.arrays import FloatArray
 from domain.errors import InputError
 
 CSV_NAME, PICTURE_NAME, OPTIONS_NAME = "curve.csv", "curve.png", "options.json"
 FROZEN_ROUND = -1
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # told apart by colour-blind people too
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555")
 _PANELS = {
     "map_at_5_hits": "mAP@5 (divided by the hits, as the papers do)",
     "map_at_5_min": "mAP@5 (divided by min(5, relevant))",
@@ -39,9 +44,10 @@ class Row:
             transitivity and training, embedding and metrics.
         similar_share: of the round's questions the share answered "similar"; None without one.
         threshold: MGUE's, that chose the round's questions; None without one.
+        lam: MGUE's λ; None for other strategies.
         selection_auc, selection_auc_frozen: head and frozen features on the held-out answers;
             None where there were too few.
-        note: why the frozen features remained, if they did.
+        note: what was out of the ordinary in choosing the questions or in training.
     """
 
     strategy: str
@@ -61,6 +67,7 @@ class Row:
     seconds_evaluate: float = 0.0
     similar_share: float | None = None
     threshold: float | None = None
+    lam: float | None = None
     selection_auc: float | None = None
     selection_auc_frozen: float | None = None
     note: str = ""
@@ -108,15 +115,19 @@ def write_rows(out: Path, rows: Sequence[Row], identity: Mapping[str, Any]) -> N
 
 
 def draw_curve(out: Path, rows: Sequence[Row]) -> None:
-    """`curve.png`: quality against bits, the mean over seeds and the band of one deviation."""
+    """`curve.png`: quality against bits, the mean over seeds and its 95 % confidence band.
+
+    A variant with one row beside the frozen features, the upper bound, is a dashed line.
+    """
     figure = Figure(figsize=(11, 4.5), layout="constrained")
+    variants = list(dict.fromkeys((row.strategy, row.lam) for row in rows))
+    colours = _colours(len(variants))
+    several = len({lam for _, lam in variants if lam is not None}) > 1
     for axes, (metric, title) in zip(figure.subplots(1, 2), _PANELS.items(), strict=True):
-        for place, strategy in enumerate(dict.fromkeys(row.strategy for row in rows)):
-            chosen = [row for row in rows if row.strategy == strategy]
-            bits, mean, spread = _mean_and_spread(chosen, metric)
-            colour = _COLOURS[place % len(_COLOURS)]
-            axes.plot(bits, mean, marker="o", markersize=4, color=colour, label=strategy)
-            axes.fill_between(bits, mean - spread, mean + spread, color=colour, alpha=0.2, lw=0)
+        for (strategy, lam), colour in zip(variants, colours, strict=True):
+            chosen = [row for row in rows if (row.strategy, row.lam) == (strategy, lam)]
+            label = f"{strategy} λ={lam:g}" if several and lam is not None else strategy
+            _draw(axes, _points(chosen, metric), colour, label, is_bound=strategy == "all")
         axes.set(xlabel="bits", ylabel=metric, title=title)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -125,10 +136,19 @@ def draw_curve(out: Path, rows: Sequence[Row]) -> None:
     _replace(out / PICTURE_NAME, picture.getvalue())
 
 
-def _mean_and_spread(
-    rows: Sequence[Row], metric: str
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Bits, mean and standard deviation over seeds, one of each a round."""
+def _draw(axes: Axes, points: FloatArray, colour: str, label: str, *, is_bound: bool) -> None:
+    """A line of points [bits, mean, half width of the band]."""
+    bits, mean, band = points.T
+    if is_bound and len(points):
+        axes.axhline(mean[-1], color=colour, ls="--", label=f"{label} ({bits[-1]:,.0f} bits)")
+        axes.axhspan(mean[-1] - band[-1], mean[-1] + band[-1], color=colour, alpha=0.1, lw=0)
+        return
+    axes.plot(bits, mean, marker="o", markersize=4, color=colour, label=label)
+    axes.fill_between(bits, mean - band, mean + band, color=colour, alpha=0.2, lw=0)
+
+
+def _points(rows: Sequence[Row], metric: str) -> FloatArray:
+    """[rounds, 3] bits, mean over seeds, and half of its 95 % confidence interval."""
     points = []
     for number in sorted({row.round for row in rows}):
         values = [
@@ -138,9 +158,23 @@ def _mean_and_spread(
         ]
         if values:
             bits, scores = np.array(values).T
-            points.append((bits.mean(), scores.mean(), scores.std()))
-    bits, mean, spread = np.array(points).reshape(-1, 3).T
-    return bits, mean, spread
+            points.append((bits.mean(), scores.mean(), _half_interval(scores)))
+    return np.array(points).reshape(-1, 3)
+
+
+def _half_interval(scores: FloatArray) -> float:
+    """By Student's t; 0 with one seed, of which nobody can tell."""
+    if len(scores) < 2:
+        return 0.0
+    quantile = float(stats.t.ppf(0.975, len(scores) - 1))
+    return float(quantile * scores.std(ddof=1) / np.sqrt(len(scores)))
+
+
+def _colours(count: int) -> Sequence[str]:
+    """Told apart by colour-blind people too; more than there are names for are a scale."""
+    if count <= len(_COLOURS):
+        return _COLOURS[:count]
+    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0, 0.9, count))]
 
 
 def _parsed(line: Mapping[str, str]) -> Row:
@@ -172,13 +206,3 @@ def _replace(path: Path, content: bytes) -> None:
         Path(draft).replace(path)
     finally:
         Path(draft).unlink(missing_ok=True)
-
-
-def mean_rows(rows: Iterable[Row], metric: str) -> dict[tuple[str, int], float]:
-    """The mean of a metric over seeds, by strategy and round; without undefined ones."""
-    found: dict[tuple[str, int], list[float]] = {}
-    for row in rows:
-        value = getattr(row, metric)
-        if value is not None:
-            found.setdefault((row.strategy, row.round), []).append(value)
-    return {key: float(np.mean(values)) for key, values in found.items()}

@@ -1,5 +1,6 @@
 """What a simulation is asked to do, checked before any work is done."""
 
+import hashlib
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,15 +22,35 @@ _CHOICES = {
     "backbone": tuple(each.value for each in Backbone),
     "clip": ("none", "means"),
 }
+_BY_CLASSES = ("cal", "all")  # ask for class labels, not about pairs
 _LATER = {
-    "strategy": ("bcgue", "bcgue_no_diversity", "cal", "components", "all"),
+    "strategy": ("components",),
     "depth": ("full",),
     "views": ("multi",),
 }
 _FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weights
     *("images", "weights", "out", "cache"),
-    *("strategies", "seeds", "device", "processes"),
+    *("strategies", "lams", "seeds", "device", "processes"),
 )
+_DECIDES_FIGURES = ("annealing", "domain", "retrieval", "training", "worker")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A strategy, with MGUE's λ where it reads it."""
+
+    strategy: str
+    lam: float | None = None
+
+    @property
+    def label(self) -> str:
+        """As it stands in pictures and progress."""
+        return self.strategy if self.lam is None else f"{self.strategy} λ={self.lam:g}"
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether a classifier of pairs is trained."""
+        return self.strategy.startswith("bcgue")
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,7 @@ class SimulationOptions:
     Attributes:
         images: the archive; only read.
         out: where `curve.csv`, `curve.png` and `options.json` are written.
-        strategies: names of `annealing.strategies`.
+        strategies: names of `annealing.strategies`, `cal` and `all` (the upper bound).
         rounds: R, after the initial set.
         bits_per_round: H, questions a round.
         seeds: each redraws split, initial set and everything random.
@@ -50,7 +71,10 @@ class SimulationOptions:
             set are no questions.
         initial: `class`: class labels of 5 % of the training images, turned into pairs; `pairs`:
             H questions of a cold start; `none`: the first round starts from nothing.
-        lam, clip: of MGUE.
+        lams: λ of MGUE; with several, it is simulated with each.
+        clip: of MGUE.
+        guard: whether MGUE leaves a threshold that is of no use, as it does in projects.
+        implied_gain: η, how much counts what answers imply.
         retrieval_space: what is evaluated: the head's output (`auto`, `head`) or the frozen
             features (`backbone`), which no round changes.
         cache: features, shared by all simulations.
@@ -72,8 +96,10 @@ class SimulationOptions:
     propagation: str = Propagation.ONE_STEP.value
     noise: float = 0.0
     initial: str = "class"
-    lam: float = 3.0
+    lams: tuple[float, ...] = (3.0,)
     clip: str = "none"
+    guard: bool = False
+    implied_gain: float = 0.0
     retrieval_space: str = "auto"
     views: str = "single"
     cache: Path = DEFAULT_CACHE
@@ -81,17 +107,42 @@ class SimulationOptions:
     processes: int = 1
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
-    @property
-    def selection(self) -> SelectionSettings:
-        """The settings that the strategies read."""
-        return SelectionSettings.model_validate({"lambda": self.lam, "clip": self.clip})
+    def selection(self, variant: Variant) -> SelectionSettings:
+        """The settings that a strategy reads."""
+        return SelectionSettings.model_validate(
+            {
+                "lambda": self.lams[0] if variant.lam is None else variant.lam,
+                "clip": self.clip,
+                "guard_threshold": self.guard,
+                "implied_gain": self.implied_gain,
+            }
+        )
+
+    def variants(self) -> list[Variant]:
+        """What is simulated; only MGUE reads λ."""
+        return [
+            Variant(name, lam if name.startswith("mgue") else None)
+            for name in self.strategies
+            for lam in (self.lams if name.startswith("mgue") else self.lams[:1])
+        ]
 
     def identity(self) -> dict[str, Any]:
-        """All that a row depends on but its strategy, its seed and the archive's features."""
+        """All that a row depends on but its variant, its seed and the archive's features."""
         values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
         values["training"] = self.training.model_dump(mode="json")
         values["depth"] = "head"
+        values["program"] = _program_digest()
         return values
+
+
+def _program_digest() -> str:
+    """Changes with every change of what decides figures, so that no old row stands beside new."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for package in _DECIDES_FIGURES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def checked(options: SimulationOptions) -> SimulationOptions:
@@ -101,13 +152,19 @@ def checked(options: SimulationOptions) -> SimulationOptions:
         InputError: a value is not allowed, or belongs to what is not built yet.
     """
     for name in options.strategies or ("",):
-        _check_choice("strategy", name, tuple(STRATEGIES))
+        _check_choice("strategy", name, (*STRATEGIES, *_BY_CLASSES))
     for name, allowed in _CHOICES.items():
         _check_choice(name, getattr(options, name), allowed)
     _check_numbers(options)
+    if "cal" in options.strategies and options.initial != "class":
+        raise InputError(
+            f"--strategy cal with --initial {options.initial}; it learns from class labels only.",
+            "Use --initial class, or leave cal out.",
+        )
     return replace(
         options,
         strategies=tuple(dict.fromkeys(options.strategies)),
+        lams=tuple(dict.fromkeys(options.lams)),
         seeds=tuple(dict.fromkeys(options.seeds)),
         cache=options.cache.expanduser(),
     )
@@ -140,5 +197,10 @@ def _check_numbers(options: SimulationOptions) -> None:
         )
     if not 0 <= options.noise <= 1:
         raise InputError(f"--noise {options.noise}; it must lie in 0…1.")
-    if not (math.isfinite(options.lam) and options.lam >= 0):
-        raise InputError(f"--lambda {options.lam}; it must be 0 or more.", "The paper takes 3.")
+    if not 0 <= options.implied_gain <= 1:
+        raise InputError(f"--implied-gain {options.implied_gain}; it must lie in 0…1.")
+    if not options.lams or not all(math.isfinite(lam) and lam >= 0 for lam in options.lams):
+        shown = ",".join(f"{lam:g}" for lam in options.lams)
+        raise InputError(
+            f"--lambda {shown!r}; one or more numbers from 0 are needed.", "The paper takes 3."
+        )

@@ -1,4 +1,4 @@
-"""One seed of a simulation: its split, its oracle, its rounds."""
+"""One seed of a simulation: its split, its oracle, and the rounds of questions about pairs."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from annealing.expansion import known_relations
-from annealing.initial_set import initial_set
+from annealing.implications import implications
+from annealing.initial_set import InitialSet, initial_set
 from annealing.pool import joined, pair_keys
 from annealing.strategies import propose
 from domain.answers import KnownRelation, Propagation
-from domain.arrays import FloatArray, IntArray
+from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.jobs import Progress, part_of
 from domain.pairs import Pair, pair
 from retrieval.metrics import evaluate_retrieval
@@ -21,12 +22,77 @@ from training.head import TrainedHead, frozen_head
 from training.trainer import train_head
 from worker.simulation_archive import SeedSplit, SimulationArchive, copy_pairs, split
 from worker.simulation_curve import FROZEN_ROUND, Row
-from worker.simulation_options import SimulationOptions
+from worker.simulation_options import SimulationOptions, Variant
 
 _METRICS = ("map_at_5_hits", "map_at_5_min", "map", "p_at_5", "p_at_10", "recall_at_1")
 
 # Independent streams of random numbers within a seed.
 _INITIAL, _NOISE, _ROUND = 1, 2, 1000
+
+
+class SimulationSeed:
+    """A seed's split, oracle and streams of random numbers, and what a head of it is worth."""
+
+    def __init__(self, archive: SimulationArchive, options: SimulationOptions, seed: int) -> None:
+        self.archive, self.options, self.seed = archive, options, seed
+        self.parts: SeedSplit = split(archive, seed)
+        self.labels: IntArray = archive.labels[self.parts.train]
+        self.features: FloatArray = archive.features[self.parts.train]
+        self.copies = copy_pairs(archive.copies[self.parts.train])
+        self.device = resolve_device(options.device)
+
+    @property
+    def classes(self) -> int:
+        """C, how many classes the training images have."""
+        return len(np.unique(self.labels))
+
+    def initial_set(self) -> InitialSet:
+        """The images whose class is known before the first round, and their pairs."""
+        return initial_set(self.labels, rng=self.rng(_INITIAL))
+
+    def is_wrong(self, count: int, number: int) -> BoolArray:
+        """Which of a round's answers are wrong."""
+        return np.asarray(self.rng(_NOISE, number).random(count) < self.options.noise)
+
+    def round_rng(self, number: int) -> np.random.Generator:
+        """What chance decides in a round."""
+        return self.rng(_ROUND + number)
+
+    def rng(self, *stream: int) -> np.random.Generator:
+        """Random numbers of their own."""
+        return np.random.default_rng([self.seed, *stream])
+
+    def empty_row(self, number: int) -> Row:
+        """A row without any figure."""
+        nothing: dict[str, Any] = dict.fromkeys(_METRICS)
+        return Row("", self.seed, number, bits=0.0, answers=0, known_pairs=0, **nothing)
+
+    def frozen(self) -> tuple[TrainedHead, FloatArray, Row]:
+        """Round −1: the standardised frozen features."""
+        head = frozen_head(self.features)
+        return head, *self.measured(head, self.empty_row(FROZEN_ROUND))
+
+    def measured(self, head: TrainedHead, row: Row) -> tuple[FloatArray, Row]:
+        """The archive's embeddings, and the row with the metrics of validation against test."""
+        began = time.perf_counter()
+        vectors = retrieval = head.embed(self.archive.features)
+        if self.options.retrieval_space == "backbone":
+            retrieval = frozen_head(self.features).embed(self.archive.features)
+        parts, labels = self.parts, self.archive.labels
+        scores = evaluate_retrieval(
+            retrieval[parts.queries],
+            retrieval[parts.gallery],
+            labels[parts.queries],
+            labels[parts.gallery],
+        )
+        return vectors, replace(
+            row,
+            **{name: getattr(scores, name) for name in _METRICS},
+            seconds_evaluate=time.perf_counter() - began,
+            selection_auc=None if head.selection is None else head.selection.head,
+            selection_auc_frozen=None if head.selection is None else head.selection.frozen,
+            note=head.note,
+        )
 
 
 @dataclass(frozen=True)
@@ -38,60 +104,59 @@ class State:
     head: TrainedHead
     vectors: FloatArray
     row: Row
+    last_answers: BoolArray | None = None
 
 
-class SeedRun:
-    """One seed: its split, its oracle and its streams of random numbers."""
+class PairRounds:
+    """The rounds of a strategy that asks about pairs."""
 
-    def __init__(self, archive: SimulationArchive, options: SimulationOptions, seed: int) -> None:
-        self._archive, self._options, self._seed = archive, options, seed
-        self._parts: SeedSplit = split(archive, seed)
-        self._labels: IntArray = archive.labels[self._parts.train]
-        self._features = archive.features[self._parts.train]
-        self._copies = copy_pairs(archive.copies[self._parts.train])
-        self._device = resolve_device(options.device)
+    def __init__(self, seed: SimulationSeed, variant: Variant) -> None:
+        self._seed, self._options, self._variant = seed, seed.options, variant
 
-    def frozen(self) -> State:
-        """Round −1: the standardised frozen features."""
-        return self._state({}, (), frozen_head(self._features), self._row(FROZEN_ROUND))
+    def states(self, progress: Progress) -> Iterator[State]:
+        """Frozen, after the initial set (unless there is none), then rounds 1…R."""
+        total = self._options.rounds + 1
+        state = State({}, (), *self._seed.frozen())
+        yield state
+        if self._options.initial == "class":
+            state = self._from_classes(progress)
+            yield state
+        elif self._options.initial == "pairs":
+            state = self._round(state, "mgue", 0, part_of(progress, 0.0, 1 / total))
+            yield state
+        for number in range(1, total):
+            inner = part_of(progress, number / total, (number + 1) / total)
+            named = _named(inner, f"round {number} of {self._options.rounds}")
+            state = self._round(state, self._variant.strategy, number, named)
+            yield state
 
-    def initial(self, frozen: State, progress: Progress) -> State:
-        """Round 0: after the initial set."""
-        if self._options.initial == "pairs":
-            return self._round(frozen, "mgue", 0, progress)
-        drawn = initial_set(self._labels, rng=self._rng(_INITIAL))
+    def _from_classes(self, progress: Progress) -> State:
+        drawn = self._seed.initial_set()
         answers = {
             pair(int(a), int(b)): bool(similar)
             for (a, b), similar in zip(drawn.pairs, drawn.similar, strict=True)
         }
-        row = replace(self._row(0), bits=drawn.bits, answers=len(drawn.images))
+        row = replace(self._seed.empty_row(0), bits=drawn.bits, answers=len(drawn.images))
         return self._trained(answers, row, progress)
-
-    def rounds(self, start: State, strategy: str, progress: Progress) -> Iterator[State]:
-        """Rounds 1…R of a strategy."""
-        state = start
-        for number in range(1, self._options.rounds + 1):
-            done = (number - 1) / self._options.rounds
-            inner = part_of(progress, done, number / self._options.rounds)
-            name = f"{strategy}, seed {self._seed}, round {number} of {self._options.rounds}"
-            state = self._round(state, strategy, number, _named(inner, name))
-            yield state
 
     def _round(self, state: State, strategy: str, number: int, progress: Progress) -> State:
         """Choose questions with the model so far, answer them, learn from all answers."""
         progress(0.0, "choosing questions")
+        seed, options = self._seed, self._options
         began = time.perf_counter()
-        closed = joined(self._copies, self._keys(state.answers))
         chosen = propose(
             strategy,
-            state.vectors[self._parts.train],
+            state.vectors[seed.parts.train],
             np.array([each.pair for each in state.known], dtype=np.int64).reshape(-1, 2),
             np.array([each.similar for each in state.known], dtype=bool),
-            self._options.bits_per_round,
-            rng=self._rng(_ROUND + number),
-            settings=self._options.selection,
-            excluded=closed,
-            device=self._device.type,
+            options.bits_per_round,
+            rng=seed.round_rng(number),
+            settings=options.selection(self._variant),
+            excluded=joined(seed.copies, self._keys(state.answers)),
+            settles=implications(state.answers, Propagation(options.propagation)),
+            classifier=state.head.classifier,
+            last_answers=state.last_answers,
+            device=seed.device.type,
         )
         seconds = time.perf_counter() - began
         said = self._asked(chosen.pairs, number)
@@ -104,82 +169,41 @@ class SeedRun:
             similar_share=sum(said.values()) / len(said) if said else None,
             threshold=None if chosen.threshold is None else chosen.threshold.alpha,
         )
-        return self._trained({**state.answers, **said}, row, progress)
+        trained = self._trained({**state.answers, **said}, row, progress)
+        notes = " ".join(each for each in (*chosen.notes, trained.row.note) if each)
+        answers = np.array(list(said.values()), dtype=bool)
+        return replace(trained, row=replace(trained.row, note=notes), last_answers=answers)
 
     def _asked(self, pairs: IntArray, number: int) -> dict[Pair, bool]:
         """The oracle's answers, each wrong with the chance of the noise."""
-        wrong = self._rng(_NOISE, number).random(len(pairs)) < self._options.noise
-        same = self._labels[pairs[:, 0]] == self._labels[pairs[:, 1]]
+        labels = self._seed.labels
+        same = labels[pairs[:, 0]] == labels[pairs[:, 1]]
+        said = same ^ self._seed.is_wrong(len(pairs), number)
         return {
-            pair(int(a), int(b)): bool(similar)
-            for (a, b), similar in zip(pairs, same ^ wrong, strict=True)
+            pair(int(a), int(b)): bool(similar) for (a, b), similar in zip(pairs, said, strict=True)
         }
 
     def _trained(self, answers: Mapping[Pair, bool], row: Row, progress: Progress) -> State:
+        seed, options = self._seed, self._options
         began = time.perf_counter()
-        propagation = Propagation(self._options.propagation)
-        known = known_relations(answers, propagation, proofs=False)
+        known = known_relations(answers, Propagation(options.propagation), proofs=False)
         head = train_head(
-            self._features,
+            seed.features,
             np.array([each.pair for each in known], dtype=np.int64).reshape(-1, 2),
             np.array([each.similar for each in known], dtype=bool),
             np.array([each.weight for each in known], dtype=np.float32),
-            self._options.training,
-            seed=self._seed,
-            device=self._device,
+            options.training,
+            seed=seed.seed,
+            device=seed.device,
+            classifier=self._variant.has_classifier,
             progress=progress,
         )
         row = replace(row, seconds_train=time.perf_counter() - began, known_pairs=len(known))
-        return self._state(answers, known, head, row)
-
-    def _state(
-        self,
-        answers: Mapping[Pair, bool],
-        known: Sequence[KnownRelation],
-        head: TrainedHead,
-        row: Row,
-    ) -> State:
-        """A round's end: embeddings of the archive and the metrics of validation against test."""
-        began = time.perf_counter()
-        vectors = head.embed(self._archive.features)
-        retrieval = vectors
-        if self._options.retrieval_space == "backbone":
-            retrieval = frozen_head(self._features).embed(self._archive.features)
-        parts, labels = self._parts, self._archive.labels
-        scores = evaluate_retrieval(
-            retrieval[parts.queries],
-            retrieval[parts.gallery],
-            labels[parts.queries],
-            labels[parts.gallery],
-        )
-        row = replace(
-            row,
-            **{name: getattr(scores, name) for name in _METRICS},
-            seconds_evaluate=time.perf_counter() - began,
-            selection_auc=None if head.selection is None else head.selection.head,
-            selection_auc_frozen=None if head.selection is None else head.selection.frozen,
-            note=head.note,
-        )
-        return State(answers, known, head, vectors, row)
-
-    def _row(self, number: int) -> Row:
-        nothing: dict[str, Any] = dict.fromkeys(_METRICS)
-        return Row(
-            strategy="",
-            seed=self._seed,
-            round=number,
-            bits=0.0,
-            answers=0,
-            known_pairs=0,
-            **nothing,
-        )
+        return State(answers, known, head, *seed.measured(head, row))
 
     def _keys(self, answers: Mapping[Pair, bool]) -> IntArray:
         pairs = np.array(list(answers), dtype=np.int64).reshape(-1, 2)
-        return pair_keys(pairs, len(self._parts.train))
-
-    def _rng(self, *stream: int) -> np.random.Generator:
-        return np.random.default_rng([self._seed, *stream])
+        return pair_keys(pairs, len(self._seed.labels))
 
 
 def _named(progress: Progress, name: str) -> Progress:

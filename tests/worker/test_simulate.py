@@ -13,7 +13,7 @@ from PIL import Image
 from domain.errors import ArchiveError, Cancelled, InputError, ModelError
 from tests.worker.simulations import QUICK, bare_options, folder_of_classes, random_weights
 from worker.simulate import simulate
-from worker.simulation_curve import Row, mean_rows
+from worker.simulation_curve import Row
 from worker.simulation_options import SimulationOptions, checked
 
 CONTRACT = (
@@ -47,6 +47,10 @@ def _lines(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def _rows(options: SimulationOptions) -> list[Row]:
+    return simulate(options).rows
+
+
 def _measured(row: Row) -> Row:
     """The row without its times."""
     return replace(row, seconds_select=0, seconds_train=0, seconds_evaluate=0)
@@ -54,7 +58,7 @@ def _measured(row: Row) -> Row:
 
 def test_the_curve_has_the_agreed_columns_and_rows(base: SimulationOptions, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
-    rows = simulate(replace(base, out=out))
+    rows = _rows(replace(base, out=out))
     assert (out / "curve.csv").read_text().splitlines()[0].startswith(CONTRACT)
     found = [(line["strategy"], int(line["seed"]), int(line["round"])) for line in _lines(out)]
     assert found == [(s, n, r) for s in ("mgue", "random") for n in (0, 1) for r in (-1, 0, 1)]
@@ -64,9 +68,9 @@ def test_the_curve_has_the_agreed_columns_and_rows(base: SimulationOptions, tmp_
 
 
 def test_strategies_of_a_seed_share_the_start(base: SimulationOptions, tmp_path: Path) -> None:
-    rows = simulate(replace(base, out=tmp_path, seeds=(0,)))
+    rows = _rows(replace(base, out=tmp_path, seeds=(0,)))
     mgue, random = (
-        [replace(row, strategy="") for row in rows if row.strategy == name][:2]
+        [replace(_measured(row), strategy="", lam=None) for row in rows if row.strategy == name][:2]
         for name in ("mgue", "random")
     )
     assert mgue == random
@@ -107,10 +111,10 @@ def test_complete_rows_are_taken_over_and_new_seeds_are_added(
     options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,))
     simulate(options)
     _forged(tmp_path)
-    rows = simulate(replace(options, seeds=(0, 1)))
+    rows = _rows(replace(options, seeds=(0, 1)))
     assert rows[0].map_at_5_hits == 0.123456
     assert [row.seed for row in rows] == [0, 0, 0, 1, 1, 1]
-    fresh = simulate(replace(options, out=tmp_path / "fresh", seeds=(1,)))
+    fresh = _rows(replace(options, out=tmp_path / "fresh", seeds=(1,)))
     assert [_measured(row) for row in rows[3:]] == [_measured(row) for row in fresh]
 
 
@@ -132,7 +136,7 @@ def test_rows_of_other_options_are_not_taken_over(
     options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,))
     simulate(options)
     _forged(tmp_path)
-    assert simulate(change(options))[0].map_at_5_hits != 0.123456
+    assert _rows(change(options))[0].map_at_5_hits != 0.123456
 
 
 @pytest.mark.parametrize("name", ["curve.csv", "options.json"])
@@ -140,10 +144,10 @@ def test_a_damaged_file_means_starting_again(
     name: str, base: SimulationOptions, tmp_path: Path
 ) -> None:
     options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,))
-    first = simulate(options)
+    first = _rows(options)
     _forged(tmp_path)
     (tmp_path / name).write_text((tmp_path / name).read_text()[:90])
-    again = simulate(options)
+    again = _rows(options)
     assert [_measured(row) for row in again] == [_measured(row) for row in first]
 
 
@@ -160,7 +164,7 @@ def test_a_cancelled_simulation_keeps_what_is_done_and_goes_on(
         simulate(options, stop)
     assert {line["seed"] for line in _lines(tmp_path)} == {"0"}
     _forged(tmp_path)
-    rows = simulate(options)
+    rows = _rows(options)
     assert rows[0].map_at_5_hits == 0.123456
     assert [row.seed for row in rows] == [0, 0, 0, 1, 1, 1]
 
@@ -173,14 +177,14 @@ def test_progress_grows_to_the_end_and_names_strategy_seed_and_round(
     shares = [done for done, _ in told]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
-    assert any("mgue, seed 1, round 1 of 1" in message for _, message in told)
+    assert any("mgue λ=3, seed 1: round 1 of 1" in message for _, message in told)
 
 
 def test_processes_give_the_rows_of_a_single_one(base: SimulationOptions, tmp_path: Path) -> None:
     """Slow for its size: each process loads PyTorch."""
     options = replace(base, strategies=("random",), rounds=0)
-    alone = simulate(replace(options, out=tmp_path / "one"))
-    together = simulate(replace(options, out=tmp_path / "two", processes=2))
+    alone = _rows(replace(options, out=tmp_path / "one"))
+    together = _rows(replace(options, out=tmp_path / "two", processes=2))
     for ours, theirs in zip(alone, together, strict=True):
         assert (ours.seed, ours.round, ours.bits) == (theirs.seed, theirs.round, theirs.bits)
         assert theirs.map == pytest.approx(ours.map, abs=1e-3)
@@ -212,8 +216,8 @@ def test_a_missing_archive_is_an_archive_error(base: SimulationOptions, tmp_path
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"strategies": ("bcgue",)}, "bcgue is not built yet; available: mgue, "),
-        ({"strategies": ("mgue", "all")}, "--strategy all is not built yet"),
+        ({"strategies": ("components",)}, "components is not built yet; available: mgue, "),
+        ({"strategies": ("cal",), "initial": "pairs"}, "--strategy cal with --initial pairs"),
         ({"strategies": ("nonsense",)}, "nonsense"),
         ({"strategies": ()}, "--strategy"),
         ({"depth": "full"}, "--depth full is not built yet; available: auto, head"),
@@ -225,7 +229,9 @@ def test_a_missing_archive_is_an_archive_error(base: SimulationOptions, tmp_path
         ({"clip": "hard"}, "--clip"),
         ({"noise": 1.5}, "--noise 1.5"),
         ({"noise": float("nan")}, "--noise"),
-        ({"lam": -1.0}, "--lambda"),
+        ({"lams": (3.0, -1.0)}, "--lambda '3,-1'"),
+        ({"lams": ()}, "--lambda"),
+        ({"implied_gain": 1.5}, "--implied-gain 1.5"),
         ({"rounds": -1}, "--rounds -1"),
         ({"bits_per_round": 0}, "--bits-per-round 0"),
         ({"seeds": ()}, "--seeds"),
@@ -253,11 +259,55 @@ def test_repeated_names_and_seeds_count_once() -> None:
     assert options.seeds == (1, 0)
 
 
-def test_means_are_over_seeds() -> None:
-    row = Row("mgue", 0, 1, 10.0, 10, 10, 0.8, None, 0.5, None, None, None)
-    rows = [row, replace(row, seed=1, map_at_5_hits=0.6), replace(row, seed=2, map_at_5_hits=None)]
-    assert mean_rows(rows, "map_at_5_hits") == {("mgue", 1): pytest.approx(0.7)}
-    assert mean_rows(rows, "map_at_5_min") == {}
+def test_lambda_is_swept_by_the_strategy_that_reads_it(
+    base: SimulationOptions, tmp_path: Path
+) -> None:
+    options = replace(base, out=tmp_path, seeds=(0,), rounds=2)
+    rows = _rows(replace(options, lams=(1.0, 3.0)))
+    assert [(row.strategy, row.lam) for row in rows if row.round == 2] == [
+        ("mgue", 1.0),
+        ("mgue", 3.0),
+        ("random", None),
+    ]
+    first, third = (row.threshold for row in rows if row.round == 2 and row.strategy == "mgue")
+    assert first != third
+    _forged(tmp_path)
+    assert _rows(replace(options, lams=(1.0,)))[0].map_at_5_hits == 0.123456
+
+
+def test_class_labels_cost_their_bits_and_the_upper_bound_is_one_round(
+    base: SimulationOptions, tmp_path: Path
+) -> None:
+    options = replace(base, out=tmp_path, strategies=("cal", "all"), seeds=(0,), rounds=2)
+    rows = _rows(options)
+    per_image, a_round = np.log2(3), int(10 / np.log2(3))
+    images = [2, 2 + a_round, 2 + 2 * a_round]
+    cal = [row for row in rows if row.strategy == "cal"]
+    assert [row.round for row in cal] == [-1, 0, 1, 2]
+    assert [row.answers for row in cal[1:]] == images
+    assert [row.bits for row in cal[1:]] == pytest.approx([n * per_image for n in images])
+    bound = [row for row in rows if row.strategy == "all"]
+    assert [(row.round, row.answers) for row in bound] == [(-1, 0), (1, 48)]
+    assert bound[1].bits == pytest.approx(48 * per_image)
+    _forged(tmp_path)
+    assert _rows(options)[0].map_at_5_hits == 0.123456  # all of it was complete
+
+
+def test_what_the_archive_lacks_is_told(base: SimulationOptions, tmp_path: Path) -> None:
+    images = folder_of_classes(tmp_path / "images")
+    (images / "class0" / "broken.jpg").write_bytes(b"no picture")
+    options = replace(base, images=images, out=tmp_path / "out", rounds=0, seeds=(0,))
+    assert "1 files could not be read" in simulate(options).notes[0]
+
+
+def test_rows_of_another_program_are_not_taken_over(
+    base: SimulationOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,), rounds=0)
+    simulate(options)
+    _forged(tmp_path)
+    monkeypatch.setattr("worker.simulation_options._program_digest", lambda: "newer")
+    assert _rows(options)[0].map_at_5_hits != 0.123456
 
 
 @pytest.mark.real_data
@@ -266,7 +316,7 @@ def test_mgue_beats_random_questions_on_real_images(
     ucmerced: Path, mobilenet_weights: Path, tmp_path: Path
 ) -> None:
     """The issue's figures on one seed; two minutes, most of them for the features."""
-    rows = simulate(
+    rows = _rows(
         SimulationOptions(
             images=ucmerced,
             out=tmp_path / "out",
@@ -277,9 +327,10 @@ def test_mgue_beats_random_questions_on_real_images(
             seeds=(0,),
         )
     )
-    hits = mean_rows(rows, "map_at_5_hits")
-    assert rows[-1].bits == pytest.approx(1844.96, abs=0.01)
-    assert hits["mgue", 4] >= 0.915
-    assert hits["mgue", 4] >= hits["random", 4] + 0.05
-    assert mean_rows(rows, "map_at_5_min")["mgue", 4] >= 0.86
-    assert hits["mgue", 0] >= hits["mgue", -1] - 0.01
+    found = {(row.strategy, row.round): row for row in rows}
+    last, random = found["mgue", 4], found["random", 4]
+    assert last.bits == pytest.approx(1844.96, abs=0.01)
+    assert (last.map_at_5_hits or 0) >= 0.915
+    assert (last.map_at_5_hits or 0) >= (random.map_at_5_hits or 0) + 0.05
+    assert (last.map_at_5_min or 0) >= 0.86
+    assert (found["mgue", 0].map_at_5_hits or 0) >= (found["mgue", -1].map_at_5_hits or 0) - 0.01

@@ -12,7 +12,8 @@ from domain.jobs import silent
 from domain.pairs import Pair
 from tests.worker.simulations import bare_archive, bare_options
 from worker.simulation_archive import SimulationArchive, copy_pairs, split
-from worker.simulation_seed import SeedRun, State
+from worker.simulation_options import Variant
+from worker.simulation_seed import PairRounds, SimulationSeed, State
 
 ARCHIVE = bare_archive()
 
@@ -25,12 +26,8 @@ def _run(
     **changes: object,
 ) -> list[State]:
     """Frozen, initial (unless none) and all rounds."""
-    options = bare_options(**changes)
-    run = SeedRun(archive, options, seed)
-    states = [run.frozen()]
-    if options.initial != "none":
-        states.append(run.initial(states[0], silent))
-    return [*states, *run.rounds(states[-1], strategy, silent)]
+    run = SimulationSeed(archive, bare_options(**changes), seed)
+    return list(PairRounds(run, Variant(strategy)).states(silent))
 
 
 def _first_hits(archive: SimulationArchive, seed: int) -> float:
@@ -55,7 +52,7 @@ def test_an_initial_set_costs_log2_of_the_classes_an_image() -> None:
     assert row.bits == pytest.approx(4 * np.log2(5))
 
 
-@pytest.mark.parametrize("strategy", ["random", "mgue", "mgue_no_diversity"])
+@pytest.mark.parametrize("strategy", ["random", "mgue", "mgue_no_diversity", "bcgue"])
 def test_a_round_asks_exactly_its_bits_of_new_pairs(strategy: str) -> None:
     states = _run(strategy, rounds=3)
     for before, after in pairwise(states[1:]):
@@ -165,3 +162,25 @@ def test_rows_say_how_many_answers_were_similar() -> None:
     new = {p: y for p, y in states[-1].answers.items() if p not in states[-2].answers}
     assert states[-1].row.similar_share == pytest.approx(sum(new.values()) / 12)
     assert all(isinstance(pair, Pair) for pair in new)
+
+
+def test_bcgue_trains_a_classifier_and_others_do_not() -> None:
+    assert _run("bcgue", rounds=1)[-1].head.classifier is not None
+    assert _run("mgue", rounds=1)[-1].head.classifier is None
+
+
+def test_a_guarded_round_says_what_it_did() -> None:
+    """With noise 1 every answer is wrong, so that the kinds are confused."""
+    row = _run("mgue", rounds=2, noise=1.0, guard=True)[-1].row
+    plain = _run("mgue", rounds=2, noise=1.0)[-1].row
+    assert "This round asks at" in row.note
+    assert "This round asks at" not in plain.note
+
+
+def test_weighing_what_answers_imply_makes_more_known() -> None:
+    plain, weighed = (
+        _run("mgue", rounds=2, propagation="closure", implied_gain=eta)[-1].row
+        for eta in (0.0, 1.0)
+    )
+    assert weighed.answers == plain.answers
+    assert weighed.known_pairs > plain.known_pairs
