@@ -3,12 +3,14 @@
 Source: ANNEAL, "binary classifier guided uncertainty estimation", eqs. 9-11.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from annealing.classifier_blocks import BLOCK_ROWS, ClassifierBlocks
+from annealing.lanes import work_through
 from annealing.mgue import mgue, mgue_no_diversity, threshold_of
 from annealing.mining import MinedPairs
 from annealing.pair_classifier import PairClassifier
@@ -18,6 +20,7 @@ from annealing.ranking import uncertain_questions
 from annealing.shortlist import Shortlist
 from domain.arrays import FloatArray, IntArray
 from domain.errors import InputError
+from domain.jobs import Progress, silent
 
 NO_CLASSIFIER = (
     "The model has no classifier of pairs yet (it is trained with the head when the strategy is "
@@ -53,6 +56,7 @@ def most_unsure_pairs(
     excluded: Keys | None = None,
     device: str | torch.device = "cpu",
     block_rows: int = BLOCK_ROWS,
+    progress: Progress = silent,
 ) -> MinedPairs:
     """The pairs of rows whose probability to be similar is nearest to one half.
 
@@ -63,6 +67,7 @@ def most_unsure_pairs(
         excluded: sorted keys (`pool.pair_keys`) of pairs that must not be chosen.
         device: where the layers run.
         block_rows: side of a block; changes speed and memory, never the answer.
+        progress: told after each block; what it raises ends the mining.
 
     Returns:
         min(P, pairs left) pairs; equally unsure ones (to 1e-9) in the order of their keys. The
@@ -79,10 +84,16 @@ def most_unsure_pairs(
     wanted = min(count, pool_size(len(embeddings)) - len(known))
     exact = _ToOneHalf(classifier, embeddings)
     shortlist = Shortlist(len(embeddings), wanted, exact, excluded=known)
-    if wanted > 0:
-        blocks = ClassifierBlocks(classifier, embeddings, device=device, block_rows=block_rows)
-        for block in blocks:
+    source = ClassifierBlocks(classifier, embeddings, device=device, block_rows=block_rows)
+
+    def take(shared: Iterator[int]) -> Iterator[None]:
+        for block in source.blocks(shared):
             shortlist.offer(block)
+            yield
+
+    if wanted > 0:
+        message = "Classifying all pairs"
+        work_through(range(source.count), take, device=device, progress=progress, message=message)
     best = shortlist.best()
     similarity = pair_similarities(embeddings, best.pairs)
     return MinedPairs(best.pairs, similarity, -best.distance)

@@ -8,7 +8,7 @@ little more than the products.
 Source: ANNEAL, eq. 9 over the whole pool.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,10 @@ from torch import Tensor
 
 from annealing.pair_classifier import PairClassifier
 from annealing.shortlist import Block
+from annealing.tiles import tile_corners, tile_count
 from domain.arrays import FloatArray
 
-BLOCK_ROWS = 1024  # 4 MB of results
+BLOCK_ROWS = 256  # enough blocks for all cores, large enough that handing them out costs nothing
 # Rows and columns that go through the layers together. On a CPU the first layer, 1 MB, then stays
 # in a core's cache; of 20 shapes tried this was among the quickest.
 _CHUNK = {"cpu": (16, 128), "cuda": (256, 1024)}
@@ -72,7 +73,7 @@ class _Layers:
 
 
 class ClassifierBlocks:
-    """|P - 0.5| of all pairs as blocks, in the order of the rows."""
+    """|P - 0.5| of all pairs as blocks for a shortlist."""
 
     def __init__(
         self,
@@ -83,10 +84,9 @@ class ClassifierBlocks:
         block_rows: int = BLOCK_ROWS,
     ) -> None:
         """Blocks of embeddings [N, D], which are used as they are."""
-        self._classifier = classifier
+        self._rows, self._size = len(embeddings), block_rows
         self._device = torch.device(device)
-        self._size, self._chunk = block_rows, _CHUNK[self._device.type]
-        self._of_shape: dict[torch.Size, _Layers] = {}
+        self._symmetric = classifier.symmetric
         first, second = classifier.projections(embeddings)
         hidden = second @ classifier.second.T + classifier.second_bias
         self._side = _Side(
@@ -95,25 +95,36 @@ class ClassifierBlocks:
             self._tensor(-hidden.T),
             self._tensor(hidden @ classifier.last + classifier.last_bias),
         )
-        self._second, self._last = self._tensor(classifier.second), self._tensor(classifier.last)
+        self._weights = self._tensor(classifier.second), self._tensor(classifier.last)
         self._error = _error(classifier, first, second, hidden)
 
-    def __iter__(self) -> Iterator[Block]:
-        rows = len(self._side.logit)
-        for row in range(0, rows, self._size):
-            for column in range(row, rows, self._size):
-                here = slice(row, min(row + self._size, rows))
-                there = slice(column, min(column + self._size, rows))
-                yield Block(row, column, self._unsure(here, there), self._error)
+    @property
+    def count(self) -> int:
+        """How many blocks there are."""
+        return tile_count(self._rows, self._size)
 
-    def _unsure(self, rows: slice, columns: slice) -> Tensor:
-        signed = self._signed(rows, columns)
-        if self._classifier.symmetric:
-            back = signed if rows == columns else self._signed(columns, rows)
-            signed = (signed + back.T).div_(2)
-        return signed.abs_()
+    def blocks(self, numbers: Iterable[int]) -> Iterator[Block]:
+        """Blocks with these numbers; threads may take some each, with an iterator of their own."""
+        lane = _Lane(self._side, self._weights, _CHUNK[self._device.type])
+        for rows, columns in tile_corners(self._rows, self._size, numbers):
+            signed = lane.signed(rows, columns)
+            if self._symmetric:
+                back = signed if rows == columns else lane.signed(columns, rows)
+                signed = (signed + back.T).div_(2)
+            yield Block(rows.start, columns.start, signed.abs_(), self._error)
 
-    def _signed(self, rows: slice, columns: slice) -> Tensor:
+    def _tensor(self, values: FloatArray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self._device)
+
+
+class _Lane:
+    """Puts blocks through the layers, chunk by chunk, with buffers of its own."""
+
+    def __init__(self, side: _Side, weights: tuple[Tensor, Tensor], chunk: tuple[int, int]) -> None:
+        self._side, self._weights, self._chunk = side, weights, chunk
+        self._of_shape: dict[torch.Size, _Layers] = {}  # one for most chunks, others at the edges
+
+    def signed(self, rows: slice, columns: slice) -> Tensor:
         """[R, C] P - 0.5 of images in these rows as first and in these columns as second."""
         side, (height, width) = self._side, self._chunk
         out = side.logit[columns].repeat(rows.stop - rows.start, 1)
@@ -128,13 +139,9 @@ class ClassifierBlocks:
         return out.div_(2).tanh_().div_(2)
 
     def _layers(self, shape: torch.Size) -> _Layers:
-        """Buffers of this shape: one for most chunks, others at the edges."""
         if shape not in self._of_shape:
-            self._of_shape[shape] = _Layers(self._second, self._last, *shape)
+            self._of_shape[shape] = _Layers(*self._weights, *shape)
         return self._of_shape[shape]
-
-    def _tensor(self, values: FloatArray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self._device)
 
 
 def _error(

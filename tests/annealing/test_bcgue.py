@@ -77,7 +77,8 @@ def test_float32_is_never_further_off_than_its_bound(scale):
         last=rng.normal(size=32) / 4,
         last_bias=0.1,
     )
-    for block in ClassifierBlocks(classifier, embeddings, block_rows=128):
+    source = ClassifierBlocks(classifier, embeddings, block_rows=128)
+    for block in source.blocks(range(source.count)):
         rows, columns = block.distance.shape
         a, b = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
         pairs = np.stack([a.ravel() + block.first_row, b.ravel() + block.first_column], axis=1)
