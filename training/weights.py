@@ -98,6 +98,7 @@ def save_backbone(
         save_file(state, partial, {"architecture": backbone.name, "kind": kind.value})
         with partial.open("rb") as written:
             os.fsync(written.fileno())
+        partial.chmod(0o644)  # a temporary file is for its owner alone
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

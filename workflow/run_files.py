@@ -74,6 +74,7 @@ def write_run(runs: Path, name: str, files: RunFiles) -> Path:
         _fill(draft, files)
         for path in draft.iterdir():
             _sync(path)
+        draft.chmod(0o755)  # mkdtemp's is for its owner alone; colleagues read runs too
         _sync(draft)
         target = runs / name
         if target.exists():

@@ -220,6 +220,11 @@ def test_a_saved_backbone_comes_back_and_is_still_called_warmed_up(backbone, tra
     assert [file.name for file in path.parent.iterdir()] == ["warm.safetensors"]
 
 
+def test_a_saved_backbone_can_be_read_by_colleagues(tmp_path):
+    save_backbone(build_backbone(NAME, seed=3), tmp_path / "weights.safetensors")
+    assert (tmp_path / "weights.safetensors").stat().st_mode & 0o077 == 0o044
+
+
 def test_a_failed_save_leaves_no_file(backbone, tmp_path, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
