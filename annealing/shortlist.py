@@ -123,11 +123,17 @@ class Shortlist:
             self._take_exactly(block)
             return
         places, look = self._places(block), block.second_look
-        crowded = len(places) > block.distance.numel() // _CROWDED_LOOK
-        if crowded and look is not None and look.block is not None:
+        if places is None and look is not None and look.block is not None:
             block = look.block()
             places = self._places(block)
-        self._take(block, places)
+        candidates = None if places is None else self._candidates(block, places)
+        if candidates is None or len(candidates.keys) > self._few(block):
+            self._take_exactly(block)
+            return
+        with self._lock:
+            self._pending.append(candidates)
+            if sum(len(part.keys) for part in self._pending) > max(_PENDING, self._count // 8):
+                self._settle()
 
     def best(self) -> Ranked:
         """The best min(P, pairs offered) pairs, ranked exactly."""
@@ -147,25 +153,21 @@ class Shortlist:
         if len(first.keys) >= self._count:
             self._cut = float(np.partition(first.upper, self._count - 1)[self._count - 1])
 
-    def _places(self, block: Block) -> Tensor:
-        """Places in the flattened block of pairs that can be among the best."""
-        return _places_up_to(block.distance, self._limit(block.error))
+    def _places(self, block: Block) -> Tensor | None:
+        """Places in the flattened block of pairs that can be among the best; None if too many."""
+        look, most = block.second_look, self._few(block)
+        if look is not None:
+            enough = 0 if look.block is not None else self._count
+            most = max(enough, block.distance.numel() // _CROWDED_LOOK)
+        return _places_up_to(block.distance, self._limit(block.error), most)
+
+    def _few(self, block: Block) -> int:
+        """How many pairs of a block are ranked one by one; more are quicker as a block."""
+        return max(self._count, block.distance.numel() // _CROWDED)
 
     def _limit(self, error: float) -> float:
         """The largest approximate distance that a pair of the best can have."""
         return self._cut + error + _QUANTUM
-
-    def _take(self, block: Block, places: Tensor) -> None:
-        """Let the pairs of these places wait, or take the block exactly if they are many."""
-        few = max(self._count, block.distance.numel() // _CROWDED)
-        candidates = self._candidates(block, places) if len(places) <= 2 * few else None
-        if candidates is None or len(candidates.keys) > few:
-            self._take_exactly(block)
-            return
-        with self._lock:
-            self._pending.append(candidates)
-            if sum(len(part.keys) for part in self._pending) > max(_PENDING, self._count // 8):
-                self._settle()
 
     def _candidates(self, block: Block, places: Tensor) -> "_Held":
         """Those of a block's places that can be among the best after a second look."""
@@ -295,22 +297,26 @@ def _smallest(distance: FloatArray, keys: Keys, count: int) -> IntArray:
     return np.concatenate([surely, ties])
 
 
-def _places_up_to(distance: Tensor, limit: float) -> Tensor:
-    """Where a block has distances up to a limit, as places in the flattened block.
+def _places_up_to(distance: Tensor, limit: float, most: int) -> Tensor | None:
+    """Where a block has distances up to a limit, as ascending places in the flattened block.
 
-    Floats of 0 or more are in the order of their bits, and the least of integers is found many
-    times faster than that of half-precision floats.
+    None if they are more than `most`. Floats of 0 or more are in the order of their bits, and the
+    least of integers is found many times faster than that of half-precision floats.
     """
-    bits, last = distance.view(_BITS[distance.dtype]), _bits_of(limit, distance.dtype)
-    segments = bits.view(-1, math.gcd(bits.numel(), _SEGMENT))
+    bits, last = distance.view(_BITS[distance.dtype]).view(-1), _bits_of(limit, distance.dtype)
+    segments = bits.view(-1, math.gcd(len(bits), _SEGMENT))
     least, width = segments.amin(dim=1), segments.shape[1]
     if distance.device.type == "cpu":  # where numpy is three times as fast
         near = np.flatnonzero(least.numpy() <= last)
+        if 2 * len(near) > len(least) and np.count_nonzero(bits.numpy() <= last) > most:
+            return None
         inside = np.flatnonzero(segments.numpy()[near] <= last)
-        return torch.from_numpy(near[inside // width] * width + inside % width)
-    close = (least <= last).nonzero()[:, 0]
-    within = (segments.index_select(0, close) <= last).nonzero()
-    return close[within[:, 0]] * width + within[:, 1]
+        places = torch.from_numpy(near[inside // width] * width + inside % width)
+    else:
+        close = (least <= last).nonzero()[:, 0]
+        within = (segments.index_select(0, close) <= last).nonzero()
+        places = close[within[:, 0]] * width + within[:, 1]
+    return places if len(places) <= most else None
 
 
 def _bits_of(limit: float, dtype: torch.dtype) -> int:
