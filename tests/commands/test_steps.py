@@ -1,0 +1,33 @@
+"""The steps of a round from the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands.conftest import Run
+from tests.pictures import write_archive
+from tests.projects import answer, make_project, random_weights
+from workflow.project import Project
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Project:
+    """Four images, so that a minute's answers settle every pair."""
+    archive = write_archive(tmp_path / "few", each=1, classes=False)
+    return make_project(tmp_path / "project", archive, random_weights(tmp_path))
+
+
+def test_proposing_says_when_nothing_is_left_to_ask(run: Run, few: Project) -> None:
+    answer(few)
+    assert run("embed").status == 0
+    outcome = run("propose", "--json")
+    assert outcome.status == 0
+    assert "there is nothing to ask" in outcome.err
+    assert outcome.json == {"round": 1, "open": 0, "strategy": "random"}
+
+
+def test_proposing_says_how_many_questions_the_round_wants(run: Run, few: Project) -> None:
+    assert run("embed").status == 0
+    outcome = run("propose", "--pairs", "1", "--json")
+    assert outcome.json == {"round": 1, "open": 1, "strategy": "mgue"}
+    assert "nothing to ask" not in outcome.err
