@@ -70,7 +70,7 @@ def propose(*, strategy: str | None, pairs: int | None, settings: Settings) -> N
     params = rounds.round_params(project, strategy=strategy, pairs=pairs)
     _run(project, jobs.PROPOSE, params, settings)
     newest = rounds.list_rounds(project)[0]
-    left = newest.total - newest.answered
+    left = max(newest.target - newest.answered, 0)
     if left == 0:
         from worker.proposing import NOTHING_LEFT
 

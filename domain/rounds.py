@@ -22,6 +22,7 @@ class Round:
     state: RoundState
     model: str | None  # run that proposed the questions; None before the first model
     created_at: str
+    target: int | None  # answers after which it can be trained on; None: all its questions
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,20 @@ class AnsweredProposal:
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """Counts of one round's questions."""
+    """Counts of one round's questions.
+
+    Attributes:
+        open: wait for somebody, spare ones included.
+        leased: are before somebody now.
+        answered: are answered or skipped; more than `target` where people went on.
+        target: so many answers make the round; the questions beyond it are spare, so that nobody
+            waits while the model learns. Never more than there are questions.
+    """
 
     open: int
     leased: int
     answered: int
+    target: int
 
     @property
     def total(self) -> int:

@@ -37,6 +37,12 @@ def m0002_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0003_labels(db: "Database") -> None:
+    """How many answers a round wants; it may have more questions."""
+    for statement in schema.LABELS_0003:
+        db.conn.execute(statement)
+
+
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
@@ -50,7 +56,7 @@ def m0002_jobs(db: "Database") -> None:
 
 
 MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
-    "labels": (m0001_labels, m0002_labels),
+    "labels": (m0001_labels, m0002_labels, m0003_labels),
     "jobs": (m0001_jobs, m0002_jobs),
 }
 

@@ -74,6 +74,7 @@ _LEASED = """
 """
 _STATUS = """
     SELECT
+        (SELECT target FROM round WHERE round_id = :round_id) AS target,
         count(*) FILTER (WHERE state = 'closed') AS answered,
         count(*) FILTER (WHERE state = 'open' AND EXISTS (SELECT 1 FROM lease AS l
             WHERE l.proposal_id = proposal.proposal_id
@@ -191,10 +192,14 @@ def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
 
 
 def queue_status(db: sqlite3.Connection, round_id: int, now: str) -> QueueStatus:
-    """How many questions of a round wait, are before somebody, and are answered or skipped."""
+    """How many questions of a round wait, are before somebody, are answered, and are wanted."""
     row = db.execute(_STATUS, {"round_id": round_id, **_times(now)}).fetchone()
+    total = row["unanswered"] + row["answered"]
     return QueueStatus(
-        open=row["unanswered"] - row["leased"], leased=row["leased"], answered=row["answered"]
+        open=row["unanswered"] - row["leased"],
+        leased=row["leased"],
+        answered=row["answered"],
+        target=total if row["target"] is None else min(row["target"], total),
     )
 
 

@@ -5,17 +5,18 @@ import sqlite3
 from domain.clock import utc_now
 from domain.rounds import Round, RoundState
 
-_COLUMNS = "round_id, number, strategy, state, model, created_at"
+_COLUMNS = "round_id, number, strategy, state, model, created_at, target"
 _ADD = f"""
-    INSERT INTO round (number, strategy, state, model, created_at, made_by)
-    VALUES (:number, :strategy, :state, :model, :created_at, :made_by)
+    INSERT INTO round (number, strategy, state, model, created_at, made_by, target)
+    VALUES (:number, :strategy, :state, :model, :created_at, :made_by, :target)
     RETURNING {_COLUMNS}
 """  # noqa: S608 a constant
 _LIST = f"SELECT {_COLUMNS} FROM round ORDER BY number"  # noqa: S608 a constant
 _NEWEST = f"SELECT {_COLUMNS} FROM round ORDER BY number DESC LIMIT 1"  # noqa: S608 a constant
 _SET_STATE = "UPDATE round SET state = :state WHERE round_id = :round_id"
 _SET_SOURCE = """
-    UPDATE round SET strategy = :strategy, model = :model, made_by = :made_by
+    UPDATE round SET strategy = :strategy, model = :model, made_by = :made_by,
+        target = :target
     WHERE round_id = :round_id
 """
 _MADE_BY = f"SELECT {_COLUMNS} FROM round WHERE made_by = :key"  # noqa: S608 a constant
@@ -27,11 +28,14 @@ def create_round(
     number: int,
     strategy: str,
     model: str | None,
+    target: int | None = None,
     made_by: str | None = None,
 ) -> Round:
     """A new round that collects answers; its number must be new.
 
-    `made_by` is the key of the job that chose its questions.
+    Args:
+        target: after how many answers it can be trained on; None: all its questions.
+        made_by: the key of the job that chose its questions.
     """
     row = db.execute(
         _ADD,
@@ -42,6 +46,7 @@ def create_round(
             "model": model,
             "created_at": utc_now(),
             "made_by": made_by,
+            "target": target,
         },
     ).fetchone()
     return _round(row)
@@ -64,10 +69,16 @@ def set_round_state(db: sqlite3.Connection, round_id: int, state: RoundState) ->
 
 
 def set_round_source(
-    db: sqlite3.Connection, round_id: int, *, strategy: str, model: str, made_by: str | None = None
+    db: sqlite3.Connection,
+    round_id: int,
+    *,
+    strategy: str,
+    model: str,
+    target: int | None = None,
+    made_by: str | None = None,
 ) -> None:
-    """Say how, from which run and by which job questions were chosen that replaced a round's."""
-    values = {"strategy": strategy, "model": model, "made_by": made_by}
+    """Say how questions were chosen that replaced a round's; see `create_round`."""
+    values = {"strategy": strategy, "model": model, "target": target, "made_by": made_by}
     db.execute(_SET_SOURCE, {"round_id": round_id, **values})
 
 

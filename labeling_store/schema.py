@@ -174,6 +174,9 @@ LABELS_0002 = (
     "CREATE UNIQUE INDEX round_made_by ON round (made_by)",
 )
 
+# Answers after which a round can be trained on; NULL: all its questions.
+LABELS_0003 = ("ALTER TABLE round ADD COLUMN target INTEGER CHECK (target >= 0)",)
+
 JOBS_0001 = (
     """
     CREATE TABLE job (

@@ -44,8 +44,15 @@ def follow_round(project: Project) -> None:
     if progress is None or progress.total == 0:
         st.caption("No pairs are being asked.")
         return
-    done, total = progress.answered, progress.total
-    st.progress(done / total, text=f"Round {progress.round_number}: {done} of {total} answered")
+    target, more = progress.target, max(progress.answered - progress.target, 0)
+    words = f"Round {progress.round_number}: {progress.answered - more} of {target} answered"
+    words += f", and {more} more" if more else ""
+    st.progress(1 - progress.left / target if target else 1.0, text=words)
+    if progress.left == 0 and progress.spare:
+        st.caption(
+            f"{components.counted(progress.spare, 'more pair')} can be answered until the next "
+            "questions come. Every answer counts."
+        )
     if progress.leased:
         st.caption(f"{components.counted(progress.leased, 'pair')} on people's screens now.")
 

@@ -119,8 +119,8 @@ def _round_row(row: RoundRow, measured: Sequence[str]) -> dict[str, Any]:
     return {
         "Round": row.round.number,
         "State": ROUND_STATES[row.round.state],
-        "Pairs": row.total,
-        "Answered": round(100 * row.answered / row.total) if row.total else 0,
+        "Pairs": row.target,
+        "Answered": min(round(100 * row.answered / row.target), 100) if row.target else 0,
         "Chosen as": STRATEGIES.get(strategy, strategy),
         "Trained on bits": None if run is None else run.bits,
         "Known pairs": None if run is None else run.known_pairs,

@@ -108,6 +108,7 @@ def progress_json(progress: RoundProgress | None) -> Mapping[str, Any] | None:
         "open": progress.open,
         "leased": progress.leased,
         "total": progress.total,
+        "target": progress.target,
         "left": progress.left,
     }
 

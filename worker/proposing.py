@@ -10,41 +10,80 @@ from annealing.pool import Keys, pair_keys
 from annealing.proposals import NO_CLUSTER, Proposals
 from annealing.reasons import explain
 from annealing.strategies import propose as choose
-from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import JobError
-from domain.images import ImageRecord, Part
 from domain.pairs import pair
-from domain.rounds import Proposal, Round, RoundState, Run
-from labeling_store import answers, images, queue, relations, rounds, runs
+from domain.rounds import Proposal, Round, RoundState
+from labeling_store import queue, rounds, runs
+from worker.candidates import Candidates, candidates_of, without_knowledge
 from workflow.project import Project
-from workflow.run_files import read_embeddings
 
 NOTHING_LEFT = "Every pair of training images is answered or implied; there is nothing to ask."
-_ROUND_SEED = 1000  # rounds draw from seeds of their own
+_OWN_SEED, _CHECK_SEED, _SPARE_SEED = 1000, 2000, 3000  # and the round's number
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """The training images that have an embedding, and what is known of their pairs."""
+class Proposed:
+    """What came of choosing questions.
 
-    image_ids: IntArray
-    vectors: FloatArray
-    known_pairs: IntArray
-    known_similar: BoolArray
-    closed: Keys
+    Attributes:
+        target: how many answers make the round.
+        spare: how many more are asked.
+        notes: what a lead should know about them.
+    """
+
+    round_number: int
+    target: int
+    spare: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a round's questions come from, as the store keeps it."""
+
+    strategy: str
+    model: str
+    target: int
+    made_by: str
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """A strategy at work for a round."""
+
+    project: Project
+    candidates: Candidates
+    strategy: str
+    number: int
+    device: torch.device
+
+    def choose(self, count: int, seed: int, *, but: Keys | None = None) -> Proposals:
+        """So many questions, none of them among `but`; each `seed` draws another random stream."""
+        candidates = self.candidates
+        closed = candidates.closed if but is None else np.union1d(candidates.closed, but)
+        return choose(
+            self.strategy,
+            candidates.vectors,
+            candidates.known_pairs,
+            candidates.known_similar,
+            count,
+            rng=np.random.default_rng([self.project.config.seed, seed + self.number]),
+            settings=self.project.config.selection,
+            excluded=closed,
+            device=str(self.device),
+        )
 
 
 def propose_next(
     project: Project, *, strategy: str, pairs: int, device: torch.device, made_by: str
-) -> tuple[int, int, tuple[str, ...]]:
+) -> Proposed:
     """Put the next questions into the queue: a new round, or the current one if none is answered.
 
-    The round is marked as made by the job with the key `made_by`.
-
-    Returns:
-        The round's number, how many questions, and what a lead should know about them.
+    The round's own questions are the strategy's and the random checks; spare ones, which the
+    strategy would ask after them, stand behind. The round is marked as made by the job with the
+    key `made_by`.
 
     Raises:
         JobError: there is no model yet.
@@ -56,24 +95,16 @@ def propose_next(
     number = 1 if current is None else current.number
     if current is not None and _was_answered(project, current):
         number += 1
-    candidates = _candidates(project, run)
-    chosen = _choose(project, candidates, strategy, pairs, number, device)
-    proposals = _as_questions(chosen, candidates)
-    proposals += _checks(project, candidates, chosen, pairs, number, device)
-    if not proposals:
-        return number, 0, (*chosen.notes, NOTHING_LEFT)
-    source = {"strategy": strategy, "model": run.name, "made_by": made_by}
-    with project.store.transaction() as db:
-        if current is not None:
-            queue.withdraw_open(db, current.round_id)
-        if current is None or number > current.number:
-            if current is not None:
-                rounds.set_round_state(db, current.round_id, RoundState.DONE)
-            current = rounds.create_round(db, number=number, **source)
-        else:
-            rounds.set_round_source(db, current.round_id, **source)
-        queue.add_proposals(db, current.round_id, _mixed(proposals, number))
-    return number, len(proposals), chosen.notes
+    asking = _Asking(project, candidates_of(project, run), strategy, number, device)
+    chosen = asking.choose(pairs, _OWN_SEED)
+    wanted = _as_questions(chosen, asking.candidates)
+    wanted += _checks(asking, chosen, pairs)
+    if not wanted:
+        return Proposed(number, 0, 0, (*chosen.notes, NOTHING_LEFT))
+    spare = _spare(asking, project.config.selection.spare_pairs(pairs), wanted)
+    source = _Source(strategy, run.name, len(wanted), made_by)
+    _put(project, number, source, [*_mixed(wanted, number), *spare])
+    return Proposed(number, len(wanted), len(spare), chosen.notes)
 
 
 def replace_first_questions(project: Project, *, device: torch.device) -> int:
@@ -87,72 +118,67 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
     if current is None or run is None or current.number > 1 or current.model is not None:
         return 0
     status = queue.queue_status(project.store.reader(), current.round_id, utc_now())
-    # an archive of three images may have had no pair to ask; images may have come since
-    waiting = status.open if status.total else project.config.selection.pairs_per_round
-    candidates = _without_knowledge(_candidates(project, run))
-    chosen = _choose(project, candidates, Strategy.MGUE.value, waiting, 1, device)
-    if not len(chosen.pairs):
+    settings = project.config.selection
+    target, waiting = status.target, status.open
+    if not status.total:  # there was no pair to ask; images may have come since
+        target = settings.pairs_per_round
+        waiting = target + settings.spare_pairs(target)
+    missing = min(max(target - status.answered - status.leased, 0), waiting)
+    candidates = without_knowledge(candidates_of(project, run))
+    asking = _Asking(project, candidates, Strategy.MGUE.value, 1, device)
+    wanted = _as_questions(asking.choose(missing, _OWN_SEED), candidates)
+    proposals = [*wanted, *_spare(asking, waiting - missing, wanted)]
+    if not proposals:
         return 0
     with project.store.transaction() as db:
         queue.withdraw_open(db, current.round_id)
-        strategy = Strategy.MGUE.value
-        rounds.set_round_source(db, current.round_id, strategy=strategy, model=run.name)
-        queue.add_proposals(db, current.round_id, _as_questions(chosen, candidates))
-    return len(chosen.pairs)
+        rounds.set_round_source(
+            db, current.round_id, strategy=asking.strategy, model=run.name, target=target
+        )
+        queue.add_proposals(db, current.round_id, proposals)
+    return len(proposals)
+
+
+def _put(project: Project, number: int, source: _Source, proposals: Sequence[Proposal]) -> None:
+    """The questions into a new round after the current, or into that one, emptied."""
+    with project.store.transaction() as db:
+        current = rounds.current_round(db)
+        if current is not None:
+            queue.withdraw_open(db, current.round_id)
+        if current is not None and number == current.number:
+            rounds.set_round_source(db, current.round_id, **vars(source))
+        else:
+            if current is not None:
+                rounds.set_round_state(db, current.round_id, RoundState.DONE)
+            current = rounds.create_round(db, number=number, **vars(source))
+        queue.add_proposals(db, current.round_id, proposals)
 
 
 def _was_answered(project: Project, current: Round) -> bool:
     return queue.queue_status(project.store.reader(), current.round_id, utc_now()).answered > 0
 
 
-def _choose(
-    project: Project,
-    candidates: _Candidates,
-    strategy: str,
-    pairs: int,
-    number: int,
-    device: torch.device,
-) -> Proposals:
-    return choose(
-        strategy,
-        candidates.vectors,
-        candidates.known_pairs,
-        candidates.known_similar,
-        pairs,
-        rng=np.random.default_rng([project.config.seed, _ROUND_SEED + number]),
-        settings=project.config.selection,
-        excluded=candidates.closed,
-        device=str(device),
-    )
-
-
-def _checks(
-    project: Project,
-    candidates: _Candidates,
-    chosen: Proposals,
-    pairs: int,
-    number: int,
-    device: torch.device,
-) -> list[Proposal]:
+def _checks(asking: _Asking, chosen: Proposals, pairs: int) -> list[Proposal]:
     """Random pairs on top of the chosen ones: their answers measure the model without bias."""
-    count = round(pairs * project.config.selection.check_share)
-    taken = pair_keys(chosen.pairs, len(candidates.image_ids))
-    drawn = choose(
-        Strategy.RANDOM.value,
-        candidates.vectors,
-        candidates.known_pairs,
-        candidates.known_similar,
-        count,
-        rng=np.random.default_rng([project.config.seed, 2 * _ROUND_SEED + number]),
-        settings=project.config.selection,
-        excluded=np.union1d(candidates.closed, taken),
-        device=str(device),
-    )
-    return _as_questions(drawn, candidates, check=True)
+    count = round(pairs * asking.project.config.selection.check_share)
+    taken = pair_keys(chosen.pairs, len(asking.candidates.image_ids))
+    at_random = replace(asking, strategy=Strategy.RANDOM.value)
+    drawn = at_random.choose(count, _CHECK_SEED, but=taken)
+    return _as_questions(drawn, asking.candidates, check=True)
+
+
+def _spare(asking: _Asking, count: int, wanted: Sequence[Proposal]) -> list[Proposal]:
+    """What the strategy would ask next; the round's own questions stay its first choice."""
+    if not count:
+        return []
+    row = {int(image_id): row for row, image_id in enumerate(asking.candidates.image_ids)}
+    taken = np.array([(row[each.pair.a], row[each.pair.b]) for each in wanted], dtype=np.int64)
+    keys = pair_keys(taken.reshape(-1, 2), len(row))
+    return _as_questions(asking.choose(count, _SPARE_SEED, but=keys), asking.candidates)
 
 
 def _as_questions(
-    chosen: Proposals, candidates: _Candidates, *, check: bool = False
+    chosen: Proposals, candidates: Candidates, *, check: bool = False
 ) -> list[Proposal]:
     reasons = explain(chosen)
     threshold = None if chosen.threshold is None else chosen.threshold.alpha
@@ -179,55 +205,3 @@ def _mixed(proposals: Sequence[Proposal], number: int) -> list[Proposal]:
     for check in checks:
         mixed.insert(int(rng.integers(len(mixed) + 1)), check)
     return mixed
-
-
-def _without_knowledge(candidates: _Candidates) -> _Candidates:
-    """For a cold start: a handful of answers says too little to set a threshold by."""
-    nothing = np.zeros(0, dtype=bool)
-    return replace(candidates, known_pairs=_pairs([]), known_similar=nothing)
-
-
-def _candidates(project: Project, run: Run) -> _Candidates:
-    embeddings = read_embeddings(project.runs / run.name)
-    training = images.list_images(project.store.reader(), part=Part.TRAIN)
-    inside = [image for image in training if image.image_id in embeddings.rows]
-    place = {image.image_id: row for row, image in enumerate(inside)}
-    known = relations.known_relations(
-        project.store, project.config.propagation, part=Part.TRAIN, proofs=False
-    )
-    known = [each for each in known if each.pair.a in place and each.pair.b in place]
-    return _Candidates(
-        image_ids=np.array([image.image_id for image in inside], dtype=np.int64),
-        vectors=embeddings.vectors[[embeddings.rows[image.image_id] for image in inside]],
-        known_pairs=_pairs([(place[each.pair.a], place[each.pair.b]) for each in known]),
-        known_similar=np.array([each.similar for each in known], dtype=bool),
-        closed=_closed(project, inside, place),
-    )
-
-
-def _closed(project: Project, inside: list[ImageRecord], place: dict[int, int]) -> Keys:
-    """Pairs not to ask: copies of one image, pairs with an answer, questions people hold."""
-    pairs = _copies(inside)
-    db = project.store.reader()
-    asked = [label.pair for label in answers.pair_labels(db)]
-    current = rounds.current_round(db)
-    if current is not None:
-        asked += queue.leased_pairs(db, current.round_id, utc_now())
-    pairs += [(place[p.a], place[p.b]) for p in asked if p.a in place and p.b in place]
-    return np.unique(pair_keys(_pairs(pairs), len(inside)))
-
-
-def _copies(inside: list[ImageRecord]) -> list[tuple[int, int]]:
-    groups: dict[int, list[int]] = {}
-    for row, image in enumerate(inside):
-        groups.setdefault(image.duplicate_group, []).append(row)
-    return [
-        (rows[i], rows[j])
-        for rows in groups.values()
-        for i in range(len(rows))
-        for j in range(i + 1, len(rows))
-    ]
-
-
-def _pairs(rows: Sequence[tuple[int, int]]) -> IntArray:
-    return np.array(rows, dtype=np.int64).reshape(-1, 2)

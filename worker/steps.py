@@ -85,16 +85,18 @@ def _propose(
         report.log(f"round {done.number} got its questions from an earlier attempt")
         return
     progress(0.0, "choosing the next questions")
-    number, count, notes = propose_next(
+    proposed = propose_next(
         project,
         strategy=str(params["strategy"]),
         pairs=int(params["pairs"]),
         device=_device(params),
         made_by=report.key,
     )
-    for note in notes:
+    for note in proposed.notes:
         report.log(note)
-    report.log(f"round {number}: {count} questions")
+    report.log(
+        f"round {proposed.round_number}: {proposed.target} questions and {proposed.spare} to spare"
+    )
 
 
 def _device(params: Mapping[str, Any]) -> torch.device:

@@ -80,17 +80,21 @@ def ingest(
     return _report(store, found)
 
 
-def ask_random_pairs(store: Store, *, count: int, seed: int) -> int:
+def ask_random_pairs(store: Store, *, count: int, spare: int = 0, seed: int) -> int:
     """Open round 1 with random pairs of training images, so that nobody waits for a model.
 
+    Args:
+        count: how many answers make the round.
+        spare: how many more are asked, for people who go on while the model learns.
+
     Returns:
-        How many questions were put; fewer than `count` where the training part is small.
+        How many questions were put; fewer where the training part is small.
     """
     training = images.list_images(store.reader(), part=Part.TRAIN)
-    chosen = _random_pairs(training, count, np.random.default_rng(seed))
+    chosen = _random_pairs(training, count + spare, np.random.default_rng(seed))
     proposals = [Proposal(pair=each, score=0.0, reason=FIRST_REASON) for each in chosen]
     with store.transaction() as db:
-        first = rounds.create_round(db, number=1, strategy="random", model=None)
+        first = rounds.create_round(db, number=1, strategy="random", model=None, target=count)
         queue.add_proposals(db, first.round_id, proposals)
     return len(proposals)
 

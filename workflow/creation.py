@@ -104,7 +104,13 @@ def _fill(
             exclude=workshop.parent,
             progress=progress,
         )
-        catalogue.ask_random_pairs(store, count=config.selection.pairs_per_round, seed=config.seed)
+        settings = config.selection
+        catalogue.ask_random_pairs(
+            store,
+            count=settings.pairs_per_round,
+            spare=settings.spare_pairs(settings.pairs_per_round),
+            seed=config.seed,
+        )
         jobs.enqueue_prepare(queue)
     finally:
         store.close()

@@ -27,7 +27,12 @@ class Question:
 
 @dataclass(frozen=True)
 class RoundProgress:
-    """How far people are in the current round, in questions."""
+    """How far people are in the current round, in questions.
+
+    Attributes:
+        target: so many answers make the round; then it can be trained on.
+        total: all questions; those beyond the target are spare, for people who go on meanwhile.
+    """
 
     round_id: int
     round_number: int
@@ -35,10 +40,17 @@ class RoundProgress:
     leased: int
     open: int
     total: int
+    target: int
 
     @property
     def left(self) -> int:
-        return self.total - self.answered
+        """Answers until the target is reached."""
+        return max(self.target - self.answered, 0)
+
+    @property
+    def spare(self) -> int:
+        """Questions that can be answered beyond the target."""
+        return self.total - max(self.target, self.answered)
 
 
 def next_questions(
@@ -98,4 +110,5 @@ def round_progress(project: Project) -> RoundProgress | None:
         leased=status.leased,
         open=status.open,
         total=status.total,
+        target=status.target,
     )

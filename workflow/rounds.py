@@ -14,11 +14,11 @@ from workflow.project import Project
 
 @dataclass(frozen=True)
 class RoundRow:
-    """A round with its counts of questions and the model trained at its end."""
+    """A round with the model trained at its end; more may be answered than it wanted."""
 
     round: Round
     answered: int
-    total: int
+    target: int
     run: Run | None
 
 
@@ -29,7 +29,7 @@ def list_rounds(project: Project) -> list[RoundRow]:
     rows = []
     for each in rounds.list_rounds(db):
         status = queue.queue_status(db, each.round_id, utc_now())
-        rows.append(RoundRow(each, status.answered, status.total, trained.get(each.number)))
+        rows.append(RoundRow(each, status.answered, status.target, trained.get(each.number)))
     return sorted(rows, key=lambda row: -row.round.number)
 
 

@@ -86,18 +86,7 @@ def _next_step(
     project: Project, progress: RoundProgress | None, job: Job | None, alive: bool
 ) -> NextStep:
     if job is not None and job.kind == jobs.ROUND:
-        if not alive:
-            return NextStep(
-                "Start the worker",
-                'A round is waiting, but no worker is running. Start it with "script/run" or '
-                '"python cli.py worker".',
-                "rounds",
-            )
-        return NextStep(
-            "The model is learning",
-            f"Round in training: {job.message or 'starting'}. New questions come right after.",
-            "rounds",
-        )
+        return _follow_training(job, progress, alive)
     failed = _failed_round(project)
     if failed is not None:
         return NextStep(
@@ -122,32 +111,60 @@ def _next_step(
     if progress.left > 0:
         return NextStep(
             "Answer pairs" if progress.answered == 0 else "Go on answering",
-            f"{progress.left} of {progress.total} pairs of round {progress.round_number} are left.",
+            f"{progress.left} of {progress.target} pairs of round {progress.round_number} are "
+            "left.",
             "annotate",
         )
     if _is_trained_on(project, progress):
-        if not _is_all_known(project):
-            return NextStep(
-                "Ask the next pairs",
-                "The model has learnt from every answer, and there are pairs nobody was asked. "
-                "Start a round to be asked those that it is least sure of.",
-                "rounds",
-            )
+        return _after_training(project)
+    obstacle = check_can_train(project)
+    if obstacle is not None:
+        return NextStep("Nearly there", obstacle, "rounds")
+    return NextStep(
+        "Train on the answers",
+        f"The {progress.target} pairs of round {progress.round_number} are answered. Let the "
+        f"model learn from them; it then asks what it is least sure of.{_meanwhile(progress)}",
+        "rounds",
+    )
+
+
+def _follow_training(job: Job, progress: RoundProgress | None, alive: bool) -> NextStep:
+    if not alive:
+        return NextStep(
+            "Start the worker",
+            'A round is waiting, but no worker is running. Start it with "script/run" or '
+            '"python cli.py worker".',
+            "rounds",
+        )
+    return NextStep(
+        "The model is learning",
+        f"Round in training: {job.message or 'starting'}. New questions come right after."
+        f"{_meanwhile(progress)}",
+        "rounds",
+    )
+
+
+def _after_training(project: Project) -> NextStep:
+    if _is_all_known(project):
         return NextStep(
             "Everything is known",
             "Every pair of training images is answered or implied. Look at the curves, search the "
             "archive, or add images.",
             "curves",
         )
-    obstacle = check_can_train(project)
-    if obstacle is not None:
-        return NextStep("Nearly there", obstacle, "rounds")
     return NextStep(
-        "Train on the answers",
-        f"All {progress.total} pairs of round {progress.round_number} are answered. Let the "
-        "model learn from them; it then asks what it is least sure of.",
+        "Ask the next pairs",
+        "The model has learnt from every answer, and there are pairs nobody was asked. "
+        "Start a round to be asked those that it is least sure of.",
         "rounds",
     )
+
+
+def _meanwhile(progress: RoundProgress | None) -> str:
+    """That nobody needs to wait, where there are questions to go on with."""
+    if progress is None or progress.open + progress.leased == 0:
+        return ""
+    return " Meanwhile people can go on annotating: every answer counts."
 
 
 def _is_trained_on(project: Project, progress: RoundProgress) -> bool:

@@ -136,8 +136,17 @@ def test_status_counts_each_question_once(store, ann):
     kinds = [Kind.SIMILAR, Kind.SKIP]
     new = [said(f"k{n}", 1, 2 + n, kind, proposal_id=1 + n) for n, kind in enumerate(kinds)]
     answers.record_answers(store, ann, new, now=NOW)
-    assert queue.queue_status(store.reader(), round_id, NOW) == QueueStatus(6, 2, 2)
-    assert queue.queue_status(store.reader(), round_id, later(NOW, 61)) == QueueStatus(8, 0, 2)
+    assert queue.queue_status(store.reader(), round_id, NOW) == QueueStatus(6, 2, 2, 10)
+    assert queue.queue_status(store.reader(), round_id, later(NOW, 61)) == QueueStatus(8, 0, 2, 10)
+
+
+@pytest.mark.parametrize(("target", "wanted"), [(None, 4), (3, 3), (9, 4)])
+def test_a_round_wants_its_target_or_all_that_it_has(store, target, wanted):
+    round_id = ask(store, 4)
+    with store.transaction() as db:
+        db.execute("UPDATE round SET target = ? WHERE round_id = ?", (target, round_id))
+    status = queue.queue_status(store.reader(), round_id, NOW)
+    assert (status.target, status.open) == (wanted, 4)
 
 
 @pytest.mark.parametrize("kind", [Kind.SIMILAR, Kind.DISSIMILAR, Kind.UNSURE, Kind.SKIP])
@@ -189,7 +198,7 @@ def test_withdrawing_keeps_answered_and_leased_questions(store, ann):
     answers.record_answers(store, ann, [said("k", 1, 2, proposal_id=1)], now=NOW)
     with store.transaction() as db:
         assert queue.withdraw_open(db, round_id, now=NOW) == 3
-    assert queue.queue_status(store.reader(), round_id, NOW) == QueueStatus(0, 1, 1)
+    assert queue.queue_status(store.reader(), round_id, NOW) == QueueStatus(0, 1, 1, 2)
     assert ids(claim(store, ann, round_id)) == [2]
 
 

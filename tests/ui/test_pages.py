@@ -303,3 +303,13 @@ def contradict(project: Project) -> None:
     stage.answer_pair(project, a, b, Kind.SIMILAR)
     stage.answer_pair(project, b, c, Kind.SIMILAR)
     assert stage.answer_pair(project, a, c, Kind.DISSIMILAR).conflict
+
+
+def test_answers_beyond_the_target_of_a_round_are_counted_apart(make: Make) -> None:
+    project = make()
+    stage.answer_questions(project, 103)
+    app = show("overview")
+    (bar,) = app.get("progress")
+    assert "Round 1: 100 of 100 answered, and 3 more" in bar.proto.text
+    assert "47 more pairs can be answered" in words(app)
+    assert show("rounds").dataframe[0].value["Answered"].tolist() == [100]

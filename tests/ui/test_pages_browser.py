@@ -124,9 +124,9 @@ def test_answers_of_others_move_the_progress_of_the_round(
     page.goto(address)
     before = round_progress(project)
     assert before is not None
-    expect(page.get_by_text(f"{before.answered} of {before.total} answered")).to_be_visible()
+    expect(page.get_by_text(f"{before.answered} of {before.target} answered")).to_be_visible()
     stage.answer_questions(project, 1)
-    after = f"{before.answered + 1} of {before.total} answered"
+    after = f"{before.answered + 1} of {before.target} answered"
     expect(page.get_by_text(after)).to_be_visible(timeout=10_000)
 
 

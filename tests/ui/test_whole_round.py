@@ -39,6 +39,7 @@ PREPARED_WITHIN_S = 900.0  # five minutes on two free cores; CI may be busier
 TRAINED_WITHIN_S = 300.0
 SHOWN = "section.annotate .stage img"
 UNDO_AT, RELOAD_AT = 5, 40  # questions into the round
+MEANWHILE = 5  # answers given while the model learns
 
 
 @contextmanager
@@ -105,7 +106,7 @@ class Player:
                 self.undo_and_answer_again()
             if place == RELOAD_AT:
                 self.open()
-            if self._page.get_by_text(re.compile(r"^Round \d+ is done$")).is_visible():
+            if self._page.locator("[data-el=goal]").is_visible():
                 break
             if self._page.locator(SHOWN).count() == 2:
                 self.answer()
@@ -121,6 +122,16 @@ class Player:
     def train(self) -> None:
         self._page.goto(f"{self._address}/rounds")
         self._page.get_by_role("button", name="Start training").click(timeout=60_000)
+
+    def go_on_meanwhile(self) -> None:
+        """Answer the round's spare pairs; nobody waits for the model."""
+        self.open()
+        for _ in range(MEANWHILE):
+            expect(self._page.locator(SHOWN)).to_have_count(2, timeout=60_000)
+            self.answer()
+        expect(self._page.locator("[data-el=stateText]")).to_have_text(
+            "All answers saved", timeout=30_000
+        )
 
     def _press(self, key: str) -> None:
         self._page.keyboard.press(key)
@@ -144,11 +155,17 @@ def play(project: Project, page: Page) -> None:
         assert answers.effort(project.store.reader()).bits == progress.answered
         wait_for(lambda: job_ended(project, jobs.PREPARE), PREPARED_WITHIN_S, "not prepared")
         player.train()
+        player.go_on_meanwhile()
         wait_for(lambda: job_ended(project, jobs.ROUND), TRAINED_WITHIN_S, "not trained")
         page.goto(f"{address}/curves")
         expect(page.get_by_role("heading", name="Curves")).to_be_visible(timeout=60_000)
         expect(page.locator("[data-testid=stVegaLiteChart]").first).to_be_visible(timeout=60_000)
     assert [point.run for point in curves.quality_curve(project)] == ["frozen", "round-001"]
+    stored = Counter(event.kind for event in answers.events(project.store.reader()))
+    assert stored == player.pressed
+    second = round_progress(project)
+    assert second is not None
+    assert (second.round_number, second.answered) == (2, 0)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +178,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def test_a_whole_round_on_the_demo(demo: Project, page: Page) -> None:
     play(demo, page)
     (frozen, trained) = rounds.list_runs(demo)
-    assert trained.bits == 100
+    assert 100 <= trained.bits <= 100 + MEANWHILE
     assert rounds.list_rounds(demo)[0].round.number == 2
     # After the warm-up the demo is neither hopeless nor solved: learning can be seen.
     assert 0.4 <= frozen.metrics["map_at_5_hits"] <= 0.85

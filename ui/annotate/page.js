@@ -10,6 +10,7 @@ class Page {
     this.current = null; // the pair on the screen
     this.painted = false; // whether anybody can have seen it
     this.progress = null;
+    this.goal = null; // how far the round was when it was drawn last
     this.failure = null;
     this.troubled = false;
     this.replies = 0;
@@ -77,10 +78,11 @@ class Page {
       button.addEventListener("click", (event) => this.act(name, event), options);
     }
     document.addEventListener("visibilitychange", () => this.sender.kick(), options);
-    const { panelButton } = this.view.el;
+    const { panelButton, goal } = this.view.el;
     panelButton.addEventListener(
       "click", () => this.trigger("page", panelButton.dataset.page), options,
     );
+    goal.addEventListener("click", () => this.trigger("page", "rounds"), options);
   }
 
   key(event) {
@@ -220,7 +222,7 @@ class Page {
     if (!this.feed.replied) return { title: "Loading the first pairs", text: "" };
     if (this.feed.items.length > 0) return { title: "Loading the next pair", text: "" };
     if (this.progress === null) return NO_QUESTIONS;
-    const left = this.progress.total - this.answered();
+    const left = this.progress.total - this.answered(); // spare ones included
     return left <= 0 ? roundDone(this.progress) : othersHaveTheRest(left);
   }
 
@@ -231,7 +233,9 @@ class Page {
 
   where() {
     if (this.progress === null || this.current === null) return this.view.el.panelTitle.textContent;
-    return `Pair ${Math.min(this.answered() + 1, this.progress.total)} of ${this.progress.total}.`;
+    const place = this.answered() + 1;
+    const { target } = this.progress;
+    return place <= target ? `Pair ${place} of ${target}.` : `Further pair ${place - target}.`;
   }
 
   /** Draw counts and buttons once, however much has changed in this task. */
@@ -254,15 +258,26 @@ class Page {
     this.view.unsent(this.outbox.size, this.troubled);
     if (this.outbox.size > 0 && !this.outbox.durable) this.view.notify(NOT_DURABLE);
     if (this.progress === null) return;
-    const { round_number: number, total } = this.progress;
-    this.view.progress({ number, answered: this.answered(), total });
+    const { round_number: number, target } = this.progress;
+    const answered = this.answered();
+    this.view.progress({ number, answered, target, goOn: shown });
+    this.tellGoal({ number, target, reached: answered >= target });
+  }
+
+  /** Once, when the round's own questions are answered while somebody looks. */
+  tellGoal(now) {
+    const before = this.goal;
+    this.goal = now;
+    if (!now.reached || before === null || before.reached || before.number !== now.number) return;
+    this.view.notify(goalReached(now.target), { for_ms: GOAL_SHOWN_MS });
   }
 
   keepPace(answer_ms) {
     this.paces_ms = [...this.paces_ms.slice(-19), answer_ms];
     if (this.paces_ms.length < 5 || this.progress === null) return;
     const median_ms = [...this.paces_ms].sort((a, b) => a - b)[this.paces_ms.length >> 1];
-    this.view.pace(median_ms, this.progress.total - this.answered());
+    const left = this.progress.target - this.answered();
+    if (left > 0) this.view.pace(median_ms, left);
   }
 
   close() {
@@ -303,6 +318,7 @@ function entry(kind, question, more) {
 }
 
 const CONFLICT_SHOWN_MS = 6000;
+const GOAL_SHOWN_MS = 10_000;
 const SHARPEN_AT = 1.3;
 const LARGE_PX = 2048;
 

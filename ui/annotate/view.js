@@ -57,12 +57,17 @@ class View {
     say(this.el.undoText, undo === null ? "Undo" : `Undo “${WORDS[undo]}”`);
   }
 
-  progress({ number, answered, total }) {
+  /** How far the round is; answers beyond its target are counted apart; whether one can go on. */
+  progress({ number, answered, target, goOn }) {
+    const more = Math.max(answered - target, 0);
+    const within = answered - more;
     say(this.el.round, `Round ${number}`);
-    say(this.el.count, `${answered} of ${total}`);
-    this.el.fill.style.transform = `scaleX(${total ? answered / total : 0})`;
-    this.el.track.setAttribute("aria-valuenow", answered);
-    this.el.track.setAttribute("aria-valuemax", total);
+    say(this.el.count, `${within} of ${target}${more ? ` + ${more} more` : ""}`);
+    this.el.fill.style.transform = `scaleX(${target ? within / target : 1})`;
+    this.el.track.setAttribute("aria-valuenow", within);
+    this.el.track.setAttribute("aria-valuemax", target);
+    this.el.goal.hidden = within < target || !goOn;
+    if (within >= target) say(this.el.pace, goOn ? GOAL : "");
   }
 
   pace(pace_ms, left) {

@@ -32,10 +32,15 @@ function plural(count, one, many) {
 function roundDone(progress) {
   return {
     title: `Round ${progress.round_number} is done`,
-    text: `All ${progress.total} pairs are answered. Train on them to get the next questions.`,
+    text: `All ${progress.total} pairs are answered. The next ones come when the model is trained.`,
     page: "rounds",
     label: "Go to Rounds",
   };
+}
+
+function goalReached(target) {
+  return `You reached the round's ${plural(target, "question", "questions")}: train on Rounds, ` +
+    "or go on, every answer counts.";
 }
 
 function othersHaveTheRest(left) {
@@ -61,6 +66,7 @@ const NO_QUESTIONS = {
   page: "overview",
   label: "See how far it is",
 };
+const GOAL = "Every further answer counts";
 const RETRYING = "Trying again every few seconds.";
 const NOT_DURABLE =
   "This browser does not let the page keep answers: leave this tab open until all are sent.";
