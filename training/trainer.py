@@ -143,14 +143,7 @@ class _PairTraining:
         steps = min(self._settings.fewest_steps, self._settings.most_steps)
         kept = known.only(~found.held_out)
         trial = self.run(kept, steps, classifier=classifier, progress=progress)
-        judged = known.only(found.held_out)
-        return compare_with_frozen(
-            trial,
-            features,
-            judged.rows,
-            judged.similar,
-            components=found.components[found.held_out],
-        )
+        return compare_with_frozen(trial, features, found)
 
     def run(
         self, known: KnownPairs, steps: int, *, classifier: bool, progress: Progress

@@ -1,4 +1,6 @@
-"""The selection set is whole components, a tenth of the answered images, and seeded."""
+"""The selection set: a tenth of the answered images, judged by all that answers imply."""
+
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -6,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from annealing.transitivity import Closure
+from domain.pairs import pair
 from tests.training.clusters import clusters
 from training.head import SelectionScore, TrainedHead, fitted_standardise, frozen_head
-from training.selection import compare_with_frozen, hold_out
+from training.selection import SelectionSet, compare_with_frozen, hold_out
 
 
 def _many_groups() -> tuple[np.ndarray, np.ndarray]:
@@ -19,76 +23,100 @@ def _many_groups() -> tuple[np.ndarray, np.ndarray]:
     return np.array(similar + dissimilar), labels
 
 
-@given(st.integers(0, 30))
-def test_no_similar_pair_lies_across_and_all_pairs_of_held_out_images_are_held_out(
-    seed: int,
-) -> None:
-    pairs, similar = _many_groups()
-    found = hold_out(pairs, similar, rng=np.random.default_rng(seed))
+def _held(seed: int) -> SelectionSet:
+    found = hold_out(*_many_groups(), rng=np.random.default_rng(seed))
     assert found is not None
-    held = found.held_out
-    images = set(pairs[held & similar].ravel().tolist())
-    assert not images & set(pairs[~held].ravel().tolist())
-    assert 18 <= len(images) <= 21  # a tenth of 180, rounded up to a whole group
+    return found
+
+
+@given(st.integers(0, 30))
+def test_everything_known_about_a_held_out_image_is_held_out(seed: int) -> None:
+    pairs, _ = _many_groups()
+    found = _held(seed)
+    images = set(found.pairs[:, 0].tolist())
+    assert 5 <= len(images) <= 40  # about a tenth of 180
+    assert found.held_out.tolist() == [bool(images & {a, b}) for a, b in pairs.tolist()]
+
+
+@given(st.integers(0, 30))
+def test_held_out_images_are_judged_by_all_that_answers_imply(seed: int) -> None:
+    pairs, similar = _many_groups()
+    closure = Closure()
+    for (a, b), label in zip(pairs.tolist(), similar.tolist(), strict=True):
+        closure.add(pair(a, b), label)
+    found = _held(seed)
+    images = set(found.pairs[:, 0].tolist())
+    expected = {
+        (a, b, closure.relation(a, b))
+        for ends in combinations(range(180), 2)
+        for a, b in (ends, ends[::-1])
+        if a in images and closure.relation(a, b) is not None
+    }
+    judged = zip(found.pairs.tolist(), found.similar.tolist(), strict=True)
+    assert {(a, b, label) for (a, b), label in judged} == expected
+    assert len(found.pairs) == len(expected)
+
+
+def test_images_of_one_component_are_in_one_group() -> None:
+    found = _held(0)
+    group_of = dict(zip((found.pairs[:, 0] // 3).tolist(), found.groups.tolist(), strict=True))
+    assert [group_of[image // 3] for image in found.pairs[:, 0].tolist()] == found.groups.tolist()
+    assert len(set(group_of.values())) > 3
 
 
 def test_a_seed_repeats() -> None:
-    pairs, similar = _many_groups()
-    first, again, other = (
-        hold_out(pairs, similar, rng=np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
-    assert first is not None
-    assert again is not None
-    assert other is not None
+    first, again, other = (_held(seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.pairs, again.pairs)
     assert np.array_equal(first.held_out, again.held_out)
     assert not np.array_equal(first.held_out, other.held_out)
 
 
-def test_components_are_named_for_held_out_images_only() -> None:
-    pairs, similar = _many_groups()
+def test_a_few_large_groups_are_enough_and_their_pairs_are_sampled() -> None:
+    labels = np.arange(300) % 3
+    pairs = np.array([[a, b] for a in range(300) for b in range(a + 1, min(a + 20, 300))])
+    similar = labels[pairs[:, 0]] == labels[pairs[:, 1]]
     found = hold_out(pairs, similar, rng=np.random.default_rng(0))
     assert found is not None
-    assert np.array_equal((found.components >= 0).any(axis=1), found.held_out)
-    inside = found.held_out & similar
-    assert np.array_equal(found.components[inside, 0], found.components[inside, 1])
+    assert 2000 < found.similar.sum() <= 5000
+    assert (~found.similar).sum() == 5000  # of some 6,000
+    assert np.array_equal(labels[found.pairs[:, 0]] == labels[found.pairs[:, 1]], found.similar)
+    assert len(np.unique(found.pairs, axis=0)) == len(found.pairs)
 
 
-def test_a_few_large_groups_give_no_selection_set() -> None:
-    """Holding out one of them says how the head does on that one, not in general."""
-    pairs = np.array([[a, b] for a in range(100) for b in range(a + 1, 100)])
-    labels = np.arange(100) % 5
-    similar = labels[pairs[:, 0]] == labels[pairs[:, 1]]
-    assert hold_out(pairs, similar, rng=np.random.default_rng(0)) is None
-
-
-@pytest.mark.parametrize("count", [0, 5, 40], ids=["nothing known", "a handful", "two groups"])
+@pytest.mark.parametrize("count", [0, 5, 20], ids=["nothing known", "a handful", "some groups"])
 def test_too_few_pairs_give_no_selection_set(count: int) -> None:
     pairs, similar = _many_groups()
     assert hold_out(pairs[:count], similar[:count], rng=np.random.default_rng(0)) is None
 
 
+def test_a_contradicting_answer_is_no_judge() -> None:
+    pairs, similar = _many_groups()
+    pairs, similar = np.vstack([pairs, [[0, 2]]]), np.append(similar, False)
+    found = hold_out(pairs, similar, rng=np.random.default_rng(0), share=0.99)
+    assert found is None or found.similar[(found.pairs == [0, 2]).all(axis=1)].all()
+
+
+def _judged(pairs: np.ndarray, similar: np.ndarray, groups: np.ndarray) -> SelectionSet:
+    return SelectionSet(np.zeros(0, dtype=bool), pairs, similar, groups)
+
+
 def test_frozen_features_tie_with_themselves() -> None:
     archive = clusters()
     pairs, similar = archive.pairs(200)
-    score = compare_with_frozen(
-        frozen_head(archive.features),
-        archive.features,
-        pairs,
-        similar,
-        components=pairs,
-    )
+    judged = _judged(pairs, similar, pairs[:, 0])
+    score = compare_with_frozen(frozen_head(archive.features), archive.features, judged)
     assert score.head == score.frozen
     assert score.uncertainty == 0
     assert score.pairs == 200
     assert not score.is_worse
 
 
-def test_uncertainty_is_the_jackknife_over_components() -> None:
+def test_uncertainty_is_the_jackknife_over_groups() -> None:
     archive = clusters()
     pairs, similar = archive.pairs(60)
-    components = np.stack([pairs[:, 0] % 6, np.full(60, -1)], axis=1)
+    groups = pairs[:, 0] % 6
     head = TrainedHead(fitted_standardise(archive.features, components=3).eval())
-    score = compare_with_frozen(head, archive.features, pairs, similar, components=components)
+    score = compare_with_frozen(head, archive.features, _judged(pairs, similar, groups))
 
     def gain(kept: np.ndarray) -> float:
         aucs = []
@@ -98,7 +126,7 @@ def test_uncertainty_is_the_jackknife_over_components() -> None:
             aucs.append(roc_auc_score(similar[kept], cosines))
         return float(aucs[0] - aucs[1])
 
-    left_out = np.array([gain(components[:, 0] != each) for each in range(6)])
+    left_out = np.array([gain(groups != each) for each in range(6)])
     expected = np.sqrt(5 / 6 * np.square(left_out - left_out.mean()).sum())
     assert score.uncertainty == pytest.approx(expected)
     assert score.head - score.frozen == pytest.approx(gain(np.ones(60, dtype=bool)))
