@@ -23,6 +23,7 @@ class Round:
     model: str | None  # run that proposed the questions; None before the first model
     created_at: str
     target: int | None  # answers after which it can be trained on; None: all its questions
+    notes: tuple[str, ...] = ()  # what was out of the ordinary in choosing its questions
 
 
 @dataclass(frozen=True)

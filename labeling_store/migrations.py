@@ -43,6 +43,12 @@ def m0003_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0004_labels(db: "Database") -> None:
+    """What a lead should know about a round's questions."""
+    for statement in schema.LABELS_0004:
+        db.conn.execute(statement)
+
+
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
@@ -56,7 +62,7 @@ def m0002_jobs(db: "Database") -> None:
 
 
 MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
-    "labels": (m0001_labels, m0002_labels, m0003_labels),
+    "labels": (m0001_labels, m0002_labels, m0003_labels, m0004_labels),
     "jobs": (m0001_jobs, m0002_jobs),
 }
 

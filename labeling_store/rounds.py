@@ -1,14 +1,15 @@
 """Rounds: who proposed their questions, and how far they are."""
 
 import sqlite3
+from collections.abc import Sequence
 
 from domain.clock import utc_now
 from domain.rounds import Round, RoundState
 
-_COLUMNS = "round_id, number, strategy, state, model, created_at, target"
+_COLUMNS = "round_id, number, strategy, state, model, created_at, target, notes"
 _ADD = f"""
-    INSERT INTO round (number, strategy, state, model, created_at, made_by, target)
-    VALUES (:number, :strategy, :state, :model, :created_at, :made_by, :target)
+    INSERT INTO round (number, strategy, state, model, created_at, made_by, target, notes)
+    VALUES (:number, :strategy, :state, :model, :created_at, :made_by, :target, :notes)
     RETURNING {_COLUMNS}
 """  # noqa: S608 a constant
 _LIST = f"SELECT {_COLUMNS} FROM round ORDER BY number"  # noqa: S608 a constant
@@ -16,7 +17,7 @@ _NEWEST = f"SELECT {_COLUMNS} FROM round ORDER BY number DESC LIMIT 1"  # noqa: 
 _SET_STATE = "UPDATE round SET state = :state WHERE round_id = :round_id"
 _SET_SOURCE = """
     UPDATE round SET strategy = :strategy, model = :model, made_by = :made_by,
-        target = :target
+        target = :target, notes = :notes
     WHERE round_id = :round_id
 """
 _MADE_BY = f"SELECT {_COLUMNS} FROM round WHERE made_by = :key"  # noqa: S608 a constant
@@ -30,12 +31,14 @@ def create_round(
     model: str | None,
     target: int | None = None,
     made_by: str | None = None,
+    notes: Sequence[str] = (),
 ) -> Round:
     """A new round that collects answers; its number must be new.
 
     Args:
         target: after how many answers it can be trained on; None: all its questions.
         made_by: the key of the job that chose its questions.
+        notes: what was out of the ordinary in choosing them.
     """
     row = db.execute(
         _ADD,
@@ -47,6 +50,7 @@ def create_round(
             "created_at": utc_now(),
             "made_by": made_by,
             "target": target,
+            "notes": "\n".join(notes),
         },
     ).fetchone()
     return _round(row)
@@ -76,10 +80,12 @@ def set_round_source(
     model: str,
     target: int | None = None,
     made_by: str | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Say how questions were chosen that replaced a round's; see `create_round`."""
     values = {"strategy": strategy, "model": model, "target": target, "made_by": made_by}
-    db.execute(_SET_SOURCE, {"round_id": round_id, **values})
+    lines = {"round_id": round_id, "notes": "\n".join(notes)}
+    db.execute(_SET_SOURCE, {**values, **lines})
 
 
 def round_made_by(db: sqlite3.Connection, key: str) -> Round | None:
@@ -89,4 +95,5 @@ def round_made_by(db: sqlite3.Connection, key: str) -> Round | None:
 
 
 def _round(row: sqlite3.Row) -> Round:
-    return Round(**{**dict(row), "state": RoundState(row["state"])})
+    notes = tuple(row["notes"].splitlines())
+    return Round(**{**dict(row), "state": RoundState(row["state"]), "notes": notes})

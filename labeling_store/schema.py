@@ -177,6 +177,9 @@ LABELS_0002 = (
 # Answers after which a round can be trained on; NULL: all its questions.
 LABELS_0003 = ("ALTER TABLE round ADD COLUMN target INTEGER CHECK (target >= 0)",)
 
+# What was out of the ordinary in choosing a round's questions, one line each.
+LABELS_0004 = ("ALTER TABLE round ADD COLUMN notes TEXT NOT NULL DEFAULT ''",)
+
 JOBS_0001 = (
     """
     CREATE TABLE job (

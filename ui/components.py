@@ -1,7 +1,7 @@
 """Pieces that several pages draw: headers, errors, empty states, a job's progress."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,6 +44,12 @@ def as_text(text: str) -> str:
     """Markdown that shows a text as it is: no markup, links, images, emoji names or new lines."""
     one_line = " ".join(text.split())
     return _MARKUP.sub(r"\\\1", _FOUND_LATER.sub(rf"\g<0>{_WORD_JOINER}", one_line))
+
+
+def round_notes(notes: Sequence[str]) -> None:
+    """What was out of the ordinary in choosing a round's questions; nothing where all is well."""
+    if notes:
+        st.info("  \n".join(as_text(each) for each in notes), icon=":material/lightbulb:")
 
 
 def counted(number: int, noun: str) -> str:

@@ -12,7 +12,13 @@ from ui.gallery.mount import LabelRow, Picture
 from workflow.curves import CurvePoint
 from workflow.rounds import RoundRow
 
-STRATEGIES = {"mgue": "Most uncertain pairs (MGUE)", "random": "Random pairs"}
+STRATEGIES = {
+    "mgue": "Most uncertain pairs (MGUE)",
+    "bcgue": "Most uncertain pairs by a classifier (BCGUE)",
+    "mgue_no_diversity": "MGUE without diversity",
+    "bcgue_no_diversity": "BCGUE without diversity",
+    "random": "Random pairs",
+}
 STRATEGY_HELP = (
     "The most uncertain pairs teach most: the model can hardly tell whether they are similar. They "
     "are spread over different kinds of pairs. Random pairs are for comparison."

@@ -5,14 +5,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from annealing.implications import Implications, implications
+from annealing.pair_classifier import PairClassifier
 from annealing.pool import Keys, pair_keys
+from domain.answers import Kind
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.clock import utc_now
 from domain.images import ImageRecord, Part
+from domain.pairs import pair
 from domain.rounds import Run
 from labeling_store import answers, images, queue, relations, rounds
+from training.checkpoints import load_head
 from workflow.project import Project
-from workflow.run_files import read_embeddings
+from workflow.run_files import CHECKPOINT, read_embeddings
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,10 @@ class Candidates:
         vectors: [N, D] unit vectors.
         known_pairs: [K, 2] rows, answered or implied; `known_similar` [K] says how.
         closed: keys of row pairs that must not be asked.
+        settles: what answers would imply, by row.
+        classifier: of pairs, on the vectors; None where the model has none.
+        last_answers: of the questions that a strategy chose for the latest round with answers,
+            whether each was answered "similar".
     """
 
     image_ids: IntArray
@@ -31,6 +40,9 @@ class Candidates:
     known_pairs: IntArray
     known_similar: BoolArray
     closed: Keys
+    settles: Implications
+    classifier: PairClassifier | None
+    last_answers: BoolArray
 
 
 def without_knowledge(candidates: Candidates) -> Candidates:
@@ -49,13 +61,31 @@ def candidates_of(project: Project, run: Run) -> Candidates:
         project.store, project.config.propagation, part=Part.TRAIN, proofs=False
     )
     known = [each for each in known if each.pair.a in place and each.pair.b in place]
+    answered = {
+        pair(place[each.pair.a], place[each.pair.b]): each.similar
+        for each in known
+        if not each.implied
+    }
     return Candidates(
         image_ids=np.array([image.image_id for image in inside], dtype=np.int64),
         vectors=embeddings.vectors[[embeddings.rows[image.image_id] for image in inside]],
         known_pairs=_pairs([(place[each.pair.a], place[each.pair.b]) for each in known]),
         known_similar=np.array([each.similar for each in known], dtype=bool),
         closed=_closed(project, inside, place),
+        settles=implications(answered, project.config.propagation),
+        classifier=load_head(project.runs / run.name / CHECKPOINT).classifier,
+        last_answers=_last_answers(project),
     )
+
+
+def _last_answers(project: Project) -> BoolArray:
+    db = project.store.reader()
+    for each in reversed(rounds.list_rounds(db)):
+        answered = [q for q in queue.answered_proposals(db, each.round_id) if not q.check]
+        said = [q.kind for q in answered if q.kind in (Kind.SIMILAR, Kind.DISSIMILAR)]
+        if said:
+            return np.array([kind is Kind.SIMILAR for kind in said])
+    return np.zeros(0, dtype=bool)
 
 
 def _closed(project: Project, inside: list[ImageRecord], place: dict[int, int]) -> Keys:

@@ -53,6 +53,7 @@ def train_on_answers(
     *,
     device: torch.device,
     report: JobReport,
+    classifier: bool,
     progress: Progress,
 ) -> Run:
     """A head trained on all relations known now, kept as `round-NNN` and made the active run."""
@@ -67,7 +68,7 @@ def train_on_answers(
     if current is not None:
         _set_state(project, current.round_id, RoundState.TRAINING)
     try:
-        head = _train(project, archive, known, device, progress)
+        head = _train(project, archive, known, device, classifier, progress)
     finally:
         if current is not None:
             _set_state(project, current.round_id, RoundState.COLLECTING)
@@ -126,6 +127,7 @@ def _train(
     archive: ArchiveFeatures,
     known: Sequence[KnownRelation],
     device: torch.device,
+    classifier: bool,
     progress: Progress,
 ) -> TrainedHead:
     training = archive.rows_in(Part.TRAIN)
@@ -138,6 +140,7 @@ def _train(
         project.config.training,
         seed=project.config.seed,
         device=device,
+        classifier=classifier,
         progress=progress,
     )
 

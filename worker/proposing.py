@@ -47,6 +47,7 @@ class _Source:
     model: str
     target: int
     made_by: str
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ class _Asking:
             rng=np.random.default_rng([self.project.config.seed, seed + self.number]),
             settings=self.project.config.selection,
             excluded=closed,
+            settles=candidates.settles,
+            classifier=candidates.classifier,
+            last_answers=candidates.last_answers,
             device=str(self.device),
         )
 
@@ -102,7 +106,7 @@ def propose_next(
     if not wanted:
         return Proposed(number, 0, 0, (*chosen.notes, NOTHING_LEFT))
     spare = _spare(asking, project.config.selection.spare_pairs(pairs), wanted)
-    source = _Source(strategy, run.name, len(wanted), made_by)
+    source = _Source(strategy, run.name, len(wanted), made_by, chosen.notes)
     _put(project, number, source, [*_mixed(wanted, number), *spare])
     return Proposed(number, len(wanted), len(spare), chosen.notes)
 

@@ -72,6 +72,7 @@ def _train(
         archive,
         device=_device(params),
         report=report,
+        classifier=_strategy(project, params).startswith("bcgue"),
         progress=part_of(progress, 0.3, 1.0),
     )
     report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
@@ -87,7 +88,7 @@ def _propose(
     progress(0.0, "choosing the next questions")
     proposed = propose_next(
         project,
-        strategy=str(params["strategy"]),
+        strategy=_strategy(project, params),
         pairs=int(params["pairs"]),
         device=_device(params),
         made_by=report.key,
@@ -97,6 +98,11 @@ def _propose(
     report.log(
         f"round {proposed.round_number}: {proposed.target} questions and {proposed.spare} to spare"
     )
+
+
+def _strategy(project: Project, params: Mapping[str, Any]) -> str:
+    """The job's strategy, or the project's for a job that only trains."""
+    return str(params.get("strategy", project.config.selection.strategy.value))
 
 
 def _device(params: Mapping[str, Any]) -> torch.device:

@@ -32,6 +32,7 @@ class RoundProgress:
     Attributes:
         target: so many answers make the round; then it can be trained on.
         total: all questions; those beyond the target are spare, for people who go on meanwhile.
+        notes: what was out of the ordinary in choosing the questions.
     """
 
     round_id: int
@@ -41,6 +42,7 @@ class RoundProgress:
     open: int
     total: int
     target: int
+    notes: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
@@ -111,4 +113,5 @@ def round_progress(project: Project) -> RoundProgress | None:
         open=status.open,
         total=status.total,
         target=status.target,
+        notes=current.notes,
     )

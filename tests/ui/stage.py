@@ -82,13 +82,20 @@ def add_model(project: Project, number: int, *, metrics: dict[str, float], bits:
     return run
 
 
-def next_round(project: Project, number: int, pairs: Sequence[Pair], *, model: str) -> None:
+def next_round(
+    project: Project,
+    number: int,
+    pairs: Sequence[Pair],
+    *,
+    model: str,
+    notes: Sequence[str] = (),
+) -> None:
     """Close the current round and ask further pairs, every fourth of them as a random check."""
     with project.store.transaction() as db:
         current = rounds.current_round(db)
         if current is not None:
             rounds.set_round_state(db, current.round_id, RoundState.DONE)
-        opened = rounds.create_round(db, number=number, strategy="mgue", model=model)
+        opened = rounds.create_round(db, number=number, strategy="mgue", model=model, notes=notes)
         asked = [
             Proposal(pair=each, score=0.0, reason="A test asks.", similarity=0.4, check=at % 4 == 0)
             for at, each in enumerate(pairs)

@@ -126,6 +126,14 @@ def test_the_overview_counts_answers_and_names_the_next_step(make: Make) -> None
     assert "Go on answering" in said
 
 
+@pytest.mark.parametrize("page", ["overview", "rounds"])
+def test_a_round_whose_questions_are_out_of_the_ordinary_says_why(make: Make, page: str) -> None:
+    project = make()
+    pairs = stage.training_pairs(project, 5)
+    stage.next_round(project, 2, pairs, model="r001", notes=("The threshold was <b>moved</b>.",))
+    assert "The threshold was <b>moved</b>." in words(show(page))
+
+
 def test_the_next_step_is_one_click_away(make: Make) -> None:
     make()
     app = show("overview")
@@ -313,3 +321,48 @@ def test_answers_beyond_the_target_of_a_round_are_counted_apart(make: Make) -> N
     assert "Round 1: 100 of 100 answered, and 3 more" in bar.proto.text
     assert "47 more pairs can be answered" in words(app)
     assert show("rounds").dataframe[0].value["Answered"].tolist() == [100]
+
+
+def test_what_the_model_has_learnt_already_is_not_trained_again(make: Make) -> None:
+    project = make()
+    stage.finish_jobs(project)
+    stage.answer_questions(project, 100)
+    stage.add_model(project, 1, metrics=LEARNT, bits=100)
+    assert "Ask the next pairs" in words(show("overview"))
+    app = show("rounds")
+    assert app.button(key="rounds.start").label == "Ask new pairs"
+    app.button(key="rounds.start").click().run()
+    job = jobs.running(project)
+    assert job is not None
+    assert job.kind == jobs.PROPOSE
+    said = words(app)
+    assert "Choosing new pairs" in said
+    assert "New pairs are being chosen already." in said
+    assert app.button(key="rounds.start").disabled
+
+
+def test_a_classifier_of_pairs_is_trained_even_on_the_same_answers(make: Make) -> None:
+    project = make()
+    stage.finish_jobs(project)
+    stage.answer_questions(project, 100)
+    stage.add_model(project, 1, metrics=LEARNT, bits=100)
+    rounds.start_round(project, strategy="bcgue")
+    job = jobs.running(project)
+    assert job is not None
+    assert job.kind == jobs.ROUND
+
+
+def test_a_job_whose_worker_is_gone_is_not_shown_as_running(make: Make) -> None:
+    project = make()
+    stage.report(project, stage.claim_job(project), 0.4, "epoch 6 of 15")
+    said = words(show("rounds"))
+    assert "Queued" in said
+    assert "Running" not in said
+
+
+def test_after_a_failed_preparation_the_overview_does_not_promise_a_model(make: Make) -> None:
+    project = make()
+    stage.finish_jobs(project, error="There is no such weights file.")
+    said = words(show("overview"))
+    assert "not ready, as the preparation of the images did not end" in said
+    assert "waiting for the worker" not in said

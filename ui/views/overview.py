@@ -62,6 +62,8 @@ left, right = st.columns(2, gap="large")
 with left:
     st.header("Current round", anchor=False)
     live.follow_round(project)
+    if state.round is not None:
+        components.round_notes(state.round.notes)
 with right:
     draw_model(state)
 draw_archive(state)
