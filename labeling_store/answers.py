@@ -37,6 +37,10 @@ _VOIDED = """
     SELECT e.kind, count(*) FROM event AS v JOIN event AS e ON e.event_id = v.refers_to
     WHERE v.kind = 'void' GROUP BY e.kind
 """
+_LABEL_CHANGES = """
+    SELECT count(*) FROM (SELECT kind FROM event ORDER BY event_id LIMIT -1 OFFSET :after)
+    WHERE kind IN ('similar', 'dissimilar', 'void', 'resolution')
+"""
 _FACTS = """
     SELECT e.event_id, e.source, e.answered_at, e.round_number, m.name AS member
     FROM event AS e JOIN member AS m USING (member_id)
@@ -139,6 +143,12 @@ def effort(db: sqlite3.Connection) -> Effort:
         unsure=standing[Kind.UNSURE],
         skipped=standing[Kind.SKIP],
     )
+
+
+def label_changes(db: sqlite3.Connection, *, after: int) -> int:
+    """How many events gave, took back or settled labels, after the first so many events."""
+    (count,) = db.execute(_LABEL_CHANGES, {"after": after}).fetchone()
+    return int(count)
 
 
 def pair_labels(db: sqlite3.Connection) -> list[PairLabel]:

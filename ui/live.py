@@ -1,5 +1,7 @@
 """What changes by itself while a page is open: the job at work and whether the worker is there."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from domain.jobs import Job, JobState
@@ -9,7 +11,12 @@ from workflow.project import Project
 from workflow.questions import round_progress
 
 LOG_LINES = 200  # a page is no place for more; the whole log is in `python cli.py jobs`
-JOB_NAMES = {jobs.PREPARE: "Preparing the images", jobs.ROUND: "Training on the answers"}
+JOB_NAMES = {
+    jobs.PREPARE: "Preparing the images",
+    jobs.TRAIN: "Training on the answers",
+    jobs.PROPOSE: "Choosing new pairs",
+    jobs.ROUND: "Training on the answers, then choosing new pairs",
+}
 
 
 def job_name(job: Job) -> str:
@@ -30,7 +37,8 @@ def _follow(project: Project, drawn: tuple[int | None, bool], cancellable: bool)
     if job is None:
         return
     with st.container(border=True, key="running_job"):
-        components.job_card(job, name=job_name(job))
+        shown = job if drawn[1] else replace(job, state=JobState.QUEUED)  # its worker is gone
+        components.job_card(shown, name=job_name(job))
         if not drawn[1]:
             st.caption("It waits for the worker, which is not running.")
         if cancellable:

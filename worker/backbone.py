@@ -10,6 +10,7 @@ import torch
 
 from archive.locate import image_file
 from domain.arrays import FloatArray, IntArray
+from domain.errors import ModelError
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
 from labeling_store import images
@@ -18,7 +19,7 @@ from training.feature_cache import FeatureCache
 from training.features import features_for
 from training.warmup import warm_up
 from training.weights import WeightsInfo, WeightsKind, load_weights, save_backbone
-from workflow.project import Project
+from workflow.project import CONFIG_NAME, Project
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def ready_backbone(
 
     Raises:
         ArchiveError: the file of a training image is gone when the backbone must be warmed up.
+        ModelError: the weights file that the settings name cannot be used.
     """
     settings = project.config.model
     backbone = build_backbone(settings.backbone.value, seed=project.config.seed)
@@ -59,7 +61,7 @@ def ready_backbone(
     if settings.weights is None and warmed.is_file():
         return backbone, load_weights(backbone, warmed)
     progress(0.0, "looking for weights")
-    info = load_weights(backbone, settings.weights, progress=part_of(progress, 0.0, 0.1))
+    info = _loaded(backbone, settings.weights, part_of(progress, 0.0, 0.1))
     if info.kind is not WeightsKind.UNTRAINED:
         return backbone, info
     warm_up(
@@ -70,6 +72,16 @@ def ready_backbone(
         progress=part_of(progress, 0.1, 1.0),
     )
     return backbone, save_backbone(backbone, warmed)
+
+
+def _loaded(backbone: Backbone, weights: Path | None, progress: Progress) -> WeightsInfo:
+    try:
+        return load_weights(backbone, weights, progress=progress)
+    except ModelError as error:
+        if weights is None:
+            raise
+        hint = f"Mend weights under [model] in {CONFIG_NAME}, then try again."
+        raise ModelError(error.message, hint) from error
 
 
 def archive_features(project: Project, device: torch.device, progress: Progress) -> ArchiveFeatures:

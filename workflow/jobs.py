@@ -14,6 +14,7 @@ PREPARE = "prepare"  # thumbnails, weights or warm-up, features, first questions
 TRAIN = "train"  # learn from the answers, embed, evaluate
 PROPOSE = "propose"  # the next questions from the active model
 ROUND = "round"  # train, then propose
+OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
 WORKER_LOCK = "worker.lock"
 
 BY_PAGE = "the Rounds page"  # who wants a job, as a person reads it
@@ -28,6 +29,11 @@ def enqueue_prepare(queue: Store) -> int:
 def enqueue_round(queue: Store, params: Mapping[str, Any]) -> int:
     """Ask the worker to train on the answers and to propose new questions; once at a time."""
     return store.enqueue_once(queue, ROUND, params, by=BY_PAGE)[0]
+
+
+def enqueue_propose(queue: Store, params: Mapping[str, Any]) -> int:
+    """Ask the worker for new questions from the active model; once at a time."""
+    return store.enqueue_once(queue, PROPOSE, params, by=BY_PAGE)[0]
 
 
 def recent(project: Project, limit: int = 20) -> list[Job]:

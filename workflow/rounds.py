@@ -44,7 +44,9 @@ def check_can_train(project: Project) -> str | None:
     if reason is not None:
         return reason
     at_work = jobs.running(project)
-    if at_work is not None and at_work.kind == jobs.ROUND:
+    if at_work is not None and at_work.kind == jobs.PROPOSE:
+        return "New pairs are being chosen already."
+    if at_work is not None and at_work.kind in jobs.OF_A_ROUND:
         return "A round is being trained already."
     if runs.active_run(project.store.reader()) is None:
         failed = failed_preparation(project)
@@ -52,6 +54,22 @@ def check_can_train(project: Project) -> str | None:
             return f"The images are not prepared: {why_ended(failed)}. Start the preparation again."
         return "The images are still being prepared. Training can start when that is done."
     return None
+
+
+def has_learnt_all(project: Project) -> bool:
+    """Whether no label was given, taken back or settled since the active model's training."""
+    db = project.store.reader()
+    run = runs.active_run(db)
+    return run is not None and run.bits > 0 and not answers.label_changes(db, after=run.answers)
+
+
+def needs_training(project: Project, strategy: str) -> bool:
+    """Whether a round trains before it asks: not again on the same answers.
+
+    A strategy that asks by a classifier of pairs always does: only training for it makes one.
+    """
+    by_classifier = strategy in (Strategy.BCGUE, Strategy.BCGUE_NO_DIVERSITY)
+    return by_classifier or not has_learnt_all(project)
 
 
 def failed_preparation(project: Project) -> Job | None:
@@ -85,7 +103,7 @@ def check_answers(project: Project) -> str | None:
 
 
 def start_round(project: Project, *, strategy: str | None = None, pairs: int | None = None) -> int:
-    """Ask the worker to train on the answers and propose the next questions.
+    """Ask the worker to propose the next questions, and before to train where there is need.
 
     Args:
         strategy: how the next questions are chosen; None: as the project's settings say.
@@ -102,7 +120,9 @@ def start_round(project: Project, *, strategy: str | None = None, pairs: int | N
     reason = check_can_train(project)
     if reason is not None:
         raise JobError(reason)
-    return jobs.enqueue_round(project.jobs, params)
+    if needs_training(project, str(params["strategy"])):
+        return jobs.enqueue_round(project.jobs, params)
+    return jobs.enqueue_propose(project.jobs, params)
 
 
 def round_params(

@@ -10,7 +10,7 @@ from labeling_store import answers, images, relations, runs
 from workflow import jobs
 from workflow.project import Project
 from workflow.questions import RoundProgress, round_progress
-from workflow.rounds import check_can_train, failed_preparation, why_ended
+from workflow.rounds import check_can_train, failed_preparation, has_learnt_all, why_ended
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ def overview(project: Project) -> Overview:
 
 def _model_state(project: Project, active: Run | None, job: Job | None) -> str:
     backbone = project.config.model.backbone.value
+    if active is None and failed_preparation(project) is not None:
+        return f"{backbone}: not ready, as the preparation of the images did not end"
     if active is None:
         doing = (job.message if job is not None else "") or "waiting for the worker"
         return f"{backbone}: not ready yet ({doing})"
@@ -85,13 +87,13 @@ def _model_state(project: Project, active: Run | None, job: Job | None) -> str:
 def _next_step(
     project: Project, progress: RoundProgress | None, job: Job | None, alive: bool
 ) -> NextStep:
-    if job is not None and job.kind == jobs.ROUND:
-        return _follow_training(job, progress, alive)
+    if job is not None and job.kind in jobs.OF_A_ROUND:
+        return _follow_round(job, progress, alive)
     failed = _failed_round(project)
     if failed is not None:
         return NextStep(
             "Look at the failed round",
-            f"Training stopped: {(failed.error or '').rstrip('.')}. No answer is lost.",
+            f"It stopped: {(failed.error or '').rstrip('.')}. No answer is lost.",
             "rounds",
         )
     unprepared = failed_preparation(project)
@@ -115,7 +117,7 @@ def _next_step(
             "left.",
             "annotate",
         )
-    if _is_trained_on(project, progress):
+    if has_learnt_all(project):
         return _after_training(project)
     obstacle = check_can_train(project)
     if obstacle is not None:
@@ -128,12 +130,18 @@ def _next_step(
     )
 
 
-def _follow_training(job: Job, progress: RoundProgress | None, alive: bool) -> NextStep:
+def _follow_round(job: Job, progress: RoundProgress | None, alive: bool) -> NextStep:
     if not alive:
         return NextStep(
             "Start the worker",
             'A round is waiting, but no worker is running. Start it with "script/run" or '
             '"python cli.py worker".',
+            "rounds",
+        )
+    if job.kind == jobs.PROPOSE:
+        return NextStep(
+            "New pairs are being chosen",
+            f"The model looks for the pairs that teach it most.{_meanwhile(progress)}",
             "rounds",
         )
     return NextStep(
@@ -155,7 +163,7 @@ def _after_training(project: Project) -> NextStep:
     return NextStep(
         "Ask the next pairs",
         "The model has learnt from every answer, and there are pairs nobody was asked. "
-        "Start a round to be asked those that it is least sure of.",
+        "Let it ask those that it is least sure of.",
         "rounds",
     )
 
@@ -165,17 +173,6 @@ def _meanwhile(progress: RoundProgress | None) -> str:
     if progress is None or progress.open + progress.leased == 0:
         return ""
     return " Meanwhile people can go on annotating: every answer counts."
-
-
-def _is_trained_on(project: Project, progress: RoundProgress) -> bool:
-    """Whether the model has learnt from all answers, and no question is left."""
-    db = project.store.reader()
-    run = runs.active_run(db)
-    return (
-        run is not None
-        and run.round_number >= progress.round_number
-        and run.bits >= answers.effort(db).bits
-    )
 
 
 def _is_all_known(project: Project) -> bool:
@@ -190,7 +187,7 @@ def _is_all_known(project: Project) -> bool:
 
 
 def _failed_round(project: Project) -> Job | None:
-    newest = next((job for job in jobs.recent(project) if job.kind == jobs.ROUND), None)
+    newest = next((job for job in jobs.recent(project) if job.kind in jobs.OF_A_ROUND), None)
     return newest if newest is not None and newest.state is JobState.FAILED else None
 
 

@@ -277,3 +277,13 @@ def test_images_added_later_can_be_answered(store, ann):
             duplicate_groups=[99], split_groups=[99], parts=[old.part],
         )  # fmt: skip
     assert statuses(record(store, ann, said("k", 30, 31))) == ["stored"]
+
+
+def test_label_changes_are_counted_from_a_moment_on(store, ann):
+    record(store, ann, said("k1", 1, 2), said("k2", 2, 3))
+    db = store.reader()
+    assert [answers.label_changes(db, after=n) for n in (0, 1, 2)] == [2, 1, 0]
+    record(store, ann, said("k3", 3, 4, Kind.SKIP), said("k4", 4, 5, Kind.UNSURE))
+    assert answers.label_changes(db, after=2) == 0
+    record(store, ann, undo("v", "k1"))
+    assert answers.label_changes(db, after=2) == 1

@@ -13,6 +13,7 @@ from domain.config import config_toml
 from tests.ui import stage
 from tests.ui.conftest import HARD_NAMES
 from workflow import jobs, labels
+from workflow.locks import held
 from workflow.project import CONFIG_NAME, Project
 from workflow.questions import round_progress
 
@@ -111,11 +112,12 @@ def test_the_work_of_a_job_is_followed_without_a_click(
     jobs.enqueue_round(project.jobs, {"strategy": "random", "pairs": 5})
     page.goto(f"{address}/rounds")
     expect(page.get_by_text("Queued")).to_be_visible()
-    job = stage.claim_job(project)
-    stage.report(project, job, 0.4, "epoch *6* of 15")
-    expect(page.get_by_text("40% · epoch *6* of 15")).to_be_visible(timeout=10_000)
-    stage.finish_job(project, job)
-    expect(page.get_by_text("Training on the answers")).to_be_hidden(timeout=10_000)
+    with held(project.folder / jobs.WORKER_LOCK):  # as a worker does
+        job = stage.claim_job(project)
+        stage.report(project, job, 0.4, "epoch *6* of 15")
+        expect(page.get_by_text("40% · epoch *6* of 15")).to_be_visible(timeout=10_000)
+        stage.finish_job(project, job)
+        expect(page.get_by_text("Training on the answers")).to_be_hidden(timeout=10_000)
 
 
 def test_answers_of_others_move_the_progress_of_the_round(

@@ -1,6 +1,7 @@
 """Jobs from the queue to their end: what they leave behind, and what happens when they cannot."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from labeling_store import answers, images, runs
 from tests.pictures import texture, write_archive
 from tests.projects import answer, make_project
 from worker.foreground import run_to_end
-from workflow import curves, jobs, rounds, search
+from workflow import curves, jobs, labels, rounds, search
 from workflow.catalogue import ingest
-from workflow.project import Project
+from workflow.project import CONFIG_NAME, Project, local_owner
 from workflow.questions import round_progress
 from workflow.run_files import read_embeddings
 from workflow.status import overview
@@ -233,7 +234,27 @@ def test_after_training_alone_the_next_pairs_can_be_asked(project: Project) -> N
     answer(project)
     do(project, jobs.TRAIN)
     assert overview(project).next_step.title == "Ask the next pairs"
-    assert rounds.check_can_train(project) is None
+    rounds.start_round(project, strategy=None, pairs=5)
+    do(project, jobs.PROPOSE)
+    assert [run.name for run in rounds.list_runs(project)] == ["frozen", "round-002"]
+    assert rounds.list_rounds(project)[0].round.number == 3
+
+
+def test_an_answer_taken_back_after_training_is_learnt_from_again(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    receipts = answer(project, 60)
+    do(project, jobs.TRAIN)
+    assert rounds.has_learnt_all(project)
+    labels.take_back(project, local_owner(project), receipts[0].key)
+    assert not rounds.has_learnt_all(project)
+    assert rounds.needs_training(project, "mgue")
+
+
+def test_wrong_weights_fail_the_preparation_and_say_where_they_are_set(project: Project) -> None:
+    settings = project.folder / CONFIG_NAME
+    settings.write_text(re.sub("(?m)^weights = .*", 'weights = "/gone.pth"', settings.read_text()))
+    with pytest.raises(JobError, match=r"/gone\.pth: .* \[model\] in project\.toml"):
+        do(project, jobs.PREPARE)
 
 
 def test_a_missing_image_fails_the_job_and_names_the_file(project: Project) -> None:

@@ -8,16 +8,24 @@ from workflow import jobs, rounds
 project = session.project()
 
 
+LEARNS = "The model learns from all answers so far, is measured, and proposes new pairs."
+HAS_LEARNT = (
+    "The model has learnt from every answer so far. New pairs take the place of those still open."
+)
+
+
 def start(strategy: str, pairs: int) -> None:
-    done = "Training has started."
+    training = rounds.needs_training(project, strategy)
+    done = "Training has started." if training else "New pairs are being chosen."
     components.attempt(rounds.start_round, project, strategy=strategy, pairs=pairs, done=done)
 
 
 def draw_start() -> None:
     obstacle = rounds.check_can_train(project)
     settings = project.config.selection
-    st.header("Train, then ask new pairs", anchor=False)
-    st.caption("The model learns from all answers so far, is measured, and proposes new pairs.")
+    learnt = rounds.has_learnt_all(project)
+    st.header("Ask new pairs" if learnt else "Train, then ask new pairs", anchor=False)
+    st.caption(HAS_LEARNT if learnt else LEARNS)
     with st.container(horizontal=True, vertical_alignment="bottom", width=components.READABLE_PX):
         strategy = st.selectbox(
             "How pairs are chosen",
@@ -36,7 +44,7 @@ def draw_start() -> None:
             key="rounds.pairs",
         )
         st.button(
-            "Start training",
+            "Start training" if rounds.needs_training(project, strategy) else "Ask new pairs",
             type="primary",
             key="rounds.start",
             on_click=start,
