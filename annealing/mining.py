@@ -53,6 +53,7 @@ def most_uncertain_pairs(
     device: str | torch.device = "cpu",
     tile_rows: int | None = None,
     tiles: range | None = None,
+    halves: bool = True,
     progress: Progress = silent,
 ) -> MinedPairs:
     """The pairs of rows whose cosine is nearest to the threshold.
@@ -69,6 +70,7 @@ def most_uncertain_pairs(
         tiles: numbers of the tiles to look at, of `tiles.tile_count` with the same tile_rows;
             None is all. Answers for ranges that together cover all tiles give the whole answer
             when `merged`.
+        halves: whether the first pass may be in half precision; changes speed, never the answer.
         progress: told after each tile; what it raises ends the mining.
 
     Returns:
@@ -86,7 +88,7 @@ def most_uncertain_pairs(
     if count < 0:
         raise InputError(f"{count} pairs were asked for; must be 0 or more.", "Ask for more.")
     known = np.zeros(0, np.int64) if excluded is None else excluded
-    source = Tiles(embeddings, alpha, device=device, tile_rows=tile_rows)
+    source = Tiles(embeddings, alpha, device=device, tile_rows=tile_rows, halves=halves)
     wanted = min(count, pool_size(len(embeddings)) - len(known))
     numbers = range(source.count) if tiles is None else tiles
     shortlist = Shortlist(len(embeddings), wanted, _ToThreshold(embeddings, alpha), excluded=known)
