@@ -3,9 +3,10 @@
 import streamlit as st
 
 from ui import components, live, models, session, tables
-from workflow import jobs, rounds
+from workflow import jobs, questions, rounds
 
 project = session.project()
+progress = questions.round_progress(project)
 
 
 LEARNS = "The model learns from all answers so far, is measured, and proposes new pairs."
@@ -72,6 +73,8 @@ if not jobs.worker_alive(project):
 live.follow_jobs(project, cancellable=True)
 live.last_failure(project)
 draw_start()
+if progress is not None:
+    components.round_notes(progress.notes)
 draw_rounds()
 models.model_menu(project)
 live.logs(project)
