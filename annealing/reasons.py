@@ -43,7 +43,7 @@ def _settles(gain: Gain) -> str:
         return ""
     if gain.if_similar == gain.if_dissimilar:
         return f"Either answer settles {gain.if_similar} pairs."
-    return f"“Similar” settles {_pairs(gain.if_similar)}, “dissimilar” {gain.if_dissimilar}."
+    return f"“Similar” settles {_pairs(gain.if_similar)}, “different” {gain.if_dissimilar}."
 
 
 def _pairs(count: int) -> str:
