@@ -1,5 +1,8 @@
 """Mining against brute force in float64, and its memory."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from functools import reduce
 from itertools import combinations, pairwise
@@ -215,6 +218,49 @@ def test_memory_does_not_grow_with_the_number_of_pairs(archive):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4e6
+
+
+def test_memory_does_not_grow_with_the_number_of_known_pairs():
+    """A million known pairs are 9 MB; copies of them would show."""
+    embeddings = scattered(np.random.default_rng(0), 2000, 4).astype(np.float32)
+    a, b = np.triu_indices(1500, 1)
+    known = a * 2000 + b
+    tracemalloc.start()
+    most_uncertain_pairs(embeddings, 0.1, 50, excluded=known, tile_rows=128)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4e6
+
+
+@pytest.mark.parametrize("archive", ["scattered", "all_equal"])
+def test_the_whole_process_needs_little_memory(archive):
+    """6,000 rows have 18 million pairs, 72 MB as float32; torch's memory is seen only here."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _PEAK, archive],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # each core would have a tile of its own
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert float(ended.stdout) < 40
+
+
+_PEAK = """
+import resource, sys
+import numpy as np
+from annealing.mining import most_uncertain_pairs
+from tests.annealing import test_mining
+
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+embeddings = getattr(test_mining, sys.argv[1])(np.random.default_rng(0), 6000, 8)
+most_uncertain_pairs(embeddings[:300], 0.1, 500)
+before = peak_mb()
+most_uncertain_pairs(embeddings, 0.1, 500, tile_rows=512)
+print(peak_mb() - before)
+"""
 
 
 @settings(max_examples=30, deadline=None)
