@@ -3,6 +3,7 @@
 Source: ANNEAL, "binary classifier guided uncertainty estimation", eqs. 9-11.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,8 @@ NO_CLASSIFIER = (
 def bcgue(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
     """The least sure pair of each of h clusters of the p = 4 h least sure pairs.
 
-    Corner cases: a model without a classifier asks as MGUE does, with a note.
+    Corner cases: a model without a classifier asks as MGUE does, with a note. Unless thresholds
+    are not guarded, the probability is that of the expected share of similar pairs.
 
     Source: ANNEAL, eqs. 9-11 and the section on diversity.
     """
@@ -46,6 +48,18 @@ def bcgue_no_diversity(pool: Pool, count: int, *, rng: np.random.Generator) -> P
     Source: ANNEAL, comparison without diversity.
     """
     return _least_sure(pool, count, rng, diverse=False)
+
+
+def at_share(classifier: PairClassifier, similar_share: float) -> PairClassifier:
+    """The classifier for pairs of which only this share is similar.
+
+    It is trained on as many similar as dissimilar pairs. Among all pairs few are similar, so that
+    nearly all pairs it calls even are dissimilar, and a round teaches little.
+
+    Source: ours; prior shift (Saerens and others, 2002). The paper asks at one half as trained.
+    """
+    odds = math.log(similar_share / (1 - similar_share))
+    return replace(classifier, last_bias=classifier.last_bias + odds)
 
 
 def most_unsure_pairs(
@@ -104,6 +118,8 @@ def _least_sure(pool: Pool, count: int, rng: np.random.Generator, *, diverse: bo
     if classifier is None:
         proposals = (mgue if diverse else mgue_no_diversity)(pool, count, rng=rng)
         return replace(proposals, notes=(*proposals.notes, NO_CLASSIFIER))
+    if pool.settings.guard_threshold:
+        classifier = at_share(classifier, pool.settings.similar_share)
 
     def mine(wanted: int) -> MinedPairs:
         return most_unsure_pairs(

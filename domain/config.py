@@ -66,7 +66,7 @@ class SelectionSettings(_Settings):
     pairs_per_round: int = Field(default=100, ge=1)  # a quarter of an hour of one person
     lambda_: float = Field(default=3.0, alias="lambda", ge=0)  # best of 1…6 in the paper
     clip: Literal["none", "means"] = "means"  # keep the threshold between the two means
-    guard_threshold: bool = True  # ask elsewhere where MGUE's threshold is of no use
+    guard_threshold: bool = True  # ask elsewhere where the published threshold is of no use
     implied_gain: float = Field(default=0.0, ge=0, le=1)  # η: how much counts what answers imply
     candidate_factor: int = Field(default=4, ge=1)  # p = 4h in the paper
     similar_share: float = Field(default=0.05, gt=0, lt=1)  # expected share of similar pairs

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annealing.bcgue import most_unsure_pairs
+from annealing.bcgue import at_share, most_unsure_pairs
 from annealing.classifier_blocks import ClassifierBlocks
 from annealing.pair_classifier import PairClassifier
 from annealing.pool import pair_keys
@@ -106,3 +106,13 @@ def test_a_classifier_that_is_sure_of_everything_is_asked_in_the_order_of_the_pa
 def test_what_does_not_fit_is_refused(embeddings, count, words):
     with pytest.raises(InputError, match=words):
         most_unsure_pairs(random_classifier(np.random.default_rng(0)), embeddings, count)
+
+
+def test_at_a_share_probabilities_are_those_of_bayes_rule():
+    rng = np.random.default_rng(0)
+    classifier, embeddings = random_classifier(rng, symmetric=False), rng.normal(size=(9, 5)) / 9
+    pairs = all_pairs(9)
+    even = classifier.probabilities(embeddings, pairs)
+    expected = 0.1 * even / (0.1 * even + 0.9 * (1 - even))
+    shifted = at_share(classifier, 0.1)
+    assert shifted.probabilities(embeddings, pairs) == pytest.approx(expected, abs=1e-9)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from annealing.bcgue import at_share
 from annealing.implications import implications
 from annealing.pool import pair_keys, pair_similarities, pool_size
 from annealing.probability import calibrated
@@ -225,9 +226,12 @@ def test_bcgue_without_a_classifier_asks_as_mgue_and_says_so():
 
 def test_bcgue_asks_what_its_classifier_is_least_sure_of():
     embeddings, kind = archive()
-    classifier = classifier_of(8)
-    batch = ask("bcgue_no_diversity", embeddings, known_of(kind, 60), 12)
-    assert -batch.score == pytest.approx(classifier.uncertainties(embeddings, batch.pairs))
+    for settings_, classifier in (
+        (LITERAL, classifier_of(8)),
+        (SelectionSettings(similar_share=0.2), at_share(classifier_of(8), 0.2)),
+    ):
+        batch = ask("bcgue_no_diversity", embeddings, known_of(kind, 60), 12, settings=settings_)
+        assert -batch.score == pytest.approx(classifier.uncertainties(embeddings, batch.pairs))
     assert set(batch.kinds) == {Question.CLASSIFIER}
     assert "classifier of pairs is unsure" in explain(batch)[0]
 
