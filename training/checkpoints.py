@@ -48,7 +48,7 @@ def load_head(path: Path, *, device: str = "cpu") -> TrainedHead:
         module = _empty(metadata.get("kind", ""), weights)
         module.load_state_dict(weights)
         classifier = _classifier(metadata, state)
-    except (KeyError, IndexError, RuntimeError, ValueError) as error:
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} does not hold a head: it has {shortened(sorted(state)) or 'no tensors'} "
             f"({error}).",

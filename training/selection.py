@@ -52,7 +52,8 @@ def hold_out(
         share: of the images that have answers.
 
     Returns:
-        None where it would say too little: too few images, or too few pairs of a kind on a side.
+        None where it would say too little: too few images, images of one group only, or too few
+        pairs of a kind on a side.
     """
     images, place = np.unique(pairs, return_inverse=True)
     ends = place.reshape(-1, 2)
@@ -70,8 +71,10 @@ def hold_out(
     )
     if chosen.sum() < _FEWEST_IMAGES or min(counts) < _FEWEST_PAIRS:
         return None
-    names = rng.permutation(int(component.max()) + 1)[component[judged[:, 0]]]
-    return SelectionSet(held_out, images[judged], is_similar, names % _GROUPS)
+    groups = rng.permutation(int(component.max()) + 1)[component[judged[:, 0]]] % _GROUPS
+    if len(np.unique(groups)) < 2:  # nothing to compare with: the jackknife would say 0
+        return None
+    return SelectionSet(held_out, images[judged], is_similar, groups)
 
 
 def compare_with_frozen(

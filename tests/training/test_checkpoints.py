@@ -82,6 +82,11 @@ def _other_kind(path: Path) -> None:
     save_file(load_file(path), path, metadata={"format": "1", "kind": "tree"})
 
 
+def _scalar(path: Path) -> None:
+    state = load_file(path) | {"standardise.mean": torch.tensor(1.0)}
+    save_file(state, path, metadata={"format": "1", "kind": "projection"})
+
+
 def _plain_weights(path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(2)}, path)
 
@@ -97,6 +102,7 @@ def _plain_weights(path: Path) -> None:
         (_not_a_number, "first.bias"),
         (_newer, "format '2'"),
         (_other_kind, "does not hold a head"),
+        (_scalar, "does not hold a head"),
         (_plain_weights, "format None"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -89,6 +89,16 @@ def test_too_few_pairs_give_no_selection_set(count: int) -> None:
     assert hold_out(pairs[:count], similar[:count], rng=np.random.default_rng(0)) is None
 
 
+def test_images_of_one_component_say_nothing_of_chance() -> None:
+    """A jackknife over one group would give an uncertainty of 0."""
+    chain = [[i, i + 1] for i in range(99)] + [[i, i + 3] for i in range(97)]
+    pairs = np.array(chain + [[i, 100] for i in range(40, 100)])
+    similar = np.array([True] * len(chain) + [False] * 60)
+    for seed in range(20):
+        found = hold_out(pairs, similar, rng=np.random.default_rng(seed))
+        assert found is None or len(np.unique(found.groups)) > 1
+
+
 def test_a_contradicting_answer_is_no_judge() -> None:
     pairs, similar = _many_groups()
     pairs, similar = np.vstack([pairs, [[0, 2]]]), np.append(similar, False)
