@@ -7,7 +7,7 @@ import numpy as np
 
 from annealing.implications import Implications, implications
 from annealing.pair_classifier import PairClassifier
-from annealing.pool import Keys, pair_keys
+from annealing.pool import Keys, joined, pair_keys
 from domain.answers import Kind
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.clock import utc_now
@@ -46,9 +46,17 @@ class Candidates:
 
 
 def without_knowledge(candidates: Candidates) -> Candidates:
-    """For a cold start: a handful of answers says too little to set a threshold by."""
-    nothing = np.zeros(0, dtype=bool)
-    return replace(candidates, known_pairs=_pairs([]), known_similar=nothing)
+    """For a cold start: a handful of answers says too little to set a threshold by.
+
+    What they imply is not asked all the same.
+    """
+    known = pair_keys(candidates.known_pairs, len(candidates.image_ids))
+    return replace(
+        candidates,
+        known_pairs=_pairs([]),
+        known_similar=np.zeros(0, dtype=bool),
+        closed=joined(candidates.closed, known),
+    )
 
 
 def candidates_of(project: Project, run: Run) -> Candidates:
