@@ -33,7 +33,8 @@ class Proposals:
     Attributes:
         pairs: [h, 2] rows, a < b, each pair once and none of them known or excluded.
         score: [h] higher means ask first: minus the distance to the threshold for uncertain
-            pairs; for cold starts and random pairs the place in the order, from 0 down to -1.
+            pairs, or -1…0 where it also counts what answers imply; for cold starts and random
+            pairs the place in the order, from 0 down to -1.
         similarity: [h] cosine of each pair.
         cluster: [h] diversity cluster, `NO_CLUSTER` where the strategy makes none.
         kinds: [h] why each pair is asked.

@@ -69,3 +69,12 @@ def part_of(progress: Progress, start: float, end: float) -> Progress:
         progress(start + (end - start) * done, message)
 
     return report
+
+
+def named(progress: Progress, name: str) -> Progress:
+    """The progress of a work whose name stands before what it reports."""
+
+    def report(done: float, message: str) -> None:
+        progress(done, f"{name}: {message}")
+
+    return report

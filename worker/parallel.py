@@ -1,20 +1,21 @@
 """Independent tasks, one after another or several at a time, each in a process of its own.
 
-Processes start fresh, because a forked PyTorch can hang; each computes on one core. What they
+Processes start fresh, because a forked PyTorch can hang; PyTorch takes one core in each. What they
 report comes together in one progress bar, and a cancelled bar stops them all.
 """
 
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import Manager, get_context
+from multiprocessing import get_context
 from typing import Any, Generic, TypeVar
 
 import torch
 
-from domain.errors import Cancelled
-from domain.jobs import Progress, part_of
+from domain.errors import Cancelled, JobError
+from domain.jobs import Progress, named, part_of
 
 Result = TypeVar("Result")
 _POLL_S = 0.2
@@ -44,16 +45,21 @@ def done_in_processes(
         tasks: none depends on another.
         processes: how many at a time; 1 does them here, in order.
         progress: told of all; may raise `Cancelled`, which ends the running tasks too.
+
+    Raises:
+        JobError: a process was ended from outside.
+        Whatever a task or progress raises; the running tasks end at their next report.
     """
     if processes == 1 or len(tasks) <= 1:
         for place, task in enumerate(tasks):
             inner = part_of(progress, place / len(tasks), (place + 1) / len(tasks))
-            yield place, task.work(*task.arguments, _named(inner, task.name))
+            yield place, task.work(*task.arguments, named(inner, task.name))
         return
+    context = get_context("spawn")
     with (
-        Manager() as manager,
+        context.Manager() as manager,
         ProcessPoolExecutor(
-            min(processes, len(tasks)), mp_context=get_context("spawn"), initializer=_on_one_core
+            min(processes, len(tasks)), mp_context=context, initializer=_on_one_core
         ) as pool,
     ):
         said, stop = manager.Queue(), manager.Event()
@@ -84,9 +90,19 @@ def _as_they_end(
             shares[place], message = max(done, shares[place]), f"{tasks[place].name}: {text}"
         for future in ended:
             shares[running[future]], message = 1.0, f"{tasks[running[future]].name}: done"
-            yield running[future], future.result()
+            yield running[future], _result(future)
         if message:
             progress(sum(shares) / len(tasks), message)
+
+
+def _result(future: Future[Result]) -> Result:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise JobError(
+            "A process was ended from outside, perhaps because memory ran out.",
+            "Start again with fewer processes; what was finished is kept.",
+        ) from error
 
 
 def _report_to(task: Task[Result], place: int, said: Any, stop: Any) -> Result:
@@ -100,10 +116,3 @@ def _report_to(task: Task[Result], place: int, said: Any, stop: Any) -> Result:
 
 def _on_one_core() -> None:
     torch.set_num_threads(1)
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    def report(done: float, message: str) -> None:
-        progress(done, f"{name}: {message}")
-
-    return report

@@ -15,14 +15,20 @@ from annealing.pool import pool_size
 from domain.arrays import IntArray
 from domain.jobs import Progress, part_of
 from training.class_trainer import ClassHead, train_class_head, train_on_all_relations
+from training.head import frozen_head
 from worker.simulation_curve import Row
 from worker.simulation_seed import SimulationSeed
+
+_ONE_CLASS = "All labelled images are of one class: the frozen features are the embedding."
 
 
 def class_label_rows(seed: SimulationSeed, progress: Progress) -> Iterator[Row]:
     """CAL: frozen features, the initial set's class labels, then R rounds of floor(H / log2 C).
 
     A wrong answer is any other class.
+
+    Corner cases: while the labels are of one class there is nothing to learn, and every image is
+    as doubtful as any; the frozen features are the embedding.
     """
     rounds, options = seed.options.rounds + 1, seed.options
     labels = np.full(len(seed.labels), -1)
@@ -76,15 +82,7 @@ def _trained(
     seed: SimulationSeed, labels: IntArray, row: Row, progress: Progress
 ) -> tuple[ClassHead, Row]:
     began = time.perf_counter()
-    head = train_class_head(
-        seed.features,
-        labels,
-        int(seed.labels.max()) + 1,
-        seed.options.training,
-        seed=seed.seed,
-        device=seed.device,
-        progress=progress,
-    )
+    head = _class_head(seed, labels, progress)
     known = int((labels >= 0).sum())
     row = replace(
         row,
@@ -94,6 +92,22 @@ def _trained(
         seconds_train=time.perf_counter() - began,
     )
     return head, seed.measured(head.head, row)[1]
+
+
+def _class_head(seed: SimulationSeed, labels: IntArray, progress: Progress) -> ClassHead:
+    classes = int(seed.labels.max()) + 1
+    if len(np.unique(labels[labels >= 0])) < 2:
+        frozen = frozen_head(seed.features, note=_ONE_CLASS)
+        return ClassHead(frozen, np.zeros((classes, seed.features.shape[1])), np.zeros(classes))
+    return train_class_head(
+        seed.features,
+        labels,
+        classes,
+        seed.options.training,
+        seed=seed.seed,
+        device=seed.device,
+        progress=progress,
+    )
 
 
 def _said(seed: SimulationSeed, images: IntArray, number: int) -> IntArray:

@@ -43,7 +43,8 @@ class Row:
         seconds_select, seconds_train, seconds_evaluate: choosing the round's questions,
             transitivity and training, embedding and metrics.
         similar_share: of the round's questions the share answered "similar"; None without one.
-        threshold: MGUE's, that chose the round's questions; None without one.
+        threshold: MGUE's, with the model that chose the round's questions, even where another
+            strategy asked elsewhere; None without one.
         lam: MGUE's λ; None for other strategies.
         selection_auc, selection_auc_frozen: head and frozen features on the held-out answers;
             None where there were too few.

@@ -32,7 +32,7 @@ _FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weight
     *("images", "weights", "out", "cache"),
     *("strategies", "lams", "seeds", "device", "processes"),
 )
-_DECIDES_FIGURES = ("annealing", "domain", "retrieval", "training", "worker")
+_DECIDES_FIGURES = ("annealing", "archive", "domain", "retrieval", "training", "worker")
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,15 @@ class SimulationOptions:
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     def selection(self, variant: Variant) -> SelectionSettings:
-        """The settings that a strategy reads."""
-        return SelectionSettings.model_validate(
-            {
-                "lambda": self.lams[0] if variant.lam is None else variant.lam,
-                "clip": self.clip,
-                "guard_threshold": self.guard,
-                "implied_gain": self.implied_gain,
-            }
-        )
+        """The settings that a strategy reads; where BCGUE asks as MGUE does, λ is the paper's."""
+        values = {
+            "clip": self.clip,
+            "guard_threshold": self.guard,
+            "implied_gain": self.implied_gain,
+        }
+        if variant.lam is not None:
+            values["lambda"] = variant.lam
+        return SelectionSettings.model_validate(values)
 
     def variants(self) -> list[Variant]:
         """What is simulated; only MGUE reads λ."""

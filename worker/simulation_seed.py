@@ -14,7 +14,7 @@ from annealing.pool import joined, pair_keys
 from annealing.strategies import propose
 from domain.answers import KnownRelation, Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
-from domain.jobs import Progress, part_of
+from domain.jobs import Progress, named, part_of
 from domain.pairs import Pair, pair
 from retrieval.metrics import evaluate_retrieval
 from training.device import resolve_device
@@ -126,8 +126,8 @@ class PairRounds:
             yield state
         for number in range(1, total):
             inner = part_of(progress, number / total, (number + 1) / total)
-            named = _named(inner, f"round {number} of {self._options.rounds}")
-            state = self._round(state, self._variant.strategy, number, named)
+            inner = named(inner, f"round {number} of {self._options.rounds}")
+            state = self._round(state, self._variant.strategy, number, inner)
             yield state
 
     def _from_classes(self, progress: Progress) -> State:
@@ -204,10 +204,3 @@ class PairRounds:
     def _keys(self, answers: Mapping[Pair, bool]) -> IntArray:
         pairs = np.array(list(answers), dtype=np.int64).reshape(-1, 2)
         return pair_keys(pairs, len(self._seed.labels))
-
-
-def _named(progress: Progress, name: str) -> Progress:
-    def report(done: float, message: str) -> None:
-        progress(done, f"{name}: {message}")
-
-    return report

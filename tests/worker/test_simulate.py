@@ -14,7 +14,7 @@ from domain.errors import ArchiveError, Cancelled, InputError, ModelError
 from tests.worker.simulations import QUICK, bare_options, folder_of_classes, random_weights
 from worker.simulate import simulate
 from worker.simulation_curve import Row
-from worker.simulation_options import SimulationOptions, checked
+from worker.simulation_options import SimulationOptions, Variant, checked
 
 CONTRACT = (
     "strategy,seed,round,bits,answers,known_pairs,map_at_5_hits,map_at_5_min,map,p_at_5,p_at_10,"
@@ -308,6 +308,24 @@ def test_rows_of_another_program_are_not_taken_over(
     _forged(tmp_path)
     monkeypatch.setattr("worker.simulation_options._program_digest", lambda: "newer")
     assert _rows(options)[0].map_at_5_hits != 0.123456
+
+
+@pytest.mark.parametrize("package", ["annealing", "archive", "domain", "training", "worker"])
+def test_a_change_of_what_decides_figures_is_another_program(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.simulation_options.__file__", str(tmp_path / "worker" / "own.py"))
+    before = bare_options().identity()
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "new.py").write_text("changed = True\n")
+    assert bare_options().identity() != before
+
+
+def test_only_a_variant_of_lambda_reads_lambda() -> None:
+    """So rows of other strategies stay right whatever λ is asked for next."""
+    options = bare_options(lams=(1.0,))
+    assert options.selection(Variant("mgue", 1.0)).lambda_ == 1.0
+    assert options.selection(Variant("bcgue")) == bare_options().selection(Variant("bcgue"))
 
 
 @pytest.mark.real_data

@@ -12,6 +12,7 @@ from domain.jobs import silent
 from domain.pairs import Pair
 from tests.worker.simulations import bare_archive, bare_options
 from worker.simulation_archive import SimulationArchive, copy_pairs, split
+from worker.simulation_classes import class_label_rows
 from worker.simulation_options import Variant
 from worker.simulation_seed import PairRounds, SimulationSeed, State
 
@@ -155,6 +156,17 @@ def test_retrieval_in_the_backbones_space_never_moves() -> None:
     rows = [state.row for state in _run("random", retrieval_space="backbone")]
     assert len({row.map for row in rows}) == 1
     assert rows[-1].bits > 0
+
+
+def test_class_labels_of_one_class_leave_the_frozen_features() -> None:
+    """Two of 32 training images start, of the same class with this seed."""
+    archive = bare_archive(images=40, classes=2)
+    seed = SimulationSeed(archive, bare_options(bits_per_round=10), 0)
+    assert len(np.unique(seed.labels[seed.initial_set().images])) == 1
+    frozen, first, *later = class_label_rows(seed, silent)
+    assert first.map == frozen.map
+    assert "one class" in first.note
+    assert [row.answers for row in later] == [12, 22]
 
 
 def test_rows_say_how_many_answers_were_similar() -> None:
