@@ -10,10 +10,11 @@ from annealing.pool import Keys, pair_keys
 from annealing.proposals import NO_CLUSTER, Proposals
 from annealing.reasons import explain
 from annealing.strategies import propose as choose
+from domain.answers import Kind
 from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import JobError
-from domain.pairs import pair
+from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Round, RoundState
 from labeling_store import queue, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
@@ -144,10 +145,17 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
 
 
 def _put(project: Project, number: int, source: _Source, proposals: Sequence[Proposal]) -> None:
-    """The questions into a new round after the current, or into that one, emptied."""
+    """The questions into a new round after the current, or into that one, emptied.
+
+    What people took out of the queue while the questions were chosen is not asked again.
+    """
+    taken: set[Pair] = set()
     with project.store.transaction() as db:
         current = rounds.current_round(db)
         if current is not None:
+            taken = {*queue.leased_pairs(db, current.round_id, utc_now())}
+            answered = queue.answered_proposals(db, current.round_id)
+            taken |= {each.pair for each in answered if each.kind is not Kind.SKIP}
             queue.withdraw_open(db, current.round_id)
         if current is not None and number == current.number:
             rounds.set_round_source(db, current.round_id, **vars(source))
@@ -155,7 +163,8 @@ def _put(project: Project, number: int, source: _Source, proposals: Sequence[Pro
             if current is not None:
                 rounds.set_round_state(db, current.round_id, RoundState.DONE)
             current = rounds.create_round(db, number=number, **vars(source))
-        queue.add_proposals(db, current.round_id, proposals)
+        open_ones = [each for each in proposals if each.pair not in taken]
+        queue.add_proposals(db, current.round_id, open_ones)
 
 
 def _was_answered(project: Project, current: Round) -> bool:

@@ -11,7 +11,7 @@ from domain.jobs import silent
 from domain.pairs import Pair
 from labeling_store import answers
 from tests.projects import answer
-from worker import steps
+from worker import proposing, steps
 from worker.foreground import run_to_end
 from workflow import jobs, rounds
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project
@@ -108,6 +108,26 @@ def test_answers_given_while_the_model_learns_belong_to_the_round_and_stay(
     assert effort.bits == run.bits + 3
     assert {each.proposal_id for each in held} <= answered_or_held(second_round, 2)
     assert progress_of(second_round).round_number == 3
+    assert not set(asked(second_round, 3)) & set(asked(second_round, 2))
+
+
+def test_what_people_take_while_questions_are_chosen_is_not_asked_again(
+    second_round: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(second_round, 21)
+    choose = proposing.choose
+
+    def while_somebody_answers(*args: Any, **kwargs: Any) -> Any:
+        chosen = choose(*args, **kwargs)
+        monkeypatch.undo()
+        answer(second_round, 5)
+        next_questions(second_round, local_owner(second_round), count=3)
+        return chosen
+
+    monkeypatch.setattr(proposing, "choose", while_somebody_answers)
+    run_to_end(second_round, jobs.PROPOSE, ROUND, silent)
+    assert progress_of(second_round).round_number == 3
+    assert len(asked(second_round, 2)) == 29
     assert not set(asked(second_round, 3)) & set(asked(second_round, 2))
 
 
