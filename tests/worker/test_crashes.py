@@ -20,7 +20,7 @@ from worker.supervisor import Supervisor
 from workflow import jobs
 from workflow.project import Project
 
-PATIENCE_S = 120.0
+PATIENCE_S = 400.0  # a worker has the lowest priority: beside busy programs its start takes minutes
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
