@@ -23,6 +23,7 @@ from domain.vectors import SMALLEST_NORM
 LARGEST_HALF_ALPHA = 2.0  # of a larger threshold, halves would lose more than they tell
 _PART_ROWS = 512  # rows scaled at a time: stay in a core's cache
 _HALF_PARTS = 3  # three bfloat16 hold a threshold as well as one float32 does
+_HALF_COLUMNS = 16  # rows of other lengths than multiples of it are slow, on a GPU several times
 _UNIT = 2.0**-24  # unit roundoff of float32
 _LOOSE_UNIT = 2.0**-8  # where float32 products may round their factors to bfloat16
 # A sum of halves' products may be cut instead of rounded, and rounded more than once a term
@@ -88,17 +89,18 @@ def half_factors(full: Factors, alpha: float, dtype: torch.dtype) -> Factors:
         dtype: torch.bfloat16 or torch.float16.
     """
     exact, device = full.vectors[:, : -full.parts], full.vectors.device
-    dimensions = exact.shape[1] + _HALF_PARTS
-    vectors = torch.empty(len(exact), dimensions, dtype=dtype, device=device)
-    residual = _halved(exact, vectors[:, :-_HALF_PARTS])
+    dimensions = exact.shape[1]
+    parts = _HALF_PARTS + -(dimensions + _HALF_PARTS) % _HALF_COLUMNS
+    vectors = torch.empty(len(exact), dimensions + parts, dtype=dtype, device=device)
+    residual = _halved(exact, vectors[:, :dimensions])
     left_over = -alpha
-    for column in range(dimensions - _HALF_PARTS, dimensions):
+    for column in range(dimensions, dimensions + parts):
         vectors[:, column] = left_over
         left_over -= float(torch.tensor(left_over, dtype=dtype))
-    sums = _MARGIN * dimensions * _SUM_UNIT[device.type] * (1 + abs(alpha))
+    sums = _MARGIN * vectors.shape[1] * _SUM_UNIT[device.type] * (1 + abs(alpha))
     scaling = 4 * _UNIT  # of both float32 vectors
     error = sums + scaling + abs(left_over)
-    return Factors(vectors, _HALF_PARTS, error, residual)
+    return Factors(vectors, parts, error, residual)
 
 
 def fast_half(device: torch.device) -> torch.dtype | None:

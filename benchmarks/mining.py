@@ -40,6 +40,7 @@ KNOWN_PAIRS = 20_000
 TILES = {"cpu": (1024, 2048, 4096), "cuda": (4096, 8192, 16_384)}
 ALPHA = 0.5
 REPEATS = 5
+QUICK_REPEATS = 8  # short works need more for one of them to meet a quiet moment
 LARGE_ROWS = 100_000
 # UC Merced: training images, questions a round, and what some rounds have made known
 UCM_ROWS, UCM_DIMENSIONS, UCM_QUESTIONS, UCM_KNOWN = 1680, 256, 369, 7000
@@ -52,7 +53,7 @@ class Sizes:
     brute_force_rows: int
 
 
-QUICK = Sizes(rows=10_000, dense_rows=8000, brute_force_rows=1500)
+QUICK = Sizes(rows=10_000, dense_rows=16_000, brute_force_rows=1500)
 FULL = Sizes(rows=30_000, dense_rows=20_000, brute_force_rows=5000)
 
 
@@ -68,7 +69,12 @@ def main() -> None:
     rows, device = options.rows or sizes.rows, options.device
     rng = np.random.default_rng(0)
     found: dict[str, object] = {
-        **against_products(archive(rows, options.dimensions, rng), device, rng),
+        **against_products(
+            archive(rows, options.dimensions, rng),
+            device,
+            rng,
+            repeats=QUICK_REPEATS if options.quick else REPEATS,
+        ),
         **against_dense(archive(sizes.dense_rows, options.dimensions, rng), device),
         "same_as_brute_force": same_as_brute_force(sizes.brute_force_rows, device, rng),
         "bf16_hardware": fast_half(torch.device(device)) is not None,
@@ -80,7 +86,7 @@ def main() -> None:
 
 
 def against_products(
-    embeddings: FloatArray, device: str, rng: np.random.Generator
+    embeddings: FloatArray, device: str, rng: np.random.Generator, *, repeats: int
 ) -> dict[str, object]:
     rows = len(embeddings)
     known = pair_keys(draw_pairs(rows, KNOWN_PAIRS, np.zeros(0, np.int64), rng), rows)
@@ -94,7 +100,9 @@ def against_products(
     types = [torch.float32] if half is None else [torch.float32, half]
     products = [bare_product(embeddings, tile, device, dtype) for dtype in types for tile in tiles]
     # In turn, so that a busy machine slows all of them alike
-    mine_s, float32_s, *product_s = best_times([mine, lambda: mine(halves=False), *products])
+    mine_s, float32_s, *product_s = best_times(
+        [mine, lambda: mine(halves=False), *products], repeats=repeats
+    )
     full_s = min(product_s[: len(tiles)])
     half_s = min(product_s[len(tiles) :], default=None)
     return {
