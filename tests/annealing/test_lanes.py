@@ -21,8 +21,13 @@ def recorder(done):
 
 
 def test_each_part_is_done_once_by_threads_of_one_core(two_threads):
-    done = []
-    work_through(range(5, 45), recorder(done))
+    done, both = [], threading.Barrier(2, timeout=30)
+
+    def work(numbers):
+        both.wait()  # however late the second thread starts, the first leaves it parts
+        yield from recorder(done)(numbers)
+
+    work_through(range(5, 45), work)
     assert sorted(number for number, _, _ in done) == list(range(5, 45))
     assert len({thread for _, thread, _ in done}) == 2
     assert {cores for _, _, cores in done} == {1}
