@@ -107,15 +107,24 @@ class RelationBatches:
 
 
 class ClassBatches:
-    """Draws batches from images whose class is known: every relation between them is known."""
+    """Draws batches from images whose class is known."""
 
-    def __init__(self, labels: IntArray, *, neighbours: csr_array) -> None:
+    def __init__(
+        self, labels: IntArray, *, neighbours: csr_array, only_drawn: bool = False
+    ) -> None:
         """Batches of images [N] with a class 0…C-1, or -1 where it is unknown.
+
+        Args:
+            labels: the classes.
+            neighbours: [N, N] symmetric, 1 for images that are most likely similar.
+            only_drawn: only the relations of anchors to their partners are known; else all
+                between images whose class is known.
 
         Raises:
             InputError: fewer than two classes are known.
         """
         self._labels, self._neighbours = np.asarray(labels), neighbours
+        self._only_drawn = only_drawn
         known = np.flatnonzero(self._labels >= 0)
         self._known = known[np.argsort(self._labels[known], kind="stable")]
         classes, self._first, self._size = np.unique(
@@ -143,6 +152,8 @@ class ClassBatches:
         rows = np.unique(np.concatenate([chosen, alike, different, any_images, near]))
         labels = self._labels[rows]
         known = (labels >= 0)[:, None] & (labels >= 0)
+        if self._only_drawn:
+            known = _are_partners(rows, chosen, alike) | _are_partners(rows, chosen, different)
         signed = np.where(known, np.where(labels[:, None] == labels, 1, -1), 0)
         np.fill_diagonal(signed, 0)
         return _batch(rows, signed.astype(np.float32), self._neighbours)
@@ -168,6 +179,14 @@ def _drawn_partners(partners: csr_array, anchors: IntArray, rng: np.random.Gener
     counts = np.diff(partners.indptr)[anchors]
     places = partners.indptr[anchors] + np.floor(rng.random(len(anchors)) * counts).astype(int)
     return np.asarray(partners.indices[places[counts > 0]], dtype=np.int64)
+
+
+def _are_partners(rows: IntArray, first: IntArray, second: IntArray) -> BoolArray:
+    """[B, B] whether a row was drawn with another."""
+    a, b = np.searchsorted(rows, first), np.searchsorted(rows, second)
+    partners = np.zeros((len(rows), len(rows)), dtype=bool)
+    partners[a, b] = partners[b, a] = True
+    return partners
 
 
 def _batch(rows: IntArray, signed: NDArray[np.float32], neighbours: csr_array) -> Batch:

@@ -12,7 +12,7 @@ from training.class_trainer import train_class_head, train_on_all_relations
 from training.head import TrainedHead, frozen_head
 
 CPU = torch.device("cpu")
-QUICK = TrainingSettings(hidden=64, out=32, components=0, most_steps=150)
+QUICK = TrainingSettings(hidden=64, out=32, components=0, most_steps=150, fewest_steps=150)
 ARCHIVE, UNSEEN = clusters(), clusters(seed=1)
 SOME = np.where(np.arange(80) < 40, ARCHIVE.labels, -1)
 

@@ -146,3 +146,16 @@ def test_class_batches_know_every_relation_between_labelled_images(
     kinds = [batch.weights[np.triu(batch.relevance == kind, 1)] for kind in (0, 1)]
     assert kinds[0].sum() == pytest.approx(1)  # every anchor brings an image of another class
     assert not len(kinds[1]) or kinds[1].sum() == pytest.approx(1)
+
+
+@given(st.integers(0, 20))
+def test_class_batches_can_know_drawn_partners_only(seed: int) -> None:
+    labels = np.arange(40) % 4
+    batches = ClassBatches(labels, neighbours=_links(40, (0, 1)), only_drawn=True)
+    batch = batches.draw(np.random.default_rng(seed), anchors=5, others=4)
+    known = ~np.isnan(batch.relevance)
+    same = labels[batch.rows][:, None] == labels[batch.rows]
+    assert np.array_equal(known, known.T)
+    assert np.array_equal(batch.relevance[known] == 1, same[known])
+    assert 1 <= np.triu(known & same).sum() <= 5
+    assert 1 <= np.triu(known & ~same).sum() <= 5
