@@ -72,6 +72,22 @@ def joined(first: IntArray | None, second: IntArray | None) -> Keys:
     return np.unique(np.concatenate(sets)) if sets else np.zeros(0, np.int64)
 
 
+def keys_within_groups(groups: IntArray) -> Keys:
+    """The keys of all pairs of rows in one group, such as images with identical pixels; sorted.
+
+    Args:
+        groups: [N] equal for rows of one group.
+    """
+    order = np.argsort(groups, kind="stable")
+    pairs = [
+        (int(group[i]), int(group[j]))
+        for group in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+        for i in range(len(group))
+        for j in range(i + 1, len(group))
+    ]
+    return pair_keys(np.array(pairs, dtype=np.int64).reshape(-1, 2), len(groups))
+
+
 def draw_pairs(rows: int, count: int, excluded: Keys, rng: np.random.Generator) -> Keys:
     """Random pairs of the pool, each pair with the same chance, none twice.
 

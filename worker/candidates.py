@@ -7,7 +7,7 @@ import numpy as np
 
 from annealing.implications import Implications, implications
 from annealing.pair_classifier import PairClassifier
-from annealing.pool import Keys, joined, pair_keys
+from annealing.pool import Keys, joined, keys_within_groups, pair_keys
 from domain.answers import Kind
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.clock import utc_now
@@ -98,26 +98,14 @@ def _last_answers(project: Project) -> BoolArray:
 
 def _closed(project: Project, inside: list[ImageRecord], place: dict[int, int]) -> Keys:
     """Pairs not to ask: copies of one image, pairs with an answer, questions people hold."""
-    pairs = _copies(inside)
+    copies = np.array([image.duplicate_group for image in inside], dtype=np.int64)
     db = project.store.reader()
     asked = [label.pair for label in answers.pair_labels(db)]
     current = rounds.current_round(db)
     if current is not None:
         asked += queue.leased_pairs(db, current.round_id, utc_now())
-    pairs += [(place[p.a], place[p.b]) for p in asked if p.a in place and p.b in place]
-    return np.unique(pair_keys(_pairs(pairs), len(inside)))
-
-
-def _copies(inside: list[ImageRecord]) -> list[tuple[int, int]]:
-    groups: dict[int, list[int]] = {}
-    for row, image in enumerate(inside):
-        groups.setdefault(image.duplicate_group, []).append(row)
-    return [
-        (rows[i], rows[j])
-        for rows in groups.values()
-        for i in range(len(rows))
-        for j in range(i + 1, len(rows))
-    ]
+    pairs = [(place[p.a], place[p.b]) for p in asked if p.a in place and p.b in place]
+    return joined(keys_within_groups(copies), pair_keys(_pairs(pairs), len(inside)))
 
 
 def _pairs(rows: Sequence[tuple[int, int]]) -> IntArray:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from annealing.pool import Keys, pair_keys
 from archive.duplicates import duplicate_groups, split_groups
 from archive.scan import scan
 from archive.splits import assign_parts
@@ -96,18 +95,6 @@ def split(archive: SimulationArchive, seed: int) -> SeedSplit:
             f"With seed {seed} all training images are of one class.", "Use a larger archive."
         )
     return SeedSplit(rows[Part.TRAIN], rows[Part.VALIDATION], rows[Part.TEST])
-
-
-def copy_pairs(copies: IntArray) -> Keys:
-    """Keys of all pairs of rows with identical pixels: nobody is asked about them."""
-    order = np.argsort(copies, kind="stable")
-    pairs = [
-        (int(group[i]), int(group[j]))
-        for group in np.split(order, np.flatnonzero(np.diff(copies[order])) + 1)
-        for i in range(len(group))
-        for j in range(i + 1, len(group))
-    ]
-    return pair_keys(np.array(pairs, dtype=np.int64).reshape(-1, 2), len(copies))
 
 
 def _features(

@@ -10,7 +10,7 @@ import numpy as np
 from annealing.expansion import known_relations
 from annealing.implications import implications
 from annealing.initial_set import InitialSet, initial_set
-from annealing.pool import joined, pair_keys
+from annealing.pool import joined, keys_within_groups, pair_keys
 from annealing.strategies import propose
 from domain.answers import KnownRelation, Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
@@ -20,7 +20,7 @@ from retrieval.metrics import evaluate_retrieval
 from training.device import resolve_device
 from training.head import TrainedHead, frozen_head
 from training.trainer import train_head
-from worker.simulation_archive import SeedSplit, SimulationArchive, copy_pairs, split
+from worker.simulation_archive import SeedSplit, SimulationArchive, split
 from worker.simulation_curve import FROZEN_ROUND, Row
 from worker.simulation_options import SimulationOptions, Variant
 
@@ -38,7 +38,7 @@ class SimulationSeed:
         self.parts: SeedSplit = split(archive, seed)
         self.labels: IntArray = archive.labels[self.parts.train]
         self.features: FloatArray = archive.features[self.parts.train]
-        self.copies = copy_pairs(archive.copies[self.parts.train])
+        self.copies = keys_within_groups(archive.copies[self.parts.train])
         self.device = resolve_device(options.device)
 
     @property

@@ -11,6 +11,7 @@ from annealing.pool import (
     draw_pairs,
     joined,
     keys_within,
+    keys_within_groups,
     pair_keys,
     pair_similarities,
     pairs_of,
@@ -91,3 +92,12 @@ def test_cosines_of_pairs_do_not_depend_on_length_and_a_zero_vector_has_none():
     vectors = np.array([[1.0, 0.0], [5.0, 5.0], [0.0, 0.0]])
     similarity = pair_similarities(vectors, np.array([[0, 1], [1, 0], [0, 2]]))
     assert similarity == pytest.approx([np.sqrt(0.5), np.sqrt(0.5), 0.0])
+
+
+def test_pairs_within_groups_are_all_pairs_of_equal_numbers():
+    keys = keys_within_groups(np.array([7, 3, 7, 7, 3]))
+    assert [divmod(int(key), 5) for key in keys] == [(0, 2), (0, 3), (1, 4), (2, 3)]
+
+
+def test_no_rows_have_no_pairs_within_groups():
+    assert not len(keys_within_groups(np.zeros(0, dtype=np.int64)))

@@ -11,7 +11,7 @@ from annealing.transitivity import Closure
 from domain.jobs import silent
 from domain.pairs import Pair
 from tests.worker.simulations import bare_archive, bare_options
-from worker.simulation_archive import SimulationArchive, copy_pairs, split
+from worker.simulation_archive import SimulationArchive, split
 from worker.simulation_classes import class_label_rows
 from worker.simulation_options import Variant
 from worker.simulation_seed import PairRounds, SimulationSeed, State
@@ -76,11 +76,6 @@ def test_copies_are_never_asked() -> None:
     train = split(archive, 0).train
     copies = {p for p in states[-1].answers if train[p.a] // 2 == train[p.b] // 2}
     assert not copies
-
-
-def test_copy_pairs_are_all_pairs_of_equal_numbers() -> None:
-    keys = copy_pairs(np.array([7, 3, 7, 7, 3]))
-    assert [divmod(int(key), 5) for key in keys] == [(0, 2), (0, 3), (1, 4), (2, 3)]
 
 
 def test_without_an_initial_set_round_one_is_the_first() -> None:
