@@ -1,9 +1,10 @@
 """Independent tasks, one after another or several at a time, each in a process of its own.
 
-Processes start fresh, because a forked PyTorch can hang; PyTorch takes one core in each. What they
+Processes start fresh, because a forked PyTorch can hang; libraries take one core in each. What they
 report comes together in one progress bar, and a cancelled bar stops them all.
 """
 
+import os
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -13,6 +14,7 @@ from multiprocessing import get_context
 from typing import Any, Generic, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from domain.errors import Cancelled, JobError
 from domain.jobs import Progress, named, part_of
@@ -88,7 +90,7 @@ def _as_they_end(
         while not said.empty():
             place, done, text = said.get()
             shares[place], message = max(done, shares[place]), f"{tasks[place].name}: {text}"
-        for future in ended:
+        for future in sorted(ended, key=lambda future: future.exception() is not None):
             shares[running[future]], message = 1.0, f"{tasks[running[future]].name}: done"
             yield running[future], _result(future)
         if message:
@@ -115,4 +117,6 @@ def _report_to(task: Task[Result], place: int, said: Any, stop: Any) -> Result:
 
 
 def _on_one_core() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # for libraries that are loaded later
+    threadpool_limits(1)
     torch.set_num_threads(1)

@@ -8,7 +8,11 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info
 
 from domain.errors import JobError
 from domain.jobs import Progress, silent
@@ -36,6 +40,17 @@ def _go_on(started: Path, ended: Path, progress: Progress) -> None:
 
 def _nothing(progress: Progress) -> None:
     pass
+
+
+def _threads(progress: Progress) -> set[int]:
+    """How many each library that is loaded would use."""
+    KMeans(2, n_init=1).fit(np.arange(6.0).reshape(3, 2))  # loads the last of them
+    return {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
+
+
+def test_every_library_takes_one_core() -> None:
+    tasks = [Task(name, _threads, ()) for name in ("one", "other")]
+    assert [found for _, found in done_in_processes(tasks, 2, silent)] == [{1}, {1}]
 
 
 def test_a_process_that_is_killed_is_an_error_in_words() -> None:
