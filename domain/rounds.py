@@ -37,6 +37,9 @@ class Proposal:
         threshold: the similarity above which the model says similar.
         cluster: which diversity cluster the pair came from.
         check: asked at random, to measure the model; not chosen by the strategy.
+        chain: questions handed over together with the same number are asked one after the other:
+            the next opens when the one before is not similar. None: asked on its own.
+        chain_position: where in its chain, ascending.
     """
 
     pair: Pair
@@ -46,6 +49,8 @@ class Proposal:
     threshold: float | None = None
     cluster: int | None = None
     check: bool = False
+    chain: int | None = None
+    chain_position: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,13 @@ class QueueStatus:
     """Counts of one round's questions.
 
     Attributes:
-        open: wait for somebody, spare ones included.
+        open: can be asked now, spare ones included: single questions, and one of each chain that
+            goes on and is before nobody.
         leased: are before somebody now.
         answered: are answered or skipped; more than `target` where people went on.
         target: so many answers make the round; the questions beyond it are spare, so that nobody
-            waits while the model learns. Never more than there are questions.
+            waits while the model learns. Never more than there can still be: of a chain, all that
+            is left of it counts, until it ends.
     """
 
     open: int
@@ -92,6 +99,7 @@ class QueueStatus:
 
     @property
     def total(self) -> int:
+        """Questions that people can be sure of; chains may bring more than one each."""
         return self.open + self.leased + self.answered
 
 

@@ -146,6 +146,10 @@ class Ledger:
         """The labelled pairs in the order of the events that gave the labels."""
         return {labelled: bool(self._settled[labelled].similar) for _, labelled in self._order}
 
+    def settled(self, asked: Pair) -> Settled:
+        """What the standing answers to this very pair come to."""
+        return self._settled.get(asked, Settled())
+
     def relation(self, asked: Pair) -> bool | None:
         """What the answers say of a pair, by themselves or by implication; None: nothing."""
         return self._closure.relation(*asked)

@@ -4,31 +4,45 @@ A question is open until as many members as its overlap (1 until several opinion
 responded to it. A skip is a response too and closes the question, so that a round always comes to
 its end; the pair may be proposed again in a later round. A lease holds an open question for one
 member until it expires; leases that seem to come from the future (the clock was set back) do not
-hold, so that a wrong clock never empties the queue.
+hold, so that a wrong clock never empties the queue. Questions may stand in chains, of which one
+at a time is asked; see `labeling_store.chains`.
 """
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType
 
 from domain.answers import Kind
 from domain.clock import later, utc_now
 from domain.pairs import Pair
 from domain.rounds import AnsweredProposal, Proposal, QueuedPair, QueueStatus
+from labeling_store.chains import Chain, Leases, has_chains, live_leases, open_chains
+from labeling_store.db import Store
 
 CLOCK_TOLERANCE_S = 60.0  # longer than a claim waits for the write lock, shorter than people notice
 
 _ADD = """
     INSERT INTO proposal (round_id, a, b, rank, score, reason, similarity, threshold, cluster,
-        is_check)
-    VALUES (:round_id, :a, :b, :rank, :score, :reason, :similarity, :threshold, :cluster, :check)
+        is_check, chain, chain_position)
+    VALUES (:round_id, :a, :b, :rank, :score, :reason, :similarity, :threshold, :cluster, :check,
+        :chain, :chain_position)
     ON CONFLICT (round_id, a, b) DO UPDATE SET
         rank = excluded.rank, state = 'open', score = excluded.score, reason = excluded.reason,
         similarity = excluded.similarity, threshold = excluded.threshold,
-        cluster = excluded.cluster, is_check = excluded.is_check
+        cluster = excluded.cluster, is_check = excluded.is_check, chain = excluded.chain,
+        chain_position = excluded.chain_position
         WHERE state = 'withdrawn'
 """
-_NEXT_RANK = "SELECT coalesce(max(rank) + 1, 0) FROM proposal WHERE round_id = :round_id"
+_JOIN_CHAIN = """
+    UPDATE proposal SET chain = :chain, chain_position = :chain_position, rank = :rank
+    WHERE round_id = :round_id AND a = :a AND b = :b
+"""
+_NEXT = """
+    SELECT coalesce(max(rank) + 1, 0), coalesce(max(chain) + 1, 0) FROM proposal
+    WHERE round_id = :round_id
+"""
 _WITHDRAW = """
     UPDATE proposal SET state = 'withdrawn'
     WHERE round_id = :round_id AND state = 'open'
@@ -51,6 +65,7 @@ _OF_HELD = " AND p.proposal_id IN (SELECT value FROM json_each(:held))"
 _OF_OTHERS = """
         AND p.round_id = :round_id
         AND p.proposal_id NOT IN (SELECT value FROM json_each(:held))
+        AND (p.chain IS NULL OR p.proposal_id IN (SELECT value FROM json_each(:free)))
     ORDER BY p.rank LIMIT :count
 """
 # A lease of one's own is prolonged; one that ran out is taken up again.
@@ -76,16 +91,17 @@ _STATUS = """
     SELECT
         (SELECT target FROM round WHERE round_id = :round_id) AS target,
         count(*) FILTER (WHERE state = 'closed') AS answered,
-        count(*) FILTER (WHERE state = 'open' AND EXISTS (SELECT 1 FROM lease AS l
-            WHERE l.proposal_id = proposal.proposal_id
-                AND l.expires_at > :now AND l.leased_at <= :soon)) AS leased,
-        count(*) FILTER (WHERE state = 'open') AS unanswered
-    FROM proposal WHERE round_id = :round_id
+        count(*) FILTER (WHERE state = 'open' AND held) AS leased,
+        count(*) FILTER (WHERE state = 'open' AND NOT held AND chain IS NULL) AS single
+    FROM (SELECT state, chain, EXISTS (SELECT 1 FROM lease AS l
+            WHERE l.proposal_id = p.proposal_id
+                AND l.expires_at > :now AND l.leased_at <= :soon) AS held
+        FROM proposal AS p WHERE round_id = :round_id)
 """
 _ANSWERED = """
     SELECT p.a, p.b, e.kind, p.similarity, p.threshold, p.is_check, max(e.event_id)
     FROM proposal AS p JOIN response AS r USING (proposal_id) JOIN event AS e USING (event_id)
-    WHERE p.round_id = :round_id GROUP BY p.proposal_id ORDER BY p.rank
+    WHERE p.round_id = :round_id GROUP BY p.proposal_id ORDER BY p.rank, p.chain_position
 """
 _ASKED = """
     SELECT proposal_id FROM proposal WHERE proposal_id = :proposal_id AND a = :a AND b = :b
@@ -116,22 +132,35 @@ _TAKE_BACK = "DELETE FROM response WHERE proposal_id = :proposal_id AND member_i
 def add_proposals(db: sqlite3.Connection, round_id: int, proposals: Sequence[Proposal]) -> int:
     """Put questions at the end of a round's queue, in their order.
 
-    A pair that the round has already is left as it is; one that was withdrawn is open again.
+    A pair that the round has already is left as it is; one that was withdrawn is open again. A
+    chain stands where its first question stands. A pair of it that the round has already becomes
+    part of it, so that the chain waits for whoever has it before them, and knows its answer.
 
     Returns:
         How many were new to the round.
     """
-    (rank,) = db.execute(_NEXT_RANK, {"round_id": round_id}).fetchone()
-    before = db.total_changes
+    rank, number = db.execute(_NEXT, {"round_id": round_id}).fetchone()
+    chains: dict[int, tuple[int, int]] = {}  # as handed over -> rank, number in the store
+    new = 0
     for place, proposal in enumerate(proposals, start=rank):
         values = {**vars(proposal), **proposal.pair._asdict(), "round_id": round_id, "rank": place}
         del values["pair"]
-        db.execute(_ADD, values)
-    return db.total_changes - before
+        if proposal.chain is not None:
+            own = chains.setdefault(proposal.chain, (place, number + len(chains)))
+            values["rank"], values["chain"] = own
+        added = db.execute(_ADD, values).rowcount
+        if not added and proposal.chain is not None:
+            db.execute(_JOIN_CHAIN, values)
+        new += added
+    return new
 
 
 def withdraw_open(db: sqlite3.Connection, round_id: int, *, now: str | None = None) -> int:
-    """Drop the questions of a round that nobody answered or holds; how many."""
+    """Drop the questions of a round that nobody answered or holds; how many.
+
+    Of a chain too, even where somebody holds the question before: those that take their place were
+    chosen knowing more.
+    """
     moment = now or utc_now()
     return db.execute(_WITHDRAW, {"round_id": round_id, **_times(moment)}).rowcount
 
@@ -145,7 +174,7 @@ def leased_pairs(db: sqlite3.Connection, round_id: int, now: str) -> list[Pair]:
 
 
 def claim(
-    db: sqlite3.Connection,
+    store: Store,
     member_id: int,
     round_id: int,
     *,
@@ -157,7 +186,7 @@ def claim(
     """Further questions for a member, leased to nobody else and not answered by them.
 
     Args:
-        db: inside a transaction.
+        store: people's work; not inside a transaction.
         member_id: who will answer.
         round_id: which round to take them from.
         count: how many at most.
@@ -166,8 +195,8 @@ def claim(
         held: ids of the questions that the member has before them; prolonged, not given again.
 
     Returns:
-        In the order of the queue. Questions of the member's own lease that are not held come first
-        in rank like any other: after a reload nothing is lost.
+        In the order of the queue, each of another chain. Questions of the member's own lease that
+        are not held come first in rank like any other: after a reload nothing is lost.
     """
     values = {
         "member_id": member_id,
@@ -177,11 +206,16 @@ def claim(
         "expires_at": later(now, lease_s),
         **_times(now),
     }
-    db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
-    chosen = db.execute(_LEASE + _OF_OTHERS + _OR_PROLONG, values).fetchall()
-    ids = json.dumps([row["proposal_id"] for row in chosen])
-    rows = db.execute(_LEASED, {"member_id": member_id, "chosen": ids})
-    return [_queued(row) for row in rows]
+    with _consistent(store, round_id), store.transaction() as db:
+        db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
+        leases = live_leases(db, _times(now), member_id=member_id, held={*held})
+        chains = open_chains(db, store.ledger, round_id)
+        free = [chain.next for chain in chains if chain.is_free(leases)]
+        values["free"] = json.dumps(free)
+        chosen = db.execute(_LEASE + _OF_OTHERS + _OR_PROLONG, values).fetchall()
+        ids = json.dumps([row["proposal_id"] for row in chosen])
+        rows = db.execute(_LEASED, {"member_id": member_id, "chosen": ids})
+        return [_queued(row) for row in rows]
 
 
 def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
@@ -191,16 +225,22 @@ def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
     return db.execute("DELETE FROM lease WHERE member_id = :m", {"m": member_id}).rowcount
 
 
-def queue_status(db: sqlite3.Connection, round_id: int, now: str) -> QueueStatus:
-    """How many questions of a round wait, are before somebody, are answered, and are wanted."""
-    row = db.execute(_STATUS, {"round_id": round_id, **_times(now)}).fetchone()
-    total = row["unanswered"] + row["answered"]
-    return QueueStatus(
-        open=row["unanswered"] - row["leased"],
-        leased=row["leased"],
-        answered=row["answered"],
-        target=total if row["target"] is None else min(row["target"], total),
-    )
+def queue_status(store: Store, round_id: int, now: str) -> QueueStatus:
+    """How many questions of a round can be asked, are before somebody, are answered, are wanted.
+
+    Args:
+        store: people's work; not inside a transaction.
+        round_id: which round.
+        now: UTC ISO 8601 text.
+    """
+    values = {"round_id": round_id, **_times(now)}
+    if not has_chains(store.reader(), round_id):
+        return _status(store.reader().execute(_STATUS, values).fetchone())
+    with _consistent(store, round_id), store.snapshot() as db:
+        row = db.execute(_STATUS, values).fetchone()
+        chains = open_chains(db, store.ledger, round_id)
+        leases = live_leases(db, _times(now))
+    return _status(row, chains, leases)
 
 
 def answered_proposals(db: sqlite3.Connection, round_id: int) -> list[AnsweredProposal]:
@@ -248,6 +288,34 @@ def reopen(
             times = {"expires_at": later(now, lease_s), **_times(now)}
             values = {"member_id": lease_to, "held": json.dumps([question]), **times}
             db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
+
+
+@contextmanager
+def _consistent(store: Store, round_id: int) -> Iterator[None]:
+    """Inside, nobody else of this process reads or changes what the answers say together."""
+    with store.ledger.lock:
+        if has_chains(store.reader(), round_id):
+            # The first time, this reads the whole log: not while others wait for the write lock.
+            with store.snapshot() as db:
+                store.ledger.catch_up(db)
+        yield
+
+
+def _status(
+    row: sqlite3.Row, chains: Sequence[Chain] = (), leases: Leases = MappingProxyType({})
+) -> QueueStatus:
+    held = {number for numbers in leases.values() for number in numbers}
+    at_rest = sum(not chain.is_held(leases) for chain in chains)
+    # Before somebody as a question of an earlier round; the answer will count for this one too.
+    elsewhere = sum(not held & {*chain.questions.values()} for chain in chains) - at_rest
+    waiting = sum(number not in held for chain in chains for number in chain.waiting)
+    most: int = row["single"] + waiting + row["leased"] + row["answered"]
+    return QueueStatus(
+        open=row["single"] + at_rest,
+        leased=row["leased"] + elsewhere,
+        answered=row["answered"],
+        target=most if row["target"] is None else min(row["target"], most),
+    )
 
 
 def _times(now: str) -> dict[str, str]:

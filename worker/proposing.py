@@ -122,7 +122,7 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
     run = runs.active_run(project.store.reader())
     if current is None or run is None or current.number > 1 or current.model is not None:
         return 0
-    status = queue.queue_status(project.store.reader(), current.round_id, utc_now())
+    status = queue.queue_status(project.store, current.round_id, utc_now())
     settings = project.config.selection
     target, waiting = status.target, status.open
     if not status.total:  # there was no pair to ask; images may have come since
@@ -168,7 +168,7 @@ def _put(project: Project, number: int, source: _Source, proposals: Sequence[Pro
 
 
 def _was_answered(project: Project, current: Round) -> bool:
-    return queue.queue_status(project.store.reader(), current.round_id, utc_now()).answered > 0
+    return queue.queue_status(project.store, current.round_id, utc_now()).answered > 0
 
 
 def _checks(asking: _Asking, chosen: Proposals, pairs: int) -> list[Proposal]:

@@ -30,8 +30,11 @@ class RoundProgress:
     """How far people are in the current round, in questions.
 
     Attributes:
-        target: so many answers make the round; then it can be trained on.
-        total: all questions; those beyond the target are spare, for people who go on meanwhile.
+        open: can be asked now; of a chain, the one question whose turn it is.
+        target: so many answers make the round; then it can be trained on. Never more than there
+            can still be.
+        total: answered, before somebody, or open. Those beyond the target are spare, for people
+            who go on meanwhile. A chain that goes on may bring more.
         notes: what was out of the ordinary in choosing the questions.
     """
 
@@ -51,8 +54,8 @@ class RoundProgress:
 
     @property
     def spare(self) -> int:
-        """Questions that can be answered beyond the target."""
-        return self.total - max(self.target, self.answered)
+        """Questions that can surely be answered beyond the target."""
+        return max(self.total - max(self.target, self.answered), 0)
 
 
 def next_questions(
@@ -62,16 +65,15 @@ def next_questions(
     current = rounds.current_round(project.store.reader())
     if current is None:
         return []
-    with project.store.transaction() as db:
-        claimed = queue.claim(
-            db,
-            member.member_id,
-            current.round_id,
-            count=count,
-            now=utc_now(),
-            lease_s=LEASE_S,
-            held=held,
-        )
+    claimed = queue.claim(
+        project.store,
+        member.member_id,
+        current.round_id,
+        count=count,
+        now=utc_now(),
+        lease_s=LEASE_S,
+        held=held,
+    )
     return [
         Question(
             proposal_id=each.proposal_id,
@@ -104,7 +106,7 @@ def round_progress(project: Project) -> RoundProgress | None:
     current = rounds.current_round(db)
     if current is None:
         return None
-    status = queue.queue_status(db, current.round_id, utc_now())
+    status = queue.queue_status(project.store, current.round_id, utc_now())
     return RoundProgress(
         round_id=current.round_id,
         round_number=current.number,

@@ -28,7 +28,7 @@ def list_rounds(project: Project) -> list[RoundRow]:
     trained = {run.round_number: run for run in runs.list_runs(db)}
     rows = []
     for each in rounds.list_rounds(db):
-        status = queue.queue_status(db, each.round_id, utc_now())
+        status = queue.queue_status(project.store, each.round_id, utc_now())
         rows.append(RoundRow(each, status.answered, status.target, trained.get(each.number)))
     return sorted(rows, key=lambda row: -row.round.number)
 

@@ -38,10 +38,9 @@ def ask(store, count, *, number=1, image_count=30):
 
 
 def claim(store, member, round_id, *, count=5, now=NOW, lease_s=60.0, held=()):
-    with store.transaction() as db:
-        return queue.claim(
-            db, member.member_id, round_id, count=count, now=now, lease_s=lease_s, held=held
-        )
+    return queue.claim(
+        store, member.member_id, round_id, count=count, now=now, lease_s=lease_s, held=held
+    )
 
 
 def said(key, a, b, kind=Kind.SIMILAR, **more):
@@ -50,3 +49,32 @@ def said(key, a, b, kind=Kind.SIMILAR, **more):
 
 def undo(key, refers_to_key, a=1, b=2):
     return NewAnswer(key, Kind.VOID, pair(a, b), refers_to_key=refers_to_key)
+
+
+def chain_of(number, image, others):
+    """The questions of one chain: an image compared with others, one after the other."""
+    return [
+        Proposal(pair(image, other), 0.0, "", chain=number, chain_position=position)
+        for position, other in enumerate(others)
+    ]
+
+
+def ask_in_chains(store, proposals, *, number=1, target=None):
+    """A round with these questions; its id."""
+    with store.transaction() as db:
+        asked_in = rounds.create_round(
+            db, number=number, strategy="components", model="run-1", target=target
+        )
+        queue.add_proposals(db, asked_in.round_id, proposals)
+    return asked_in.round_id
+
+
+def ask_instead(store, round_id, proposals, *, now=NOW):
+    """Put new questions in the place of those of a round that nobody has before them."""
+    with store.transaction() as db:
+        queue.withdraw_open(db, round_id, now=now)
+        queue.add_proposals(db, round_id, proposals)
+
+
+def pairs_of(claimed):
+    return [tuple(each.pair) for each in claimed]

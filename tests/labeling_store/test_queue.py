@@ -25,8 +25,7 @@ with store.transaction() as db:
     me = members.ensure_member(db, sys.argv[2], Role.ANNOTATOR).member_id
 got = []
 while True:
-    with store.transaction() as db:
-        new = queue.claim(db, me, 1, count=7, now=sys.argv[3], lease_s=60, held=got)
+    new = queue.claim(store, me, 1, count=7, now=sys.argv[3], lease_s=60, held=got)
     if not new:
         break
     got += [each.proposal_id for each in new]
@@ -136,8 +135,8 @@ def test_status_counts_each_question_once(store, ann):
     kinds = [Kind.SIMILAR, Kind.SKIP]
     new = [said(f"k{n}", 1, 2 + n, kind, proposal_id=1 + n) for n, kind in enumerate(kinds)]
     answers.record_answers(store, ann, new, now=NOW)
-    assert queue.queue_status(store.reader(), round_id, NOW) == QueueStatus(6, 2, 2, 10)
-    assert queue.queue_status(store.reader(), round_id, later(NOW, 61)) == QueueStatus(8, 0, 2, 10)
+    assert queue.queue_status(store, round_id, NOW) == QueueStatus(6, 2, 2, 10)
+    assert queue.queue_status(store, round_id, later(NOW, 61)) == QueueStatus(8, 0, 2, 10)
 
 
 @pytest.mark.parametrize(("target", "wanted"), [(None, 4), (3, 3), (9, 4)])
@@ -145,7 +144,7 @@ def test_a_round_wants_its_target_or_all_that_it_has(store, target, wanted):
     round_id = ask(store, 4)
     with store.transaction() as db:
         db.execute("UPDATE round SET target = ? WHERE round_id = ?", (target, round_id))
-    status = queue.queue_status(store.reader(), round_id, NOW)
+    status = queue.queue_status(store, round_id, NOW)
     assert (status.target, status.open) == (wanted, 4)
 
 
@@ -163,7 +162,7 @@ def test_an_undo_gives_the_question_back_to_the_same_member(store, ann, bob):
     answers.record_answers(store, ann, [said("k", 1, 2, proposal_id=1), undo("v", "k")], now=NOW)
     assert claim(store, bob, round_id) == []
     assert ids(claim(store, ann, round_id)) == [1]
-    assert queue.queue_status(store.reader(), round_id, NOW).answered == 0
+    assert queue.queue_status(store, round_id, NOW).answered == 0
 
 
 def test_undoing_a_changed_mind_leaves_the_first_answer(store, ann):
@@ -176,7 +175,7 @@ def test_undoing_a_changed_mind_leaves_the_first_answer(store, ann):
     answers.record_answers(store, ann, new, now=NOW)
     (asked,) = queue.answered_proposals(store.reader(), round_id)
     assert asked.kind is Kind.SIMILAR
-    assert queue.queue_status(store.reader(), round_id, NOW).answered == 1
+    assert queue.queue_status(store, round_id, NOW).answered == 1
 
 
 def test_an_answer_from_elsewhere_closes_the_question(store, ann):
@@ -198,7 +197,7 @@ def test_withdrawing_keeps_answered_and_leased_questions(store, ann):
     answers.record_answers(store, ann, [said("k", 1, 2, proposal_id=1)], now=NOW)
     with store.transaction() as db:
         assert queue.withdraw_open(db, round_id, now=NOW) == 3
-    assert queue.queue_status(store.reader(), round_id, NOW) == QueueStatus(0, 1, 1, 2)
+    assert queue.queue_status(store, round_id, NOW) == QueueStatus(0, 1, 1, 2)
     assert ids(claim(store, ann, round_id)) == [2]
 
 
@@ -207,7 +206,7 @@ def test_pairs_already_in_the_round_are_not_put_again(store):
     new = [Proposal(Pair(1, 3), 0.0, ""), Proposal(Pair(5, 6), 0.0, "")]
     with store.transaction() as db:
         assert queue.add_proposals(db, round_id, new) == 1
-    assert queue.queue_status(store.reader(), round_id, NOW).total == 4
+    assert queue.queue_status(store, round_id, NOW).total == 4
 
 
 def test_answered_proposals_carry_what_the_model_thought(store, ann):

@@ -1,0 +1,134 @@
+"""Questions that are asked one after the other: the next opens when the one before is not similar.
+
+How far a chain is follows from the stored answers alone, worked out whenever somebody asks: there
+is no second state to keep in step with undo, changed answers, several people or several processes.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from domain.answers import Kind
+from domain.pairs import Pair
+from labeling_store.ledger import Ledger
+
+_HAS_CHAINS = """
+    SELECT EXISTS (SELECT 1 FROM proposal
+        WHERE round_id = :round_id AND state = 'open' AND chain IS NOT NULL)
+"""
+# The kinds of the responses are looked up only where there can be any; NULL: none.
+_LINKS = """
+    SELECT chain, proposal_id, a, b, state = 'open',
+        CASE WHEN state = 'closed' OR overlap > 1 THEN
+            (SELECT group_concat(e.kind) FROM response AS r JOIN event AS e USING (event_id)
+             WHERE r.proposal_id = p.proposal_id) END
+    FROM proposal AS p
+    WHERE round_id = :round_id AND chain IS NOT NULL AND state IN ('open', 'closed')
+    ORDER BY chain, chain_position, proposal_id
+"""
+_LEASES = """
+    SELECT l.proposal_id, l.member_id, p.a, p.b
+    FROM lease AS l JOIN proposal AS p USING (proposal_id)
+    WHERE p.state = 'open' AND l.expires_at > :now AND l.leased_at <= :soon
+"""
+
+Leases = Mapping[Pair, Collection[int]]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain that goes on.
+
+    Attributes:
+        next: the question that can be asked now.
+        waiting: this one and those that follow if it is not similar.
+        questions: the ids of all its questions, answered ones too, by pair.
+    """
+
+    next: int
+    waiting: Sequence[int]
+    questions: Mapping[Pair, int]
+
+    def is_held(self, leases: Leases) -> bool:
+        """Whether somebody has a question of it before them."""
+        return any(each in leases for each in self.questions)
+
+    def is_free(self, leases: Leases) -> bool:
+        """Whether nobody has another question of it than the next before them."""
+        return not any(set(leases.get(each, ())) - {self.next} for each in self.questions)
+
+
+def has_chains(db: sqlite3.Connection, round_id: int) -> bool:
+    """Whether a round has open questions in chains."""
+    (found,) = db.execute(_HAS_CHAINS, {"round_id": round_id}).fetchone()
+    return bool(found)
+
+
+def open_chains(db: sqlite3.Connection, ledger: Ledger, round_id: int) -> list[Chain]:
+    """The chains of a round that go on, as the answers are now.
+
+    A question is passed when it was answered "dissimilar" or "unsure" by as many members as it
+    wants, or when the answers imply that it is not similar. "Similar", answered or implied,
+    anywhere in the chain ends it; so do a skip, as the image cannot be judged, and a tie, which is
+    a conflict for the lead.
+
+    Args:
+        db: a transaction or snapshot, inside of which the ledger is brought up to date.
+        ledger: with its lock held.
+        round_id: which round.
+    """
+    rows = db.execute(_LINKS, {"round_id": round_id}).fetchall()
+    if rows:
+        ledger.catch_up(db)
+    chains = (_chain(ledger, links) for _, links in groupby(rows, key=itemgetter(0)))
+    return [chain for chain in chains if chain is not None]
+
+
+def live_leases(
+    db: sqlite3.Connection,
+    times: Mapping[str, str],
+    *,
+    member_id: int | None = None,
+    held: Collection[int] = (),
+) -> Leases:
+    """Open questions that people have before them: their ids by pair, from any round.
+
+    Args:
+        times: `now`, and the latest moment `soon` from which a lease may come.
+        member_id: whose leases count only where they are among `held`; None: all count.
+    """
+    leases: dict[Pair, set[int]] = {}
+    for number, holder, a, b in db.execute(_LEASES, times):
+        if holder != member_id or number in held:
+            leases.setdefault(Pair(a, b), set()).add(number)
+    return leases
+
+
+def _chain(ledger: Ledger, links: Iterable[sqlite3.Row]) -> Chain | None:
+    """The chain of these questions, None if it is over."""
+    questions, waiting = {}, []
+    for _, number, a, b, is_open, said in links:
+        asked = Pair(a, b)
+        questions[asked] = number
+        if said is None:
+            ends = ledger.relation(asked)
+        else:
+            ends = None if is_open else _answered(ledger, asked, said)
+        if ends:
+            return None
+        if ends is None:
+            waiting.append(number)
+    return Chain(waiting[0], waiting, questions) if waiting else None
+
+
+def _answered(ledger: Ledger, asked: Pair, said: str) -> bool:
+    """Whether a question ends its chain that as many members answered as it wants.
+
+    An answer that others contradict does too.
+    """
+    own = ledger.settled(asked)
+    if own.similar is None and Kind.SKIP in said.split(","):
+        return True
+    return bool(own.similar or own.tie or ledger.relation(asked))
