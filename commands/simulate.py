@@ -34,7 +34,7 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
 @click.option("--guard", is_flag=True, help="Leave useless thresholds, as projects do.")
 @click.option("--implied-gain", default=0.0, show_default=True, help="Weight of implied labels.")
 @click.option("--retrieval-space", default="auto", show_default=True, help="auto|head|backbone.")
-@click.option("--views", default="single", show_default=True, help="Views of an image: single.")
+@click.option("--views", default="single", show_default=True, help="Of an image: single|multi.")
 @click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features.")
 @click.option("--processes", default=1, show_default=True, help="Curves at the same time.")
 @command_options

@@ -40,6 +40,13 @@ class Layout(StrEnum):
     FLAT = "flat"
 
 
+class Views(StrEnum):
+    """How many views of an image its feature is made of."""
+
+    SINGLE = "single"
+    MULTI = "multi"
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -6,12 +6,14 @@ are torchvision's, so that weights files made for it fit. Nothing is downloaded 
 `training.weights`.
 """
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
 from domain.errors import InputError
@@ -19,21 +21,37 @@ from domain.errors import InputError
 
 @dataclass(frozen=True)
 class _Architecture:
-    """How to make a network, how wide its feature is, and what its classifier is called."""
+    """How to make a network, how wide its feature is, and what its classifier is called.
+
+    The earlier stage is the last one at a sixteenth of the image's resolution, by the name of
+    its last module: of a finer grain than the feature, and as cheap to have beside it.
+    """
 
     make: Callable[[], nn.Module]
     feature_dim: int
     classifier: str
+    earlier: str
+    earlier_dim: int
 
 
 _ARCHITECTURES = {
-    "resnet18": _Architecture(models.resnet18, 512, "fc"),
-    "resnet50": _Architecture(models.resnet50, 2048, "fc"),
-    "mobilenet_v2": _Architecture(models.mobilenet_v2, 1280, "classifier"),
-    "vgg16": _Architecture(models.vgg16, 512, "classifier"),
-    "densenet121": _Architecture(models.densenet121, 1024, "classifier"),
+    "resnet18": _Architecture(models.resnet18, 512, "fc", "layer3", 256),
+    "resnet50": _Architecture(models.resnet50, 2048, "fc", "layer3", 1024),
+    "mobilenet_v2": _Architecture(models.mobilenet_v2, 1280, "classifier", "features.13", 96),
+    "vgg16": _Architecture(models.vgg16, 512, "classifier", "features.23", 512),
+    "densenet121": _Architecture(
+        models.densenet121, 1024, "classifier", "features.transition3.relu", 1024
+    ),
 }
 BACKBONES = tuple(_ARCHITECTURES)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Pooled outputs of a network for the same images: [B, feature_dim] and [B, earlier_dim]."""
+
+    feature: Tensor
+    earlier: Tensor
 
 
 class Backbone(nn.Module):
@@ -42,6 +60,7 @@ class Backbone(nn.Module):
     Attributes:
         name: of the architecture, one of `BACKBONES`.
         feature_dim: width of the feature.
+        earlier_dim: width of the earlier stage's pooled output.
         classifier: prefix that the removed classifier has in weights files.
     """
 
@@ -50,6 +69,8 @@ class Backbone(nn.Module):
         chosen = _architecture(name)
         self.name = name
         self.feature_dim = chosen.feature_dim
+        self.earlier_dim = chosen.earlier_dim
+        self._earlier = chosen.earlier
         self.classifier = chosen.classifier
         self.network = chosen.make()
         setattr(self.network, chosen.classifier, nn.Identity())
@@ -60,6 +81,36 @@ class Backbone(nn.Module):
         """[B, feature_dim] pooled features of [B, 3, H, W] images; H and W 32 or more."""
         features: Tensor = self.network(images)
         return features
+
+    def stages(self, images: Tensor) -> Stages:
+        """The features and the earlier stage's average-pooled output, in one pass."""
+        caught: list[Tensor] = []
+        stage = self.network.get_submodule(self._earlier)
+        # pooled at once: a later module may write into the output itself
+        with stage.register_forward_hook(lambda _, __, out: caught.append(out.mean((2, 3)))):
+            features = self(images)
+        return Stages(features, caught[0])
+
+
+def folded(backbone: Backbone) -> Backbone:
+    """A copy that computes the same, each normalisation folded into the convolution before it.
+
+    For inference only. Features differ by float rounding (about 1e-6 of their size); on a CPU
+    MobileNetV2 is twice as fast.
+    """
+    copied = copy.deepcopy(backbone).eval()
+    network = copied.network
+    for node in fx.symbolic_trace(network).graph.nodes:
+        before = node.args[0] if node.op == "call_module" and node.args else None
+        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+            continue
+        convolution = network.get_submodule(str(before.target))
+        normalisation = network.get_submodule(str(node.target))
+        if isinstance(convolution, nn.Conv2d) and isinstance(normalisation, nn.BatchNorm2d):
+            merged = fuse_conv_bn_eval(convolution, normalisation)
+            network.set_submodule(str(before.target), merged)
+            network.set_submodule(str(node.target), nn.Identity())
+    return copied
 
 
 def build_backbone(name: str, *, seed: int = 0) -> Backbone:

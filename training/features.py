@@ -22,14 +22,15 @@ import torch
 from numpy.typing import NDArray
 
 from domain.arrays import FloatArray
+from domain.config import Views
 from domain.errors import ArchiveError, InputError, shortened
 from domain.jobs import Progress, silent
 from training.backbones import Backbone, backbone_sha256
 from training.feature_cache import FeatureCache
-from training.preprocessing import load_pixels, normalised, preprocessing_name
+from training.preprocessing import load_squares
+from training.views import Embedder, embedder
 
-SHARD_IMAGES = 256  # about 8 s of work on two cores: what a kill -9 can cost
-_IMAGES_AHEAD = 128  # decoded while the network works; 150 kB each at 224 px
+_IMAGES_AHEAD = 128  # decoded while the network works; 150 kB each at 224 px, 310 kB at 320 px
 _MAX_DECODERS = 8
 # Two CPU cores do 16 images twice as fast as 64, whose intermediate results leave the cache.
 _BATCH_SIZES = {"cpu": 16, "cuda": 256}
@@ -40,10 +41,10 @@ ImageFile = tuple[str, Path]
 
 @dataclass(frozen=True)
 class _Decoded:
-    """An image file's pixels, or why there are none."""
+    """An image file's pixels at each size, or why there are none."""
 
     sha256: str
-    pixels: NDArray[np.uint8] | None
+    squares: tuple[NDArray[np.uint8], ...]
     problem: str = ""
 
 
@@ -54,6 +55,7 @@ def features_for(
     cache: FeatureCache | None,
     device: torch.device,
     size_px: int = 224,
+    views: Views = Views.SINGLE,
     batch_size: int | None = None,
     progress: Progress = silent,
 ) -> FloatArray:
@@ -65,8 +67,9 @@ def features_for(
         backbone: moved to the device and put into evaluation mode.
         cache: None keeps nothing.
         size_px: side of the square that every image is resized to.
-        batch_size: images in the network at once; None suits the device. On one device it
-            changes features by float rounding only (about 1e-6 of their size).
+        views: of each image; what a feature then is stands in `training.views`.
+        batch_size: images, or views of them, in the network at once; None suits the device. On
+            one device it changes features by float rounding only (about 1e-6 of their size).
         progress: told "embedding 512 of 2100 images, 34/s"; may raise `Cancelled`, what is
             computed by then is kept.
 
@@ -82,59 +85,70 @@ def features_for(
     if at_once < 1:
         raise InputError(f"batch_size = {batch_size}; must be 1 or more.", "Leave it out.")
     backbone.eval().to(device).to(memory_format=torch.channels_last)
-    model = model_key(backbone, size_px=size_px, device=device)
+    embed = embedder(backbone, views=views, size_px=size_px)
+    model = _key(embed, backbone, device)
     paths = dict(images)
     found = cache.read(model, list(paths)) if cache else {}
     missing = [(sha256, path) for sha256, path in paths.items() if sha256 not in found]
     if missing:
-        work = _Work(backbone, device, size_px, at_once)
-        report = _Reporter(progress, total=len(paths), cached=len(found))
-        shelf = _Shelf(cache, model)
+        work = _Work(embed, device, max(at_once // embed.views, 1))
+        report = _Reporter(progress, views, total=len(paths), cached=len(found))
+        shelf = _Shelf(cache, model, embed.shard_images)
         if problems := _compute(missing, work, shelf, report.add):
             raise _unreadable(problems)
         found |= shelf.found
-    width = (0, backbone.feature_dim)
+    width = (0, embed.width)
     return np.stack([found[sha256] for sha256, _ in images]) if images else np.empty(width, "f4")
 
 
-def model_key(backbone: Backbone, *, size_px: int, device: torch.device) -> str:
+def model_key(
+    backbone: Backbone, *, size_px: int, device: torch.device, views: Views = Views.SINGLE
+) -> str:
     """Names all that a feature depends on but the image: weights, preprocessing, number format."""
+    return _key(embedder(backbone, views=views, size_px=size_px), backbone, device)
+
+
+def _key(embed: Embedder, backbone: Backbone, device: torch.device) -> str:
     numbers = "bfloat16" if device.type == "cuda" else "float32"
     weights = backbone_sha256(backbone)[:16]
-    return f"{backbone.name}-{weights}-{preprocessing_name(size_px)}-{numbers}"
+    return f"{backbone.name}-{weights}-{embed.name}-{numbers}"
 
 
 @dataclass(frozen=True)
 class _Work:
-    """How features are computed."""
+    """How features are computed, and of how many images at once."""
 
-    backbone: Backbone
+    embed: Embedder
     device: torch.device
-    size_px: int
-    batch_size: int
+    batch_images: int
 
 
 class _Reporter:
     """Tells the progress how many images are done, and how fast."""
 
-    def __init__(self, progress: Progress, *, total: int, cached: int) -> None:
+    def __init__(self, progress: Progress, views: Views, *, total: int, cached: int) -> None:
         self._progress, self._total, self._done = progress, total, cached
         self._cached, self._start = cached, time.monotonic()
-        progress(cached / total, f"embedding {cached} of {total} images")
+        self._how = " with all views" if views is Views.MULTI else ""
+        progress(cached / total, self._message)
+
+    @property
+    def _message(self) -> str:
+        return f"embedding {self._done} of {self._total} images{self._how}"
 
     def add(self, images: int) -> None:
         self._done += images
         rate = (self._done - self._cached) / max(time.monotonic() - self._start, 1e-9)
-        message = f"embedding {self._done} of {self._total} images, {rate:.0f}/s"
-        self._progress(self._done / self._total, message)
+        digits = 1 if rate < 10 else 0
+        self._progress(self._done / self._total, f"{self._message}, {rate:.{digits}f}/s")
 
 
 class _Shelf:
     """Collects computed features and stores them shard by shard; also when work is stopped."""
 
-    def __init__(self, cache: FeatureCache | None, model: str) -> None:
+    def __init__(self, cache: FeatureCache | None, model: str, shard_images: int) -> None:
         self.found: dict[str, FloatArray] = {}
-        self._cache, self._model = cache, model
+        self._cache, self._model, self._shard_images = cache, model, shard_images
         self._unsaved: list[str] = []
 
     def __enter__(self) -> Self:
@@ -146,7 +160,7 @@ class _Shelf:
     def add(self, hashes: Sequence[str], features: FloatArray) -> None:
         self.found.update(zip(hashes, features, strict=True))
         self._unsaved += hashes
-        if len(self._unsaved) >= SHARD_IMAGES:
+        if len(self._unsaved) >= self._shard_images:
             self._save()
 
     def _save(self) -> None:
@@ -161,23 +175,24 @@ def _compute(
 ) -> list[str]:
     """Put the features of all readable images on the shelf; the answer says what is wrong."""
     problems: list[str] = []
-    with shelf, closing(_decoded(missing, work.size_px)) as decoded:
-        while batch := list(islice(decoded, work.batch_size)):
-            readable = {item.sha256: item.pixels for item in batch if item.pixels is not None}
-            problems += [item.problem for item in batch if item.pixels is None]
+    with shelf, closing(_decoded(missing, work.embed.sizes_px)) as decoded:
+        while batch := list(islice(decoded, work.batch_images)):
+            readable = [item for item in batch if not item.problem]
+            problems += [item.problem for item in batch if item.problem]
             if readable:
-                shelf.add(list(readable), _embedded(np.stack(list(readable.values())), work))
+                rows = _embedded([item.squares for item in readable], work)
+                shelf.add([item.sha256 for item in readable], rows)
             report(len(batch))
     return problems
 
 
-def _decoded(missing: Sequence[ImageFile], size_px: int) -> Generator[_Decoded]:
+def _decoded(missing: Sequence[ImageFile], sizes_px: tuple[int, ...]) -> Generator[_Decoded]:
     """The images in order, some of them decoded ahead in threads (decoding frees the GIL)."""
     decoders = ThreadPoolExecutor(min(_MAX_DECODERS, os.cpu_count() or 1), "decode")
     waiting: deque[Future[_Decoded]] = deque()
     try:
         for file in missing:
-            waiting.append(decoders.submit(_decode, file, size_px))
+            waiting.append(decoders.submit(_decode, file, sizes_px))
             if len(waiting) >= _IMAGES_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -186,23 +201,24 @@ def _decoded(missing: Sequence[ImageFile], size_px: int) -> Generator[_Decoded]:
         decoders.shutdown(cancel_futures=True)
 
 
-def _decode(file: ImageFile, size_px: int) -> _Decoded:
+def _decode(file: ImageFile, sizes_px: tuple[int, ...]) -> _Decoded:
     sha256, path = file
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            return _Decoded(sha256, None, f"{path} has changed since it was catalogued")
-        return _Decoded(sha256, load_pixels(path, size_px))
+            return _Decoded(sha256, (), f"{path} has changed since it was catalogued")
+        return _Decoded(sha256, load_squares(path, sizes_px))
     except ArchiveError as error:
-        return _Decoded(sha256, None, error.message.rstrip("."))
+        return _Decoded(sha256, (), error.message.rstrip("."))
     except OSError as error:
-        return _Decoded(sha256, None, f"{path}: {error.strerror or error}")
+        return _Decoded(sha256, (), f"{path}: {error.strerror or error}")
 
 
-def _embedded(pixels: NDArray[np.uint8], work: _Work) -> FloatArray:
-    """[B, D] float32 features of [B, H, W, 3] pixels."""
+def _embedded(images: Sequence[tuple[NDArray[np.uint8], ...]], work: _Work) -> FloatArray:
+    """[B, D] float32 features of B images, each given at every size."""
+    stacked = [np.stack(squares) for squares in zip(*images, strict=True)]
     half = torch.autocast("cuda", torch.bfloat16, enabled=work.device.type == "cuda")
     with torch.inference_mode(), half:
-        features = work.backbone(normalised(torch.from_numpy(pixels).to(work.device)))
+        features = work.embed([torch.from_numpy(each).to(work.device) for each in stacked])
     rows: FloatArray = features.float().cpu().numpy()
     return rows
 

@@ -6,6 +6,7 @@ the ImageNet statistics that torchvision's weights were trained with. Pixels sta
 they are on the device, a quarter of the memory and traffic.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,24 @@ def load_pixels(path: Path, size_px: int) -> NDArray[np.uint8]:
     Raises:
         ArchiveError: the file cannot be read as an image.
     """
+    return load_squares(path, (size_px,))[0]
+
+
+def load_squares(path: Path, sizes_px: Sequence[int]) -> tuple[NDArray[np.uint8], ...]:
+    """As `load_pixels`, an array of each size; the file is read and decoded once.
+
+    Raises:
+        ArchiveError: the file cannot be read as an image.
+    """
     image = read_image(path)
-    if image.size != (size_px, size_px):
-        # reducing_gap: photographs many times larger are first shrunk by whole factors, quickly
-        image = image.resize((size_px, size_px), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return np.asarray(image)
+    return tuple(np.asarray(_square(image, size_px)) for size_px in sizes_px)
+
+
+def _square(image: Image.Image, size_px: int) -> Image.Image:
+    if image.size == (size_px, size_px):
+        return image
+    # reducing_gap: photographs many times larger are first shrunk by whole factors, quickly
+    return image.resize((size_px, size_px), Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
 def normalised(pixels: Tensor) -> Tensor:

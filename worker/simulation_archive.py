@@ -9,6 +9,7 @@ from archive.duplicates import duplicate_groups, split_groups
 from archive.scan import scan
 from archive.splits import assign_parts
 from domain.arrays import FloatArray, IntArray
+from domain.config import Views
 from domain.errors import InputError
 from domain.images import Part, ScannedImage
 from domain.jobs import Progress, part_of
@@ -107,6 +108,7 @@ def _features(
         backbone,
         cache=FeatureCache(options.cache / "features"),
         size_px=options.image_size_px,
+        views=Views(options.views),
         device=resolve_device(options.device),
         progress=part_of(progress, 0.1, 1.0),
     )

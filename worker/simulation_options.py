@@ -8,7 +8,7 @@ from typing import Any
 
 from annealing.strategies import STRATEGIES
 from domain.answers import Propagation
-from domain.config import Backbone, SelectionSettings, TrainingSettings
+from domain.config import Backbone, SelectionSettings, TrainingSettings, Views
 from domain.errors import InputError
 
 DEFAULT_CACHE = Path("~/.cache/anneal")
@@ -16,7 +16,7 @@ DEFAULT_CACHE = Path("~/.cache/anneal")
 _CHOICES = {
     "depth": ("auto", "head"),
     "initial": ("class", "pairs", "none"),
-    "views": ("single",),
+    "views": tuple(each.value for each in Views),
     "retrieval_space": ("auto", "head", "backbone"),
     "propagation": tuple(each.value for each in Propagation),
     "backbone": tuple(each.value for each in Backbone),
@@ -26,7 +26,6 @@ _BY_CLASSES = ("cal", "all")  # ask for class labels, not about pairs
 _LATER = {
     "strategy": ("components",),
     "depth": ("full",),
-    "views": ("multi",),
 }
 _FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weights
     *("images", "weights", "out", "cache"),
@@ -77,6 +76,7 @@ class SimulationOptions:
         implied_gain: η, how much counts what answers imply.
         retrieval_space: what is evaluated: the head's output (`auto`, `head`) or the frozen
             features (`backbone`), which no round changes.
+        views: `multi`: features averaged over turned, mirrored and enlarged views; round −1 too.
         cache: features, shared by all simulations.
         device: auto, cpu or cuda.
         processes: seeds simulated at the same time, each in a process of its own.
@@ -101,7 +101,7 @@ class SimulationOptions:
     guard: bool = False
     implied_gain: float = 0.0
     retrieval_space: str = "auto"
-    views: str = "single"
+    views: str = Views.SINGLE.value
     cache: Path = DEFAULT_CACHE
     device: str = "auto"
     processes: int = 1

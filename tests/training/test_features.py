@@ -211,9 +211,9 @@ def test_kill_9_loses_less_than_a_shard(tmp_path, backbone, cache):
         import hashlib, sys, time
         from pathlib import Path
         import torch
-        from training import features
+        from training import features, views
         from training.backbones import build_backbone
-        features.SHARD_IMAGES = 8
+        views.SingleView.shard_images = 8
         paths = sorted(Path({str(tmp_path / "many")!r}).iterdir())
         files = [(hashlib.sha256(p.read_bytes()).hexdigest(), p) for p in paths]
         def progress(done, message):

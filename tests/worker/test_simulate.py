@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from domain.config import Views
 from domain.errors import ArchiveError, Cancelled, InputError, ModelError
+from domain.jobs import silent
 from tests.worker.simulations import QUICK, bare_options, folder_of_classes, random_weights
 from worker.simulate import simulate
+from worker.simulation_archive import read_archive
 from worker.simulation_curve import Row
 from worker.simulation_options import SimulationOptions, Variant, checked
 
@@ -74,6 +77,12 @@ def test_strategies_of_a_seed_share_the_start(base: SimulationOptions, tmp_path:
         for name in ("mgue", "random")
     )
     assert mgue == random
+
+
+def test_views_make_other_features_and_their_rows_are_not_reused(base: SimulationOptions) -> None:
+    single, multi = (read_archive(replace(base, views=each), silent) for each in Views)
+    assert (single.features.shape[1], multi.features.shape[1]) == (1280, 1280 + 96)
+    assert single.digest != multi.digest
 
 
 def test_the_picture_is_a_picture(base: SimulationOptions, tmp_path: Path) -> None:
@@ -221,7 +230,7 @@ def test_a_missing_archive_is_an_archive_error(base: SimulationOptions, tmp_path
         ({"strategies": ("nonsense",)}, "nonsense"),
         ({"strategies": ()}, "--strategy"),
         ({"depth": "full"}, "--depth full is not built yet; available: auto, head"),
-        ({"views": "multi"}, "--views multi is not built yet"),
+        ({"views": "all"}, "--views 'all' is not allowed; it must be one of single, multi"),
         ({"initial": "some"}, "class, pairs, none"),
         ({"propagation": "two_step"}, "off, one_step, closure"),
         ({"retrieval_space": "moon"}, "--retrieval-space"),

@@ -1,0 +1,200 @@
+"""Multi-view features, with random weights and tiny images; the reference is a slow loop."""
+
+import hashlib
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from domain.config import Views
+from domain.errors import Cancelled
+from training import preprocessing
+from training.backbones import BACKBONES, build_backbone, folded
+from training.feature_cache import FeatureCache
+from training.features import features_for, model_key
+from training.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from training.views import MultiView, symmetries, view_sizes_px
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return with_statistics(build_backbone("resnet18"))
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return FeatureCache(tmp_path / "cache")
+
+
+def with_statistics(backbone):
+    """As after training: no normalisation leaves its input as it is."""
+    draw = torch.Generator().manual_seed(0)
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1, generator=draw)
+            module.running_var.uniform_(0.5, 1.5, generator=draw)
+    return backbone
+
+
+def random_pixels(count, size=32):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+
+
+def write_images(folder, pixels):
+    folder.mkdir(exist_ok=True)
+    files = []
+    for number, each in enumerate(pixels):
+        path = folder / f"{number}.png"
+        Image.fromarray(each).save(path)
+        files.append((hashlib.sha256(path.read_bytes()).hexdigest(), path))
+    return files
+
+
+def embed(images, backbone, cache=None, **options):
+    options = {"device": CPU, "size_px": 32, "views": Views.MULTI, **options}
+    return features_for(images, backbone, cache=cache, **options)
+
+
+def eight_ways(pixels):
+    """By NumPy: the four right angles of an image and of its mirror image."""
+    return [np.rot90(each, k) for each in (pixels, pixels[:, ::-1]) for k in range(4)]
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+def slow_resnet_features(image, backbone, sizes):
+    """One view after another through the unchanged network, its modules called by name."""
+    net, last, earlier = backbone.network, [], []
+    for size, turn in itertools.product(sizes, range(8)):
+        pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+        values = (eight_ways(pixels)[turn] / 255 - IMAGENET_MEAN) / IMAGENET_STD
+        batch = torch.from_numpy(values.copy()).permute(2, 0, 1)[None].float()
+        with torch.inference_mode():
+            stem = net.maxpool(net.relu(net.bn1(net.conv1(batch))))
+            third = net.layer3(net.layer2(net.layer1(stem)))
+            earlier.append(third.mean((2, 3))[0].numpy())
+            last.append(net.layer4(third).mean((2, 3))[0].numpy())
+    parts = [unit(unit(np.array(part)).mean(0)) for part in (last, earlier)]
+    return np.concatenate(parts)
+
+
+def test_the_feature_is_the_mean_direction_over_all_views_of_two_stages(backbone, tmp_path):
+    pixels = random_pixels(3, size=40)
+    found = embed(write_images(tmp_path, pixels), backbone)
+    expected = [slow_resnet_features(Image.fromarray(p), backbone, (32, 64)) for p in pixels]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_symmetries_are_the_eight_of_a_square():
+    pixels = random_pixels(2, size=5)
+    found = symmetries(torch.from_numpy(pixels)).numpy().reshape(8, 2, 5, 5, 3)
+    for number in range(2):
+        expected = {
+            each.tobytes() for each in map(np.ascontiguousarray, eight_ways(pixels[number]))
+        }
+        assert {each.tobytes() for each in found[:, number]} == expected
+        assert len(expected) == 8
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_turning_or_mirroring_an_image_changes_nothing(name):
+    backbone = with_statistics(build_backbone(name))
+    of_views = MultiView(backbone, 32)
+    images = random_pixels(1, size=32)[0], random_pixels(1, size=64)[0]
+    ways = list(zip(*(eight_ways(each) for each in images), strict=True))
+    with torch.inference_mode():
+        rows = of_views([as_batch(ways[way][size] for way in (0, 1, 6)) for size in (0, 1)])
+    assert rows.shape == (3, backbone.feature_dim + backbone.earlier_dim) == (3, of_views.width)
+    torch.testing.assert_close(rows, rows[:1].expand(3, -1), atol=1e-4, rtol=0)
+    halves = rows.split([backbone.feature_dim, backbone.earlier_dim], dim=1)
+    for half in halves:  # neither outweighs the other
+        torch.testing.assert_close(half.norm(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_earlier_stage_is_the_last_at_a_sixteenth_of_the_image(name):
+    backbone = build_backbone(name)
+    seen = []
+    for module in backbone.network.modules():
+        module.register_forward_hook(lambda _, __, out: seen.append(out))
+    with torch.inference_mode():
+        earlier = backbone.stages(torch.randn(1, 3, 64, 96)).earlier
+    fine = [out for out in seen if out.shape[2:] == (4, 6)]
+    assert any(torch.equal(out.mean((2, 3)), earlier) for out in fine)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_folding_changes_no_feature_and_leaves_the_backbone_alone(name):
+    backbone = with_statistics(build_backbone(name))
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    quick, images = folded(backbone), torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        expected = backbone(images)
+        within = 1e-4 * float(expected.max())
+        torch.testing.assert_close(quick(images), expected, atol=within, rtol=0)
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+    assert count(quick, nn.BatchNorm2d) <= count(backbone, nn.BatchNorm2d) / 1.9
+
+
+def test_all_normalisations_of_mobilenet_are_folded():
+    assert count(folded(build_backbone("mobilenet_v2")), nn.BatchNorm2d) == 0
+
+
+@pytest.mark.parametrize(
+    ("size_px", "expected"),
+    [(224, (224, 320)), (256, (256, 352)), (32, (32, 64)), (33, (33, 65)), (1024, (1024, 1472))],
+)
+def test_the_larger_view_is_ten_sevenths_in_whole_strides(size_px, expected):
+    assert view_sizes_px(size_px) == expected
+
+
+def test_views_and_single_features_are_kept_apart(backbone, cache, tmp_path):
+    images = write_images(tmp_path / "images", random_pixels(4))
+    single = embed(images, backbone, cache, views=Views.SINGLE)
+    assert embed(images, backbone, cache).shape == (4, 512 + 256)
+    assert np.array_equal(embed(images, backbone, cache, views=Views.SINGLE), single)
+    keys = {model_key(backbone, size_px=32, device=CPU, views=each) for each in Views}
+    assert len(keys) == 2
+
+
+def test_no_images_give_an_empty_table_of_both_stages(backbone):
+    assert embed([], backbone).shape == (0, 768)
+
+
+def test_what_was_computed_before_a_stop_is_not_computed_again(backbone, cache, tmp_path):
+    images = write_images(tmp_path / "images", random_pixels(6))
+    told = []
+
+    def stop_after_four(done, message):
+        if done >= 0.5:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        embed(images, backbone, cache, batch_size=8, progress=stop_after_four)
+    found = embed(images, backbone, cache, progress=lambda *each: told.append(each))
+    assert told[0] == (0.5, "embedding 3 of 6 images with all views")
+    np.testing.assert_allclose(found, embed(images, backbone), atol=1e-5)
+
+
+def test_each_file_is_decoded_once(backbone, tmp_path, monkeypatch):
+    images = write_images(tmp_path / "images", random_pixels(3))
+    read = []
+    whole = preprocessing.read_image
+    monkeypatch.setattr(preprocessing, "read_image", lambda path: read.append(path) or whole(path))
+    embed(images, backbone)
+    assert sorted(read) == sorted(path for _, path in images)
+
+
+def as_batch(images):
+    return torch.from_numpy(np.stack(list(images)))
+
+
+def count(module, kind):
+    return sum(isinstance(each, kind) for each in module.modules())

@@ -1,0 +1,141 @@
+"""What is put into the network for an image, and what is made of what comes out.
+
+A single view: the image as it is, its pooled feature. Multi-view: the image turned by right angles
+and mirrored (seen from above, up has no meaning), at two sizes (scale varies as well); each view's
+pooled feature is of length 1, and so is that of an earlier stage of the network, of a finer grain;
+both are averaged over the views. Takes the decoded squares of a batch of images, gives a row each.
+Which files, batches and caches: `training.features`.
+
+Source: averaging over views as DCL, section on multi-scale descriptors, does over scales; the
+right angles are the premise of PBFFN's rotation contrast.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from domain.config import Views
+from training.backbones import Backbone, folded
+from training.preprocessing import normalised, preprocessing_name
+
+# The larger view: 320 px beside 224 px.
+_ENLARGED = 10 / 7
+_STRIDE_PX = 32  # sides are multiples of what the networks shrink an image by
+SYMMETRIES = 8  # of a square: four right angles, each as it is and mirrored
+# Both are of length 1 before and side by side, so that neither outweighs the other by its scale
+# (which differs from network to network).
+FEATURE_WEIGHT = 1.0
+EARLIER_WEIGHT = 1.0
+
+
+class Embedder(Protocol):
+    """Makes features of a batch of images.
+
+    Attributes:
+        name: tells apart what gives different features of one network; for the cache.
+        sizes_px: the sides of the squares it takes of each image.
+        width: D, the length of a feature.
+        views: how many views of an image of one size are in the network at once.
+        shard_images: how many images are stored together: what a kill -9 can cost, about 8 s of
+            work on two cores.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sizes_px(self) -> tuple[int, ...]: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def views(self) -> int: ...
+    @property
+    def shard_images(self) -> int: ...
+
+    def __call__(self, squares: Sequence[Tensor]) -> Tensor:
+        """[B, D] of [B, size, size, 3] uint8 pixels of each size."""
+        ...
+
+
+class SingleView:
+    """The pooled feature of each image as it is."""
+
+    views = 1
+    shard_images = 256
+
+    def __init__(self, backbone: Backbone, size_px: int) -> None:
+        self._backbone = backbone
+        self.name = preprocessing_name(size_px)
+        self.sizes_px: tuple[int, ...] = (size_px,)
+        self.width = backbone.feature_dim
+
+    def __call__(self, squares: Sequence[Tensor]) -> Tensor:
+        """[B, D] of [B, size, size, 3] uint8 pixels."""
+        features: Tensor = self._backbone(normalised(squares[0]))
+        return features
+
+
+class MultiView:
+    """The mean of all views' features, and beside it that of an earlier stage.
+
+    Each view's pooled output is of length 1 before it is averaged, and the mean again.
+    """
+
+    views = SYMMETRIES
+    shard_images = 64
+
+    def __init__(self, backbone: Backbone, size_px: int) -> None:
+        self._backbone = backbone
+        self.sizes_px = view_sizes_px(size_px)
+        sizes = "+".join(str(size) for size in self.sizes_px)
+        self.name = f"{preprocessing_name(size_px)}-{SYMMETRIES}views{sizes}-earlier"
+        self.width = backbone.feature_dim + backbone.earlier_dim
+
+    def __call__(self, squares: Sequence[Tensor]) -> Tensor:
+        """[B, feature_dim + earlier_dim] of [B, size, size, 3] uint8 pixels of each size."""
+        feature, earlier = [], []
+        for pixels in squares:
+            stages = self._quicker.stages(normalised(symmetries(pixels)))
+            feature.append(_directions(stages.feature, len(pixels)))
+            earlier.append(_directions(stages.earlier, len(pixels)))
+        return torch.cat(
+            [FEATURE_WEIGHT * _mean_direction(feature), EARLIER_WEIGHT * _mean_direction(earlier)],
+            dim=1,
+        )
+
+    @cached_property
+    def _quicker(self) -> Backbone:
+        """The backbone as it is at the first call; where all features are cached, not needed."""
+        return folded(self._backbone)
+
+
+def embedder(backbone: Backbone, *, views: Views, size_px: int) -> Embedder:
+    """What makes features of so many views with this backbone."""
+    if views is Views.MULTI:
+        return MultiView(backbone, size_px)
+    return SingleView(backbone, size_px)
+
+
+def view_sizes_px(size_px: int) -> tuple[int, int]:
+    """The sides of the two sizes: the setting's, and 10/7 of it in whole strides of 32 px."""
+    enlarged = round(size_px * _ENLARGED / _STRIDE_PX) * _STRIDE_PX
+    return size_px, max(enlarged, size_px + _STRIDE_PX)
+
+
+def symmetries(pixels: Tensor) -> Tensor:
+    """[8 B, S, S, 3] the images [B, S, S, 3] as they are, turned and mirrored, view after view."""
+    both = (pixels, pixels.flip(2))
+    return torch.cat([torch.rot90(each, turns, (1, 2)) for each in both for turns in range(4)])
+
+
+def _directions(pooled: Tensor, images: int) -> Tensor:
+    """[V, B, D] unit vectors of [V B, D]; nothing stays nothing."""
+    return functional.normalize(pooled.float(), dim=1).view(-1, images, pooled.shape[1])
+
+
+def _mean_direction(views: Sequence[Tensor]) -> Tensor:
+    """[B, D] unit vectors: the mean over all views."""
+    return functional.normalize(torch.cat(list(views)).mean(0), dim=1)
