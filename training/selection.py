@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from domain.arrays import BoolArray, FloatArray, IntArray
 from retrieval.pair_metrics import roc_auc
@@ -20,6 +22,7 @@ SHARE = 0.1
 _FEWEST_PAIRS = 10  # of each kind on each side; with fewer, an AUC says next to nothing
 _FEWEST_IMAGES = 5  # held out; with fewer, nobody can say how far chance reaches
 _MOST_PAIRS = 5000  # of each kind, drawn from those judged: an AUC to half a percent
+_LIKELY = 0.975  # two standard errors reach from 1 - this to this, where there are many groups
 _GROUPS = 20  # into which images are drawn to tell chance: as many AUCs are computed
 
 
@@ -59,9 +62,11 @@ def hold_out(
     ends = place.reshape(-1, 2)
     chosen = rng.random(len(images)) < share
     held_out = np.asarray(chosen[ends].any(axis=1))
-    judged, is_similar, component = _judged(ends, similar, np.flatnonzero(chosen), len(images))
-    kept = _sample(is_similar, rng)
-    judged, is_similar = judged[kept], is_similar[kept]
+    implied = _Implied(ends, similar, len(images))
+    rows = np.flatnonzero(chosen)
+    alike, different = (implied.drawn(rows, kind, rng) for kind in (True, False))
+    judged = np.concatenate([alike, different])
+    is_similar = np.arange(len(judged)) < len(alike)
     left = ~held_out
     counts = (
         is_similar.sum(),
@@ -71,6 +76,7 @@ def hold_out(
     )
     if chosen.sum() < _FEWEST_IMAGES or min(counts) < _FEWEST_PAIRS:
         return None
+    component = implied.component
     groups = rng.permutation(int(component.max()) + 1)[component[judged[:, 0]]] % _GROUPS
     if len(np.unique(groups)) < 2:  # nothing to compare with: the jackknife would say 0
         return None
@@ -85,7 +91,8 @@ def compare_with_frozen(
     Args:
         head: trained without the held-out pairs.
         features: [N, D] of the training images.
-        selection: its uncertainty comes from leaving out one group after another (jackknife).
+        selection: its uncertainty comes from leaving out one group after another (jackknife),
+            wider where there are few groups (Student's t).
     """
     similar, groups = selection.similar, selection.groups
     ours, frozen = (
@@ -98,36 +105,58 @@ def compare_with_frozen(
     return SelectionScore(
         head=_auc(ours, similar),
         frozen=_auc(frozen, similar),
-        uncertainty=float(np.std(gains) * np.sqrt(len(gains) - 1)),
+        uncertainty=float(np.std(gains) * np.sqrt(len(gains) - 1)) * _widening(len(gains)),
         pairs=len(similar),
     )
 
 
-def _judged(
-    ends: IntArray, similar: BoolArray, chosen: IntArray, images: int
-) -> tuple[IntArray, BoolArray, IntArray]:
-    """All that is implied about chosen images: pairs [J, 2], relations [J]; components [images]."""
-    component = _components(ends[similar], images)
-    links = component[ends[~similar]]
-    links = links[links[:, 0] != links[:, 1]]  # a contradiction says nothing
-    count = int(component.max(initial=-1)) + 1
-    ones = np.ones(2 * len(links), dtype=bool)
-    both = np.concatenate([links, links[:, ::-1]])
-    apart = coo_array((ones, (both[:, 0], both[:, 1])), shape=(count, count)).tocsr()
-    of_chosen = component[chosen]
-    alike = of_chosen[:, None] == component
-    alike[np.arange(len(chosen)), chosen] = False
-    different = apart[of_chosen].toarray()[:, component] > 0
-    known = np.argwhere(alike | different)
-    pairs = np.stack([chosen[known[:, 0]], known[:, 1]], axis=1)
-    return pairs, alike[known[:, 0], known[:, 1]], component
+class _Implied:
+    """All relations of images that answers imply, of which there may be billions, never listed.
+
+    Attributes:
+        component: [images] number of the must-link component of each.
+    """
+
+    def __init__(self, ends: IntArray, similar: BoolArray, images: int) -> None:
+        self.component = _components(ends[similar], images)
+        links = self.component[ends[~similar]]
+        links = links[links[:, 0] != links[:, 1]]  # a contradiction says nothing
+        both = np.unique(np.concatenate([links, links[:, ::-1]]), axis=0)
+        self._sizes = np.bincount(self.component)
+        shape = len(self._sizes), len(self._sizes)
+        apart = coo_array((np.ones(len(both), np.int64), (both[:, 0], both[:, 1])), shape=shape)
+        self._apart = apart.tocsr()
+
+    def drawn(self, rows: IntArray, similar: bool, rng: np.random.Generator) -> IntArray:
+        """[≤ 5,000, 2] pairs of this kind whose first image is one of these; each as likely."""
+        per_component = self._sizes - 1 if similar else self._apart @ self._sizes
+        ends = np.cumsum(per_component[self.component[rows]])
+        total = int(ends[-1]) if len(ends) else 0
+        ranks = np.sort(rng.choice(total, min(total, _MOST_PAIRS), replace=False))
+        place = np.searchsorted(ends, ranks, side="right")
+        first = rows[place]
+        rank = ranks - ends[place] + per_component[self.component[first]]
+        return np.stack([first, self._partners(first, rank, similar)], axis=1)
+
+    def _partners(self, first: IntArray, rank: IntArray, similar: bool) -> IntArray:
+        """[P] of each image that many-eth of the images it has a relation of this kind with."""
+        partners = np.empty(len(first), dtype=np.int64)
+        of_first = self.component[first]
+        for component in np.unique(of_first):
+            here = of_first == component
+            if similar:
+                others = np.flatnonzero(self.component == component)
+                own = np.searchsorted(others, first[here])
+                partners[here] = others[rank[here] + (rank[here] >= own)]
+            else:
+                apart = self._apart[[component]].indices
+                partners[here] = np.flatnonzero(np.isin(self.component, apart))[rank[here]]
+        return partners
 
 
-def _sample(similar: BoolArray, rng: np.random.Generator) -> IntArray:
-    """Rows of so many pairs of each kind."""
-    kinds = (np.flatnonzero(similar), np.flatnonzero(~similar))
-    drawn = [rng.choice(each, min(len(each), _MOST_PAIRS), replace=False) for each in kinds]
-    return np.sort(np.concatenate(drawn))
+def _widening(groups: int) -> float:
+    """How much further chance reaches where a standard error comes from few groups."""
+    return float(student_t.ppf(_LIKELY, groups - 1) / norm.ppf(_LIKELY))
 
 
 def _cosines(head: TrainedHead, features: FloatArray, pairs: IntArray) -> FloatArray:

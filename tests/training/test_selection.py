@@ -1,5 +1,6 @@
 """The selection set: a tenth of the answered images, judged by all that answers imply."""
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -138,8 +139,44 @@ def test_uncertainty_is_the_jackknife_over_groups() -> None:
 
     left_out = np.array([gain(groups != each) for each in range(6)])
     expected = np.sqrt(5 / 6 * np.square(left_out - left_out.mean()).sum())
-    assert score.uncertainty == pytest.approx(expected)
+    student, normal = 2.5706, 1.9600  # 97.5 %, with 5 degrees of freedom and with many
+    assert score.uncertainty == pytest.approx(expected * student / normal, rel=1e-4)
     assert score.head - score.frozen == pytest.approx(gain(np.ones(60, dtype=bool)))
+
+
+def test_two_groups_tell_chance_so_roughly_that_little_is_worse() -> None:
+    archive = clusters()
+    pairs, similar = archive.pairs(60)
+    judged = _judged(pairs, similar, pairs[:, 0] % 2)
+    head = TrainedHead(fitted_standardise(archive.features, components=3).eval())
+    score = compare_with_frozen(head, archive.features, judged)
+    halves = [
+        compare_with_frozen(
+            head, archive.features, _judged(pairs[kept], similar[kept], pairs[kept, 0] % 3)
+        )
+        for kept in (judged.groups == 0, judged.groups == 1)
+    ]
+    apart = abs((halves[0].head - halves[0].frozen) - (halves[1].head - halves[1].frozen))
+    assert score.uncertainty == pytest.approx(apart / 2 * 12.7062 / 1.96, rel=1e-4)
+
+
+def test_a_hundred_thousand_answered_images_take_no_square_of_memory() -> None:
+    """All judged pairs would be 10,000 x 100,000."""
+    labels = np.arange(100_000) % 4
+    pairs = np.stack([np.arange(99_996), np.arange(4, 100_000)], axis=1)
+    apart = np.stack([np.arange(0, 400, 4), np.arange(0, 400, 4) + 1], axis=1)
+    similar = np.arange(len(pairs) + len(apart)) < len(pairs)
+    tracemalloc.start()
+    found = hold_out(np.concatenate([pairs, apart]), similar, rng=np.random.default_rng(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found is not None
+    assert peak < 50e6
+    assert found.similar.sum() == (~found.similar).sum() == 5000
+    ends = labels[found.pairs]
+    assert np.array_equal(ends[:, 0] == ends[:, 1], found.similar)
+    assert set(np.unique(ends[~found.similar])) == {0, 1}
+    assert len(np.unique(found.pairs, axis=0)) == 10_000
 
 
 @pytest.mark.parametrize(
