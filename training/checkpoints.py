@@ -48,6 +48,7 @@ def load_head(path: Path, *, device: str = "cpu") -> TrainedHead:
         module = _empty(metadata.get("kind", ""), weights)
         module.load_state_dict(weights)
         classifier = _classifier(metadata, state)
+        _check_shapes(classifier, module)
     except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} does not hold a head: it has {shortened(sorted(state)) or 'no tensors'} "
@@ -76,6 +77,18 @@ def _classifier(metadata: dict[str, str], state: dict[str, Tensor]) -> PairClass
         last_bias=float(state[_CLASSIFIER + "last_bias"]),
         symmetric=metadata["symmetric"] == "True",
     )
+
+
+def _check_shapes(classifier: PairClassifier | None, module: Projection | Standardise) -> None:
+    if classifier is None:
+        return
+    width = module.second.out_features if isinstance(module, Projection) else module.out
+    first, second = len(classifier.first_bias), len(classifier.second_bias)
+    wanted = ((first, width), (first, width), (first,), (second, first), (second,), (second,))
+    for name, shape in zip(_CLASSIFIER_ARRAYS, wanted, strict=True):
+        found = getattr(classifier, name).shape
+        if found != shape:
+            raise ValueError(f"the classifier's {name} has shape {found}, not {shape}")
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

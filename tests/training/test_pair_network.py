@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from domain.config import TrainingSettings
+from domain.errors import ModelError
 from tests.training.clusters import clusters
 from training.checkpoints import load_head, save_head
 from training.head import TrainedHead
@@ -111,3 +113,17 @@ def test_a_classifier_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None
         head.classifier.probabilities(embeddings, pairs),
     )
     assert np.array_equal(read.embed(archive.features), embeddings)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("left", (128, 15)), ("second", (31, 128)), ("last", (1, 32))]
+)
+def test_a_classifier_that_does_not_fit_its_head_is_refused(
+    name: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "head.safetensors"
+    save_head(_trained(), path)
+    state = load_file(path) | {f"classifier.{name}": torch.zeros(shape)}
+    save_file(state, path, metadata={"format": "1", "kind": "projection", "symmetric": "True"})
+    with pytest.raises(ModelError, match=f"classifier's {name} has shape"):
+        load_head(path)
