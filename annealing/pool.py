@@ -77,15 +77,19 @@ def keys_within_groups(groups: IntArray) -> Keys:
 
     Args:
         groups: [N] equal for rows of one group.
+
+    Corner cases: there are as many keys as pairs; a group of 10,000 has 50 million, 400 MB.
     """
-    order = np.argsort(groups, kind="stable")
-    pairs = [
-        (int(group[i]), int(group[j]))
-        for group in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-        for i in range(len(group))
-        for j in range(i + 1, len(group))
-    ]
-    return pair_keys(np.array(pairs, dtype=np.int64).reshape(-1, 2), len(groups))
+    order = np.argsort(groups, kind="stable").astype(np.int64)
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    keys = np.empty(sum(pool_size(len(rows)) for rows in members), dtype=np.int64)
+    end = 0
+    for rows in members:  # which ascend
+        for place in range(len(rows) - 1):
+            start, end = end, end + len(rows) - 1 - place
+            np.add(rows[place] * len(groups), rows[place + 1 :], out=keys[start:end])
+    keys.sort()
+    return keys
 
 
 def draw_pairs(rows: int, count: int, excluded: Keys, rng: np.random.Generator) -> Keys:

@@ -99,5 +99,14 @@ def test_pairs_within_groups_are_all_pairs_of_equal_numbers():
     assert [divmod(int(key), 5) for key in keys] == [(0, 2), (0, 3), (1, 4), (2, 3)]
 
 
+@given(st.lists(st.integers(0, 5), max_size=40))
+def test_pairs_within_groups_are_those_that_comparing_all_finds(groups):
+    keys = keys_within_groups(np.array(groups, dtype=np.int64))
+    ends = combinations(range(len(groups)), 2)
+    expected = [a * len(groups) + b for a, b in ends if groups[a] == groups[b]]
+    assert keys.tolist() == expected
+    assert keys.dtype == np.int64
+
+
 def test_no_rows_have_no_pairs_within_groups():
     assert not len(keys_within_groups(np.zeros(0, dtype=np.int64)))
