@@ -19,6 +19,7 @@ from training.head import frozen_head
 from worker.simulation_curve import Row
 from worker.simulation_seed import SimulationSeed
 
+_WRONG_CLASS = 3  # a stream of random numbers beside those of `SimulationSeed`
 _ONE_CLASS = "All labelled images are of one class: the frozen features are the embedding."
 
 
@@ -114,6 +115,6 @@ def _said(seed: SimulationSeed, images: IntArray, number: int) -> IntArray:
     """The oracle's classes, each another one with the chance of the noise."""
     classes = np.unique(seed.labels)
     place = np.searchsorted(classes, seed.labels[images])
-    shift = seed.round_rng(number).integers(1, len(classes), size=len(images))
+    shift = seed.rng(_WRONG_CLASS, number).integers(1, len(classes), size=len(images))
     wrong = seed.is_wrong(len(images), number)
     return np.asarray(classes[(place + np.where(wrong, shift, 0)) % len(classes)])

@@ -11,6 +11,7 @@ from annealing.transitivity import Closure
 from domain.jobs import silent
 from domain.pairs import Pair
 from tests.worker.simulations import bare_archive, bare_options
+from training.class_trainer import ClassHead, train_class_head
 from worker.simulation_archive import SimulationArchive, split
 from worker.simulation_classes import class_label_rows
 from worker.simulation_options import Variant
@@ -162,6 +163,36 @@ def test_class_labels_of_one_class_leave_the_frozen_features() -> None:
     assert first.map == frozen.map
     assert "one class" in first.note
     assert [row.answers for row in later] == [12, 22]
+
+
+def _labels_after_a_round(
+    monkeypatch: pytest.MonkeyPatch, noise: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which images CAL's first round labelled, and their labels less the right ones."""
+    seen = []
+
+    def remember(
+        features: np.ndarray, labels: np.ndarray, *rest: object, **options: object
+    ) -> ClassHead:
+        seen.append(labels.copy())
+        return train_class_head(features, labels, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.simulation_classes.train_class_head", remember)
+    archive = bare_archive(images=400, classes=5)
+    seed = SimulationSeed(archive, bare_options(bits_per_round=400, noise=noise, rounds=1), 0)
+    list(class_label_rows(seed, silent))
+    images = np.flatnonzero((seen[0] < 0) & (seen[1] >= 0))
+    return images, (seen[1] - seed.labels)[images] % 5
+
+
+def test_noise_makes_cal_hear_any_other_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, shift = _labels_after_a_round(monkeypatch, 0.5)
+    assert len(images) == 172  # 400 / log2(5)
+    assert np.mean(shift > 0) == pytest.approx(0.5, abs=0.1)
+    assert np.bincount(shift, minlength=5)[1:].min() > 10
+    honest, none = _labels_after_a_round(monkeypatch, 0.0)
+    assert np.array_equal(images, honest)
+    assert not none.any()
 
 
 def test_rows_say_how_many_answers_were_similar() -> None:
