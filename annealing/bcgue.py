@@ -29,7 +29,9 @@ NO_CLASSIFIER = (
 )
 
 
-def bcgue(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
+def bcgue(
+    pool: Pool, count: int, *, rng: np.random.Generator, progress: Progress = silent
+) -> Proposals:
     """The least sure pair of each of h clusters of the p = 4 h least sure pairs.
 
     Corner cases: a model without a classifier asks as MGUE does, with a note. Unless thresholds
@@ -37,17 +39,19 @@ def bcgue(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
 
     Source: ANNEAL, eqs. 9-11 and the section on diversity.
     """
-    return _least_sure(pool, count, rng, diverse=True)
+    return _least_sure(pool, count, rng, progress, diverse=True)
 
 
-def bcgue_no_diversity(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
+def bcgue_no_diversity(
+    pool: Pool, count: int, *, rng: np.random.Generator, progress: Progress = silent
+) -> Proposals:
     """The h least sure pairs.
 
     Corner cases: as for `bcgue`.
 
     Source: ANNEAL, comparison without diversity.
     """
-    return _least_sure(pool, count, rng, diverse=False)
+    return _least_sure(pool, count, rng, progress, diverse=False)
 
 
 def at_share(classifier: PairClassifier, similar_share: float) -> PairClassifier:
@@ -113,17 +117,26 @@ def most_unsure_pairs(
     return MinedPairs(best.pairs, similarity, -best.distance)
 
 
-def _least_sure(pool: Pool, count: int, rng: np.random.Generator, *, diverse: bool) -> Proposals:
+def _least_sure(
+    pool: Pool, count: int, rng: np.random.Generator, progress: Progress, *, diverse: bool
+) -> Proposals:
     classifier = pool.classifier
     if classifier is None:
-        proposals = (mgue if diverse else mgue_no_diversity)(pool, count, rng=rng)
+        proposals = (mgue if diverse else mgue_no_diversity)(
+            pool, count, rng=rng, progress=progress
+        )
         return replace(proposals, notes=(*proposals.notes, NO_CLASSIFIER))
     if pool.settings.guard_threshold:
         classifier = at_share(classifier, pool.settings.similar_share)
 
-    def mine(wanted: int) -> MinedPairs:
+    def mine(wanted: int, told: Progress) -> MinedPairs:
         return most_unsure_pairs(
-            classifier, pool.embeddings, wanted, excluded=pool.closed, device=pool.device
+            classifier,
+            pool.embeddings,
+            wanted,
+            excluded=pool.closed,
+            device=pool.device,
+            progress=told,
         )
 
     def probability(mined: MinedPairs) -> FloatArray:
@@ -131,7 +144,14 @@ def _least_sure(pool: Pool, count: int, rng: np.random.Generator, *, diverse: bo
 
     threshold = threshold_of(pool) if len(pool.known_pairs) else None
     proposals = uncertain_questions(
-        pool, count, mine, probability, rng=rng, diverse=diverse, threshold=threshold
+        pool,
+        count,
+        mine,
+        probability,
+        rng=rng,
+        diverse=diverse,
+        threshold=threshold,
+        progress=progress,
     )
     return replace(proposals, kinds=(Question.CLASSIFIER,) * len(proposals.pairs))
 

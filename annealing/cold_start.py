@@ -10,7 +10,7 @@ Source: ours; the paper starts from images with class labels.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from annealing.pool import (
     pair_similarities,
 )
 from domain.arrays import BoolArray, FloatArray, IntArray
+from domain.jobs import Progress, part_of, silent
 from domain.vectors import quantised, unit_rows
 
 MAX_USES = 3  # questions an image is in, while other images are left
@@ -60,6 +61,7 @@ def first_questions(
     similar_share: float = 0.05,
     excluded: Keys | None = None,
     device: str = "cpu",
+    progress: Progress = silent,
 ) -> FirstQuestions:
     """Questions for an archive of which nothing is known; near and border pairs in turn.
 
@@ -70,6 +72,7 @@ def first_questions(
         similar_share: the expected share of similar pairs.
         excluded: sorted keys of pairs that must not be asked.
         device: where similarities are computed.
+        progress: told while all pairs are looked at; what it raises ends the work.
 
     Raises:
         InputError: no pair is left, or the embeddings are not finite.
@@ -77,34 +80,43 @@ def first_questions(
     Corner cases: an image is in more than `MAX_USES` questions only where the round could not be
     filled otherwise, and the same holds for pairs above `COPY_SIMILARITY`.
     """
-    known = joined(excluded, None)
+    known, rows = joined(excluded, None), np.arange(len(embeddings))
     if len(embeddings) > MAX_ROWS:
-        sample = np.sort(rng.choice(len(embeddings), MAX_ROWS, replace=False))
-        inner = keys_within(known, len(embeddings), sample)
-        found = _choose(embeddings[sample], count, similar_share, inner, rng, device)
-        return FirstQuestions(sample[found.pairs], found.near, found.cluster, found.alpha)
-    return _choose(embeddings, count, similar_share, known, rng, device)
+        rows = np.sort(rng.choice(len(embeddings), MAX_ROWS, replace=False))
+        known = keys_within(known, len(embeddings), rows)
+    alpha = similarity_quantile(
+        embeddings[rows],
+        1 - similar_share,
+        below=COPY_SIMILARITY,
+        excluded=known,
+        device=device,
+        progress=part_of(progress, 0.0, 0.5),
+    )
+    border = _Border(alpha, device, part_of(progress, 0.5, 1.0))
+    found = _choose(embeddings[rows], count, border, known, rng)
+    return replace(found, pairs=rows[found.pairs])
+
+
+@dataclass(frozen=True)
+class _Border:
+    """Where pairs are that the features do not tell apart, and how they are searched for."""
+
+    alpha: float
+    device: str
+    progress: Progress
 
 
 def _choose(
-    embeddings: FloatArray,
-    count: int,
-    similar_share: float,
-    known: Keys,
-    rng: np.random.Generator,
-    device: str,
+    embeddings: FloatArray, count: int, border: _Border, known: Keys, rng: np.random.Generator
 ) -> FirstQuestions:
-    alpha = similarity_quantile(
-        embeddings, 1 - similar_share, below=COPY_SIMILARITY, excluded=known, device=device
-    )
     near, near_cluster = near_neighbours(embeddings, (count + 1) // 2, excluded=known, rng=rng)
     taken = joined(known, pair_keys(near, len(embeddings)))
-    border, border_cluster = _border(embeddings, alpha, count - len(near), near, taken, rng, device)
-    order = _in_turn(len(near), len(border))
-    clusters = np.concatenate([near_cluster, border_cluster + near_cluster.max(initial=-1) + 1])
+    others, other_cluster = _at_border(embeddings, border, count - len(near), near, taken, rng=rng)
+    order = _in_turn(len(near), len(others))
+    clusters = np.concatenate([near_cluster, other_cluster + near_cluster.max(initial=-1) + 1])
     is_near = np.arange(len(order)) < len(near)
-    pairs = np.concatenate([near, border])
-    return FirstQuestions(pairs[order], is_near[order], clusters[order], alpha)
+    pairs = np.concatenate([near, others])
+    return FirstQuestions(pairs[order], is_near[order], clusters[order], border.alpha)
 
 
 def near_neighbours(
@@ -152,18 +164,23 @@ def _matched(unit: FloatArray, rows: IntArray, excluded: Keys) -> Iterator[tuple
             yield *pair, float(similarity[place])
 
 
-def _border(
+def _at_border(
     embeddings: FloatArray,
-    alpha: float,
+    border: _Border,
     count: int,
     near: IntArray,
     taken: Keys,
+    *,
     rng: np.random.Generator,
-    device: str,
 ) -> tuple[IntArray, IntArray]:
     """Different pairs at the border, and their clusters; random pairs where that is not enough."""
     mined = most_uncertain_pairs(
-        embeddings, alpha, _CANDIDATES * count, excluded=taken, device=device
+        embeddings,
+        border.alpha,
+        _CANDIDATES * count,
+        excluded=taken,
+        device=border.device,
+        progress=border.progress,
     )
     picked = pick_diverse(embeddings, mined.pairs, mined.score, count, rng=rng)
     others = np.setdiff1d(np.arange(len(mined.pairs)), picked.rows)

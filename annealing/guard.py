@@ -14,28 +14,34 @@ from annealing.mining import most_uncertain_pairs, similarity_quantile
 from annealing.proposals import Pool, Proposals
 from annealing.uncertainty import Threshold
 from domain.arrays import BoolArray
+from domain.jobs import Progress, silent
 
 ONE_SIDED = 0.9  # of a round's answers of one kind: questions at its threshold taught little
 FEWEST_ANSWERS = 20  # with fewer, chance alone can make a round one-sided
 
 
-def guarded(pool: Pool, threshold: Threshold) -> tuple[Threshold, str]:
+def guarded(
+    pool: Pool, threshold: Threshold, *, progress: Progress = silent
+) -> tuple[Threshold, str]:
     """The threshold to ask at, and in words why it is another; the same with "" where all is well.
 
     Args:
         pool: its setting `guard_threshold` says whether anything is done.
         threshold: by the formula.
+        progress: told where all pairs are looked at.
     """
     low, high = threshold.mean_dissimilar, threshold.mean_similar
     if not pool.settings.guard_threshold or low is None or high is None:
         return threshold, ""
     if low >= high:
-        return _at_expected_share(pool, threshold)
+        return _at_expected_share(pool, threshold, progress)
     answers = pool.last_answers
     if answers is None or not _is_one_sided(answers):
         return threshold, ""
     similar = int(answers.sum())
     kind, other = ("similar", low) if similar * 2 > len(answers) else ("dissimilar", high)
+    if (other < threshold.alpha) != (kind == "similar"):
+        return threshold, ""  # it is beyond the other kind already
     alpha = (threshold.alpha + other) / 2
     return replace(threshold, alpha=alpha), (
         f"{max(similar, len(answers) - similar)} of the last round's {len(answers)} answers were "
@@ -44,20 +50,23 @@ def guarded(pool: Pool, threshold: Threshold) -> tuple[Threshold, str]:
     )
 
 
-def nearest_if_beyond(pool: Pool, proposals: Proposals, alpha: float) -> float | None:
+def nearest_if_beyond(
+    pool: Pool, proposals: Proposals, alpha: float, *, progress: Progress = silent
+) -> float | None:
     """The similarity of the open pair nearest to the threshold if all lie on one side of it.
 
     Args:
         pool: with an open pair.
         proposals: questions asked at this threshold; if they lie on both sides, no pair is mined.
         alpha: the threshold.
+        progress: of the mining.
     """
     above = proposals.similarity > alpha
     if above.any() and not above.all():
         return None
     end = -2.0 if above.all() else 2.0  # the pair furthest on the other side decides
     furthest = most_uncertain_pairs(
-        pool.embeddings, end, 1, excluded=pool.closed, device=pool.device
+        pool.embeddings, end, 1, excluded=pool.closed, device=pool.device, progress=progress
     )
     similarity = float(furthest.similarity[0])
     return similarity if above.all() == (similarity > alpha) else None
@@ -85,10 +94,12 @@ def beyond_in_words(nearest: float, alpha: float, asked_at: float | None) -> str
     )
 
 
-def _at_expected_share(pool: Pool, threshold: Threshold) -> tuple[Threshold, str]:
+def _at_expected_share(
+    pool: Pool, threshold: Threshold, progress: Progress
+) -> tuple[Threshold, str]:
     share = pool.settings.similar_share
     alpha = similarity_quantile(
-        pool.embeddings, 1 - share, excluded=pool.closed, device=pool.device
+        pool.embeddings, 1 - share, excluded=pool.closed, device=pool.device, progress=progress
     )
     return replace(threshold, alpha=alpha), (
         f"This round asks at similarity {alpha:.2f}, which only the expected {share:.0%} of all "

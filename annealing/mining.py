@@ -134,6 +134,7 @@ def similarity_quantile(
     excluded: Keys | None = None,
     device: str | torch.device = "cpu",
     tile_rows: int | None = None,
+    progress: Progress = silent,
 ) -> float:
     """The similarity that this share of the pool's pairs is below.
 
@@ -145,6 +146,7 @@ def similarity_quantile(
         excluded: sorted keys of pairs outside the pool.
         device: where the product runs.
         tile_rows: side of a tile; never changes the answer beyond rounding.
+        progress: told after each tile; what it raises ends the work.
 
     Returns:
         A cosine, right to `QUANTILE_ERROR`.
@@ -158,7 +160,8 @@ def similarity_quantile(
     if not 0 <= quantile <= 1:
         raise InputError(f"Quantile {quantile}; must be from 0 to 1.", "Try 0.95.")
     known = np.zeros(0, np.int64) if excluded is None else excluded
-    counts = _histogram(embeddings, known, device, tile_rows or tile_rows_for(device))
+    side = tile_rows or tile_rows_for(device)
+    counts = _histogram(embeddings, known, device, side, progress=progress)
     if not counts.any():
         raise InputError("No pair is left to ask, so there is no quantile.", "Add images.")
     kept = counts[: round((below + 1) / 2 * _BINS)]
@@ -168,20 +171,27 @@ def similarity_quantile(
 
 
 def _histogram(
-    embeddings: FloatArray, known: Keys, device: str | torch.device, tile_rows: int
+    embeddings: FloatArray,
+    known: Keys,
+    device: str | torch.device,
+    tile_rows: int,
+    *,
+    progress: Progress,
 ) -> torch.Tensor:
     """How many pairs of the pool have a similarity in each bin of [-1, 1]."""
     # |similarity + 1| is from 0 to 2; what is outside the pool is made infinite and not counted
     distances = Distances(full_factors(embeddings, -1.0, device=device), tile_rows)
     counts = torch.zeros(_BINS, dtype=torch.float64)
     numbers = range(tile_count(len(embeddings), tile_rows))
-    for rows, columns in tile_corners(len(embeddings), tile_rows, numbers):
+    corners = tile_corners(len(embeddings), tile_rows, numbers)
+    for done, (rows, columns) in enumerate(corners, 1):
         tile = distances.of(rows, columns)
         if rows == columns:
             tile.masked_fill_(torch.ones_like(tile, dtype=torch.bool).tril(), torch.inf)
         outside = torch.from_numpy(_known_in(known, len(embeddings), rows, columns))
         tile[outside[:, 0].to(device), outside[:, 1].to(device)] = torch.inf
         counts += torch.histc(tile, bins=_BINS, min=0.0, max=2.0).cpu()
+        progress(done / len(numbers), "Comparing all pairs")
     return counts
 
 

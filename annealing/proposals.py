@@ -12,6 +12,7 @@ from annealing.pool import Keys, pair_similarities
 from annealing.uncertainty import Threshold
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import SelectionSettings
+from domain.jobs import Progress, silent
 
 NO_CLUSTER = -1
 
@@ -86,7 +87,14 @@ class Pool:
 class Strategy(Protocol):
     """A way to choose; it always gets at least one pair to ask and an open pair to choose."""
 
-    def __call__(self, pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
+    def __call__(
+        self,
+        pool: Pool,
+        count: int,
+        *,
+        rng: np.random.Generator,
+        progress: Progress = silent,
+    ) -> Proposals:
         """Up to `count` pairs of the pool."""
 
 

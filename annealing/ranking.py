@@ -13,11 +13,12 @@ from annealing.mining import MinedPairs
 from annealing.proposals import NO_CLUSTER, Pool, Proposals, Question
 from annealing.uncertainty import Threshold
 from domain.arrays import FloatArray, IntArray
+from domain.jobs import Progress, part_of, silent
 from domain.vectors import quantised
 
 _MOST_ROUNDS = 4  # of mining, each for four times as many candidates as the one before
 
-Mine = Callable[[int], MinedPairs]  # the so many most uncertain pairs
+Mine = Callable[[int, Progress], MinedPairs]  # the so many most uncertain pairs
 Probability = Callable[[MinedPairs], FloatArray]  # of each to be similar
 
 
@@ -30,6 +31,7 @@ def uncertain_questions(
     rng: np.random.Generator,
     diverse: bool,
     threshold: Threshold | None,
+    progress: Progress = silent,
 ) -> Proposals:
     """The questions among the most uncertain pairs of a pool.
 
@@ -42,12 +44,14 @@ def uncertain_questions(
         rng: decides where k-means starts.
         diverse: one question for each cluster of candidates; False takes the h best.
         threshold: passed on.
+        progress: passed to what mines.
 
     Source: ANNEAL, section on diversity; η is ours: expected implied labels of a question.
     """
     wanted = count * (pool.settings.candidate_factor if diverse else 1)
-    mined = _different(pool, wanted, mine) if pool.settings.implied_gain else mine(wanted)
-    rank = _rank(pool, mined, probability) if pool.settings.implied_gain else mined.score
+    gains = pool.settings.implied_gain > 0
+    mined = _different(pool, wanted, mine, progress) if gains else mine(wanted, progress)
+    rank = _rank(pool, mined, probability) if gains else mined.score
     if diverse:
         pick = pick_diverse(pool.embeddings, mined.pairs, rank, count, rng=rng)
     else:
@@ -63,19 +67,19 @@ def uncertain_questions(
     )
 
 
-def _different(pool: Pool, wanted: int, mine: Mine) -> MinedPairs:
+def _different(pool: Pool, wanted: int, mine: Mine, progress: Progress) -> MinedPairs:
     """Candidates of which no two ask the same: one for each two groups of similar images.
 
     Corner cases: where there are not enough, the most uncertain of the rest fill up.
     """
-    size = wanted
+    size, done = wanted, 0.0
     for _ in range(_MOST_ROUNDS):
-        mined = mine(size)
+        mined = mine(size, part_of(progress, done, (1 + done) / 2))
         groups = np.array([_groups(pool, each) for each in mined.pairs]).reshape(-1, 2)
         first = np.unique(groups, axis=0, return_index=True)[1]
         if len(first) >= wanted or len(mined.pairs) < size:
             break
-        size *= 4
+        size, done = size * 4, (1 + done) / 2  # nobody knows how many rounds come
     is_first = np.zeros(len(mined.pairs), dtype=bool)
     is_first[first] = True
     order = np.concatenate([np.flatnonzero(is_first), np.flatnonzero(~is_first)])

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from annealing.implications import Gain
 from annealing.proposals import Proposals, Question
 
@@ -20,18 +22,28 @@ def explain(proposals: Proposals) -> tuple[str, ...]:
     It gives the numbers and never the answer that the model expects, so that people judge the
     images. The exception is the cold start, where there is no model yet.
     """
-    return tuple(
-        " ".join(
-            each for each in (_why(proposals, place), _settles(proposals.gains[place])) if each
-        )
+    beyond = _are_beyond(proposals)
+    sentences = (
+        (_why(proposals, place, beyond=beyond), _settles(proposals.gains[place]))
         for place in range(len(proposals.pairs))
     )
+    return tuple(" ".join(each for each in parts if each) for parts in sentences)
 
 
-def _why(proposals: Proposals, place: int) -> str:
+def _are_beyond(proposals: Proposals) -> bool:
+    """Whether all uncertain pairs are on one side of the threshold, and none at it."""
+    if proposals.threshold is None:
+        return False
+    uncertain = np.array([kind is Question.UNCERTAIN for kind in proposals.kinds], dtype=bool)
+    away = proposals.similarity[uncertain] - proposals.threshold.alpha
+    return bool((away >= _RIGHT_AT).all() or (away <= -_RIGHT_AT).all())
+
+
+def _why(proposals: Proposals, place: int, *, beyond: bool) -> str:
     kind, similarity = proposals.kinds[place], float(proposals.similarity[place])
     if kind is Question.UNCERTAIN and proposals.threshold is not None:
-        return _uncertain(similarity, proposals.threshold.alpha)
+        alpha = proposals.threshold.alpha
+        return _beyond(similarity, alpha) if beyond else _uncertain(similarity, alpha)
     if kind is Question.CLASSIFIER:
         return f"Similarity {similarity:.2f}; the classifier of pairs is unsure of this one."
     return _FIXED[kind]
@@ -48,6 +60,14 @@ def _settles(gain: Gain) -> str:
 
 def _pairs(count: int) -> str:
     return "1 pair" if count == 1 else f"{count} pairs"
+
+
+def _beyond(similarity: float, alpha: float) -> str:
+    side = "below" if similarity < alpha else "above"
+    return (
+        f"Similarity {similarity:.2f}, {side} the model's threshold {alpha:.2f}, as all pairs of "
+        "this round are: these are the nearest to it."
+    )
 
 
 def _uncertain(similarity: float, alpha: float) -> str:

@@ -30,9 +30,10 @@ from domain.answers import Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import SelectionSettings
 from domain.errors import InputError
+from domain.jobs import Progress, silent
 
 
-def propose(
+def propose(  # noqa: PLR0913 a round is all of this
     strategy: str,
     embeddings: FloatArray,
     known_pairs: IntArray,
@@ -46,6 +47,7 @@ def propose(
     classifier: PairClassifier | None = None,
     last_answers: BoolArray | None = None,
     device: str = "cpu",
+    progress: Progress = silent,
 ) -> Proposals:
     """The pairs that a strategy asks next.
 
@@ -64,6 +66,7 @@ def propose(
         last_answers: [L] whether each answer of the latest round was "similar"; a one-sided round
             moves MGUE's threshold.
         device: where similarities of all pairs are computed.
+        progress: told while all pairs are looked at; what it raises ends the work.
 
     Returns:
         min(h, pairs left) proposals; too few are explained in the notes.
@@ -85,14 +88,16 @@ def propose(
     pool = pool if len(finite) == len(embeddings) else _only(pool, finite)
     left = pool_size(len(finite)) - len(pool.closed)
     wanted = min(count, left)
-    proposals = chosen(pool, wanted, rng=rng) if wanted else no_proposals()
+    proposals = chosen(pool, wanted, rng=rng, progress=progress) if wanted else no_proposals()
     notes = _notes(len(embeddings) - len(finite), count, left, proposals)
     gains = pool.gains(proposals.pairs)
     return replace(proposals, pairs=finite[proposals.pairs], gains=gains, notes=notes)
 
 
-def random_pairs(pool: Pool, count: int, *, rng: np.random.Generator) -> Proposals:
-    """Pairs of the pool with equal chance.
+def random_pairs(
+    pool: Pool, count: int, *, rng: np.random.Generator, progress: Progress = silent
+) -> Proposals:
+    """Pairs of the pool with equal chance; at once, so that progress is told nothing.
 
     Source: ANNEAL, the baseline of random selection.
     """

@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from annealing.bcgue import at_share
+from annealing.guard import guarded
 from annealing.implications import implications
 from annealing.pool import pair_keys, pair_similarities, pool_size
 from annealing.probability import calibrated
 from annealing.proposals import NO_CLUSTER, Pool, Question
 from annealing.reasons import explain
 from annealing.strategies import STRATEGIES, propose
+from annealing.uncertainty import mgue_threshold
 from domain.answers import Propagation
 from domain.config import SelectionSettings
-from domain.errors import InputError
+from domain.errors import Cancelled, InputError
 from domain.pairs import pair
 from tests.annealing.oracles import ORACLES, all_pairs_by_uncertainty, tuples
 from tests.annealing.test_pair_classifier import random_classifier
@@ -45,6 +47,19 @@ def classifier_of(width, seed=0):
     found = random_classifier(np.random.default_rng(seed), width)
     # neither dead nor saturated, so that no two pairs are equally unsure
     return replace(found, first_bias=np.full(7, 9.0), second=np.abs(found.second) / 50)
+
+
+def pool_of(embeddings, pairs, similar):
+    return Pool(
+        embeddings,
+        pairs,
+        similar,
+        np.zeros(0, np.int64),
+        SelectionSettings(),
+        "cpu",
+        rows=np.arange(len(embeddings)),
+        implications=implications({}, Propagation.OFF),
+    )
 
 
 def ask(strategy, embeddings, known, count, seed=0, **options):
@@ -82,6 +97,28 @@ def test_a_batch_is_full_different_open_and_reproducible(
     assert np.all(np.diff(np.round(batch.score, 9)) <= 0)  # higher first
     assert np.all(batch.score <= 0)
     assert np.all(np.isfinite(batch.similarity))
+
+
+@pytest.mark.parametrize("strategy", sorted(set(STRATEGIES) - {"random"}))
+@pytest.mark.parametrize("known", [0, 60], ids=["cold start", "known pairs"])
+@pytest.mark.parametrize("eta", [0.0, 0.5])
+def test_progress_rises_to_one_at_most_and_can_end_the_work(strategy, known, eta):
+    embeddings, kind = archive()
+    chosen, told = SelectionSettings(implied_gain=eta), []
+
+    def remember(done, message):
+        told.append(done)
+
+    def stop(done, message):
+        raise Cancelled("Enough.")
+
+    answers = known_of(kind, known)
+    ask(strategy, embeddings, answers, 5, settings=chosen, progress=remember)
+    assert told
+    assert told == sorted(told)
+    assert 0 < told[0] <= told[-1] <= 1
+    with pytest.raises(Cancelled):
+        ask(strategy, embeddings, answers, 5, settings=chosen, progress=stop)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -202,6 +239,13 @@ def test_sentences_give_the_numbers_and_not_the_expected_answer():
         assert sentence.endswith(".")
 
 
+def test_sentences_say_so_when_no_pair_is_near_the_threshold():
+    batch = ask("mgue_no_diversity", _OVERFITTED, (_KNOWN, _SIMILAR), 3, settings=LITERAL)
+    for sentence, similarity in zip(explain(batch), batch.similarity, strict=True):
+        assert sentence.startswith(f"Similarity {similarity:.2f}, below the model's threshold ")
+        assert "near the model's threshold" not in sentence
+
+
 def test_sentences_of_first_and_random_questions():
     embeddings, _ = archive()
     cold = explain(ask("mgue", embeddings, (NO_PAIRS, NO_LABELS), 4))
@@ -274,6 +318,20 @@ def test_a_one_sided_round_moves_the_threshold_to_the_other_kind_and_is_noted(sh
     assert literal.threshold.alpha == plain
 
 
+@pytest.mark.parametrize(("share", "alpha"), [(1.0, 0.1), (0.0, 0.9)])
+def test_a_threshold_beyond_the_other_kind_is_not_moved_back_by_a_one_sided_round(share, alpha):
+    threshold = mgue_threshold(np.array([0.7, 0.8]), np.array([0.2, 0.3]), lam=3, clip="none")
+    beyond = replace(threshold, alpha=alpha)
+    embeddings, kind = archive()
+    pool = pool_of(embeddings, *known_of(kind, 9))
+    pool = replace(pool, last_answers=np.arange(50) < 50 * share)
+    assert guarded(pool, beyond) == (beyond, "")
+    between = replace(threshold, alpha=0.5)
+    moved, note = guarded(pool, between)
+    assert (moved.alpha < 0.5) == (share == 1.0)
+    assert note
+
+
 def test_a_model_that_confuses_the_kinds_asks_where_few_pairs_are_more_alike():
     embeddings = np.random.default_rng(0).normal(size=(40, 8))
     pairs, _ = known_of(np.zeros(40, int), 60)
@@ -334,16 +392,7 @@ def test_a_probability_is_that_of_a_logistic_regression_around_the_threshold():
     embeddings, kind = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)  # the kinds overlap
     embeddings[kind == 1] += 0.7
     pairs, similar = known_of(kind, 400)
-    pool = Pool(
-        embeddings,
-        pairs,
-        similar,
-        np.zeros(0, np.int64),
-        SelectionSettings(),
-        "cpu",
-        rows=np.arange(60),
-        implications=implications({}, Propagation.OFF),
-    )
+    pool = pool_of(embeddings, pairs, similar)
     asked = np.linspace(-1, 1, 9)
     reference = LogisticRegression(C=1e9, fit_intercept=False, class_weight="balanced")
     reference.fit(pair_similarities(embeddings, pairs)[:, None] - 0.2, similar)
