@@ -44,6 +44,9 @@ def embed(*, images_folder: str | None, out: str | None, settings: Settings) -> 
         )
     if images_folder is None or out is None:
         _run(project, jobs.PREPARE, {}, settings)
+        views = jobs.newest(project, jobs.VIEWS)
+        if views is not None and not views.state.ended:
+            _run(project, jobs.VIEWS, {}, settings)
         _show_run(_active(project), settings)
         return
     from worker.foreign import embed_folder

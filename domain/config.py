@@ -64,6 +64,10 @@ class ModelSettings(_Settings):
     backbone: Backbone = Backbone.RESNET18
     weights: Path | None = None  # a safetensors or .pth file; None: download, else warm up
     image_size_px: int = Field(default=224, ge=32, le=1024)
+    # multi: averaged over turned, mirrored and enlarged views, with an earlier stage beside it,
+    # from when a job has embedded them. single: for archives in which up has a meaning, such as
+    # street photographs, faces or scanned text.
+    views: Views = Views.MULTI
 
 
 class SelectionSettings(_Settings):

@@ -7,7 +7,7 @@ handed out again, what the old attempt still says is refused.
 import json
 import sqlite3
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from domain.clock import later, utc_now
@@ -33,7 +33,10 @@ _UNENDED = """
 _CLAIM = f"""
     UPDATE job SET state = 'running', attempt = attempt + 1, worker = :worker, progress = 0,
         message = '', started_at = :now, heartbeat_at = :now
-    WHERE job_id = (SELECT job_id FROM job WHERE state = 'queued' ORDER BY job_id LIMIT 1)
+    WHERE job_id = (
+        SELECT job_id FROM job WHERE state = 'queued'
+        ORDER BY kind IN (SELECT value FROM json_each(:last)), job_id LIMIT 1
+    )
     RETURNING {_COLUMNS}
 """  # noqa: S608 a constant
 _BEAT = """
@@ -69,7 +72,14 @@ _RECOVER = """
     UPDATE job SET state = 'queued', worker = NULL, heartbeat_at = NULL
     WHERE state = 'running' AND (heartbeat_at <= :silent_since OR heartbeat_at > :soon)
 """
+_WAITING = """
+    SELECT 1 FROM job WHERE state = 'queued' AND kind NOT IN (SELECT value FROM json_each(:but))
+    LIMIT 1
+"""
 _LIST = f"SELECT {_COLUMNS} FROM job ORDER BY job_id DESC LIMIT :limit"  # noqa: S608 a constant
+_NEWEST = f"""
+    SELECT {_COLUMNS} FROM job WHERE kind = :kind ORDER BY job_id DESC LIMIT 1
+"""  # noqa: S608 a constant
 _GET = f"SELECT {_COLUMNS} FROM job WHERE job_id = :job_id"  # noqa: S608 a constant
 _ADD_LINE = "INSERT INTO job_log (job_id, logged_at, text) VALUES (:job_id, :now, :text)"
 _LINES = """
@@ -105,13 +115,23 @@ def enqueue_once(
         return _add(db, kind, params, by, key), True
 
 
-def claim_job(jobs: Store, worker: str, *, now: str) -> Job | None:
-    """The oldest waiting job, now this worker's; None if none waits."""
+def claim_job(jobs: Store, worker: str, *, now: str, last: Collection[str] = ()) -> Job | None:
+    """The oldest waiting job, now this worker's; None if none waits.
+
+    Kinds in `last` come after all others.
+    """
     if jobs.reader().execute("SELECT 1 FROM job WHERE state = 'queued'").fetchone() is None:
         return None  # an idle worker never takes the write lock
     with jobs.transaction() as db:
-        row = db.execute(_CLAIM, {"worker": worker, "now": now}).fetchone()
+        values = {"worker": worker, "now": now, "last": json.dumps(list(last))}
+        row = db.execute(_CLAIM, values).fetchone()
     return _job(row) if row else None
+
+
+def is_waiting(jobs: Store, *, but: Collection[str]) -> bool:
+    """Whether a job of another kind than these waits in the queue."""
+    values = {"but": json.dumps(list(but))}
+    return jobs.reader().execute(_WAITING, values).fetchone() is not None
 
 
 def heartbeat(jobs: Store, job_id: int, attempt: int, *, progress: float, message: str) -> bool:
@@ -196,6 +216,12 @@ def recover_stale(jobs: Store, *, now: str, stale_s: float) -> int:
 def list_jobs(jobs: Store, *, limit: int = 20) -> list[Job]:
     """The newest jobs first."""
     return [_job(row) for row in jobs.reader().execute(_LIST, {"limit": limit})]
+
+
+def newest_job(jobs: Store, kind: str) -> Job | None:
+    """The newest job of a kind, None if there is none."""
+    row = jobs.reader().execute(_NEWEST, {"kind": kind}).fetchone()
+    return _job(row) if row else None
 
 
 def get_job(jobs: Store, job_id: int) -> Job | None:

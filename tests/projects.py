@@ -4,7 +4,7 @@ import uuid
 from pathlib import Path
 
 from domain.answers import Kind, NewAnswer, Receipt
-from domain.config import Backbone, Layout, ModelSettings
+from domain.config import Backbone, Layout, ModelSettings, Views
 from domain.pairs import pair
 from labeling_store import images
 from training.backbones import build_backbone
@@ -26,10 +26,15 @@ def random_weights(folder: Path) -> Path:
 
 
 def make_project(
-    folder: Path, archive: Path, weights: Path, *, layout: Layout = Layout.AUTO
+    folder: Path,
+    archive: Path,
+    weights: Path,
+    *,
+    layout: Layout = Layout.AUTO,
+    views: Views = Views.SINGLE,
 ) -> Project:
     """A project on a small archive whose backbone is ready at once."""
-    model = ModelSettings(weights=weights, image_size_px=SIZE_PX)
+    model = ModelSettings(weights=weights, image_size_px=SIZE_PX, views=views)
     create_project(folder, images=archive, layout=layout, model=model).project.close()
     with (folder / CONFIG_NAME).open("a") as config:
         config.write(f"\n[training]\nmost_steps = {STEPS}\n")

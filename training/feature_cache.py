@@ -8,7 +8,7 @@ no file in it can run code.
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -37,6 +37,15 @@ class FeatureCache:
             shard = _read_shard(path)
             for row in np.flatnonzero(np.isin(shard["sha256"], wanted)):
                 found[bytes(shard["sha256"][row]).decode()] = shard["feature"][row].copy()
+        return found
+
+    def stored(self, model: str, hashes: Collection[str]) -> set[str]:
+        """Those of the hashes whose features are stored for the model."""
+        wanted = np.array(list(hashes), dtype=f"S{_SHA256_HEX}")
+        found: set[str] = set()
+        for path in (self.folder / model).glob("*.npy"):
+            there = np.intersect1d(wanted, _read_shard(path)["sha256"])
+            found.update(each.decode() for each in there)
         return found
 
     def write(self, model: str, hashes: Sequence[str], features: FloatArray) -> None:

@@ -10,16 +10,19 @@ import torch
 
 from archive.locate import image_file
 from domain.arrays import FloatArray, IntArray
+from domain.config import Views
 from domain.errors import ModelError
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
 from labeling_store import images
 from training.backbones import Backbone, build_backbone
 from training.feature_cache import FeatureCache
-from training.features import features_for
+from training.features import features_for, model_key
 from training.warmup import warm_up
 from training.weights import WeightsInfo, WeightsKind, load_weights, save_backbone
 from workflow.project import CONFIG_NAME, Project
+
+FEW_IMAGES = 64  # all views of these take about 10 s on two cores: a round may wait for them
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,13 @@ class ArchiveFeatures:
     Attributes:
         features: [N, D] float32.
         weights: what the backbone was given.
+        views: of which the features are.
     """
 
     records: tuple[ImageRecord, ...]
     features: FloatArray
     weights: WeightsInfo
+    views: Views
 
     @property
     def image_ids(self) -> IntArray:
@@ -84,23 +89,48 @@ def _loaded(backbone: Backbone, weights: Path | None, progress: Progress) -> Wei
         raise ModelError(error.message, hint) from error
 
 
-def archive_features(project: Project, device: torch.device, progress: Progress) -> ArchiveFeatures:
+def archive_features(
+    project: Project,
+    device: torch.device,
+    progress: Progress,
+    *,
+    views: Views | None = None,
+) -> ArchiveFeatures:
     """Features of the whole archive; only what is new is computed.
+
+    Args:
+        views: of each image; None: all where the settings want them and they are there (a few new
+            images may lack them), else the single one, so that nobody waits for the others.
 
     Raises:
         ArchiveError: a new image's file is gone, or a file leads to outside the images folder.
     """
     backbone, info = ready_backbone(project, device, part_of(progress, 0.0, 0.7))
     records = images.list_images(project.store.reader())
+    if views is None:
+        views = _views_at_hand(project, backbone, records, device)
     features = features_for(
         [(record.sha256, _file_if_any(project, record)) for record in records],
         backbone,
         cache=FeatureCache(project.cache / "features"),
         size_px=project.config.model.image_size_px,
+        views=views,
         device=device,
         progress=part_of(progress, 0.7, 1.0),
     )
-    return ArchiveFeatures(tuple(records), features, info)
+    return ArchiveFeatures(tuple(records), features, info, views)
+
+
+def _views_at_hand(
+    project: Project, backbone: Backbone, records: Sequence[ImageRecord], device: torch.device
+) -> Views:
+    settings = project.config.model
+    if settings.views is Views.SINGLE:
+        return Views.SINGLE
+    key = model_key(backbone, size_px=settings.image_size_px, device=device, views=Views.MULTI)
+    hashes = {record.sha256 for record in records}
+    there = FeatureCache(project.cache / "features").stored(key, hashes)
+    return Views.MULTI if len(hashes) - len(there) <= FEW_IMAGES else Views.SINGLE
 
 
 def _file_if_any(project: Project, record: ImageRecord) -> Path:

@@ -20,7 +20,7 @@ from training.feature_cache import FeatureCache
 from training.features import features_for
 from worker.backbone import ready_backbone
 from workflow.project import Project
-from workflow.run_files import CHECKPOINT
+from workflow.run_files import CHECKPOINT, views_of
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ def _embed(
         backbone,
         cache=FeatureCache(project.cache / "features"),
         size_px=project.config.model.image_size_px,
+        views=views_of(project.runs / run.name),
         device=where,
         progress=part_of(progress, 0.2, 1.0),
     )

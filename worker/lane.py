@@ -23,7 +23,7 @@ from domain.jobs import Job
 from labeling_store import jobs as queue
 from worker.report import JobReport
 from worker.steps import STEPS
-from workflow.jobs import WORKER_LOCK
+from workflow.jobs import IN_THE_BACKGROUND, WORKER_LOCK
 from workflow.locks import held
 from workflow.project import Project, open_project, with_settings_of_now
 
@@ -79,7 +79,9 @@ def work(project: Project, stop: Stop, *, until_job: int | None = None) -> None:
     """Take jobs until stopped, or until one job has ended; needs the lane's lock."""
     checkpointed = time.monotonic()
     while not stop:
-        job = queue.claim_job(project.jobs, f"pid {os.getpid()}", now=utc_now())
+        job = queue.claim_job(
+            project.jobs, f"pid {os.getpid()}", now=utc_now(), last=IN_THE_BACKGROUND
+        )
         if job is not None:
             run_job(project, job, stop)
         elif until_job is None:
@@ -118,8 +120,9 @@ def run_job(project: Project, job: Job, stop: Stop) -> None:
 
 def _put_aside(project: Project, job: Job, report: JobReport, stop: Stop) -> None:
     asked = queue.get_job(project.jobs, job.job_id)
-    if stop and not (asked and asked.cancel_requested):
-        report.log("worker stopping; the job goes back to the queue")
+    if (stop or report.makes_way) and not (asked and asked.cancel_requested):
+        why = "worker stopping" if stop else "making way for another job"
+        report.log(f"{why}; the job goes back to the queue")
         queue.requeue(project.jobs, job.job_id, job.attempt)
     else:
         report.log("cancelled")

@@ -16,7 +16,7 @@ from annealing.uncertainty import mgue_threshold
 from domain.answers import Effort, KnownRelation
 from domain.arrays import FloatArray, IntArray
 from domain.clock import utc_now
-from domain.config import config_toml
+from domain.config import ProjectConfig, Views, config_toml
 from domain.images import Part
 from domain.jobs import Progress
 from domain.pairs import pair
@@ -29,9 +29,17 @@ from worker.backbone import ArchiveFeatures
 from worker.quality import retrieval_quality
 from worker.report import JobReport
 from workflow.project import Project
-from workflow.run_files import CHECKPOINT, Embeddings, RunFiles, read_embeddings, write_run
+from workflow.run_files import (
+    CHECKPOINT,
+    Embeddings,
+    RunFiles,
+    read_embeddings,
+    views_of,
+    write_run,
+)
 
 FROZEN = "frozen"
+FROZEN_VIEWS = "frozen-views"
 
 
 def keep_frozen(project: Project, archive: ArchiveFeatures) -> None:
@@ -39,11 +47,33 @@ def keep_frozen(project: Project, archive: ArchiveFeatures) -> None:
 
     They are standardised with the training images' statistics and have length 1.
     """
-    if runs.list_runs(project.store.reader()):
-        return
+    if not runs.list_runs(project.store.reader()):
+        _keep_frozen(project, archive, FROZEN)
+
+
+def keep_frozen_views(project: Project, archive: ArchiveFeatures) -> bool:
+    """Let the features of all views take the place of those of the single view as they come.
+
+    Once: where there is a model of all views already, or the active one has learnt from answers,
+    it stays.
+
+    Returns:
+        Whether it was done.
+    """
+    known = runs.list_runs(project.store.reader())
+    active = runs.active_run(project.store.reader())
+    if active is not None and active.depth != FROZEN:
+        return False
+    if any(views_of(project.runs / run.name) is archive.views for run in known):
+        return False
+    _keep_frozen(project, archive, FROZEN_VIEWS)
+    return True
+
+
+def _keep_frozen(project: Project, archive: ArchiveFeatures, name: str) -> None:
     head = frozen_head(archive.features[archive.rows_in(Part.TRAIN)])
     vectors = head.embed(archive.features)
-    run = _run(project, FROZEN, 0, Effort(0, 0, 0, 0, 0, 0), 0)
+    run = _run(project, name, 0, Effort(0, 0, 0, 0, 0, 0), 0)
     _keep(project, archive, run, vectors, [], [], lambda path: save_head(head, path))
 
 
@@ -88,16 +118,25 @@ def train_on_answers(
     )
 
 
+def needs_views(project: Project) -> bool:
+    """Whether all views are to be embedded: the settings say so, or the active model has them."""
+    if project.config.model.views is Views.MULTI:
+        return True
+    run = runs.active_run(project.store.reader())
+    return run is not None and views_of(project.runs / run.name) is Views.MULTI
+
+
 def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
     """Give images that came after the active run's training an embedding: a run beside it.
 
-    It is the same model: its threshold, the pairs it was trained on and its log stay.
+    It is the same model: its threshold, the pairs it was trained on and its log stay. Features of
+    other views than its own do not concern it.
     """
     run = runs.active_run(project.store.reader())
     if run is None:
         return
     folder = project.runs / run.name
-    if _covers(folder, archive):
+    if views_of(folder) is not archive.views or _covers(folder, archive):
         return
     name = f"{run.name.split('+', 1)[0]}+{len(archive.records)}"
     if name in _taken(project) and _covers(project.runs / name, archive):
@@ -162,7 +201,7 @@ def _run(project: Project, name: str, number: int, effort: Effort, known: int) -
         round_number=number,
         created_at=utc_now(),
         backbone=project.config.model.backbone.value,
-        depth="frozen" if name == FROZEN else "head",
+        depth=FROZEN if name in (FROZEN, FROZEN_VIEWS) else "head",
         bits=effort.bits,
         answers=effort.answers,
         known_pairs=known,
@@ -190,7 +229,7 @@ def _keep(
     elif len(training) > 1:
         metrics["threshold"] = _threshold(project, embeddings, training, known)
     files = RunFiles(
-        config_toml=config_toml(project.config),
+        config_toml=config_toml(_as_made(project.config, archive)),
         relations=known,
         embeddings=embeddings,
         metrics=metrics,
@@ -202,6 +241,12 @@ def _keep(
     with project.store.transaction() as db:
         runs.add_run(db, kept, made_by=made_by)
     return kept
+
+
+def _as_made(config: ProjectConfig, archive: ArchiveFeatures) -> ProjectConfig:
+    """The settings, with the views that the features are of."""
+    model = config.model.model_copy(update={"views": archive.views})
+    return config.model_copy(update={"model": model})
 
 
 def _threshold(

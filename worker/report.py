@@ -9,6 +9,7 @@ from domain.errors import Cancelled, JobError, StoreError
 from domain.jobs import Job
 from labeling_store import jobs as queue
 from labeling_store.db import Store
+from workflow.jobs import IN_THE_BACKGROUND
 
 HEARTBEAT_S = 1.0
 
@@ -21,7 +22,10 @@ class JobReport:
     """A `Progress` that writes to the job's row once a second, from a thread of its own.
 
     The work itself never waits for the database; a request to cancel is noticed at the next call
-    after the heartbeat that read it.
+    after the heartbeat that read it. So is, for a job in the background, that another one waits.
+
+    Attributes:
+        makes_way: whether the job was asked to stop for another.
     """
 
     def __init__(self, store: Store, job: Job, stop: StopSignal) -> None:
@@ -31,6 +35,7 @@ class JobReport:
         self._done = 0.0
         self._message = ""
         self._cancel = False
+        self.makes_way = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat_until_ended, daemon=True)
 
@@ -54,7 +59,7 @@ class JobReport:
             Cancelled: somebody asked for the job, or the worker, to stop.
         """
         self._done, self._message = done, message
-        if self._cancel or self._stop:
+        if self._cancel or self._stop or self.makes_way:
             raise Cancelled("The job was asked to stop.")
 
     @property
@@ -73,6 +78,7 @@ class JobReport:
     def _beat_until_ended(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):
             self._cancel = self._cancel or self._beat()
+            self.makes_way = self.makes_way or self._another_waits()
 
     def _beat(self) -> bool:
         """Whether to stop: somebody asked, or another worker has taken the job over."""
@@ -87,4 +93,13 @@ class JobReport:
         except JobError:
             return True
         except StoreError:  # the disk is full or the database busy: the work can go on
+            return False
+
+    def _another_waits(self) -> bool:
+        """Whether a job waits that somebody may be waiting for, and this is in the background."""
+        if self._job.kind not in IN_THE_BACKGROUND:
+            return False
+        try:
+            return queue.is_waiting(self._store, but=IN_THE_BACKGROUND)
+        except StoreError:
             return False

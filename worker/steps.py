@@ -5,12 +5,19 @@ from typing import Any
 
 import torch
 
+from domain.config import Views
 from domain.errors import shortened
 from domain.jobs import Progress, part_of
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
 from worker.backbone import ArchiveFeatures, archive_features
-from worker.learning import embed_new_images, keep_frozen, train_on_answers
+from worker.learning import (
+    embed_new_images,
+    keep_frozen,
+    keep_frozen_views,
+    needs_views,
+    train_on_answers,
+)
 from worker.proposing import propose_next, replace_first_questions
 from worker.report import JobReport
 from workflow import jobs
@@ -26,13 +33,25 @@ def prepare(project: Project, params: Mapping[str, Any], report: JobReport) -> N
     if failed:
         names = shortened(list(failed))
         report.log(f"{len(failed)} pictures could not be rendered: {names}")
-    archive = _features(project, params, report, part_of(report, 0.1, 0.9))
+    progress = part_of(report, 0.1, 0.9)
+    archive = _features(project, params, report, progress, views=Views.SINGLE)
     report(0.9, "choosing first questions")
     keep_frozen(project, archive)
     embed_new_images(project, archive)
     replaced = replace_first_questions(project, device=_device(params))
     if replaced:
         report.log(f"{replaced} first questions chosen from the features")
+    if needs_views(project):
+        jobs.enqueue_views(project.jobs, params)
+        report.log("all views of the images are embedded next; nobody needs to wait for them")
+
+
+def views(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """Features of all views, for the next training, and as they come where nothing was learnt."""
+    archive = _features(project, params, report, report, views=Views.MULTI)
+    if project.config.model.views is Views.MULTI and keep_frozen_views(project, archive):
+        report.log("search and new questions use all views of the images from now on")
+    embed_new_images(project, archive)
 
 
 def train(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
@@ -56,6 +75,7 @@ STEPS: Mapping[str, Step] = {
     jobs.TRAIN: train,
     jobs.PROPOSE: propose,
     jobs.ROUND: round_,
+    jobs.VIEWS: views,
 }
 
 
@@ -66,7 +86,11 @@ def _train(
     if done is not None:
         report.log(f"{done.name} was trained by an earlier attempt")
         return
-    archive = _features(project, params, report, part_of(progress, 0.0, 0.3))
+    archive = _features(project, params, report, part_of(progress, 0.0, 0.3), views=None)
+    if archive.views is not project.config.model.views:
+        report.log("not all views of the images are embedded yet: it learns from the single view")
+        if jobs.newest(project, jobs.VIEWS) is None:  # of a version that knew the single view only
+            jobs.enqueue_views(project.jobs, params)
     run = train_on_answers(
         project,
         archive,
@@ -110,10 +134,16 @@ def _device(params: Mapping[str, Any]) -> torch.device:
 
 
 def _features(
-    project: Project, params: Mapping[str, Any], report: JobReport, progress: Progress
+    project: Project,
+    params: Mapping[str, Any],
+    report: JobReport,
+    progress: Progress,
+    *,
+    views: Views | None,
 ) -> ArchiveFeatures:
     device = _device(params)
-    archive = archive_features(project, device, progress)
-    report.log(f"{len(archive.records)} images embedded on {device_in_words(device)}")
+    archive = archive_features(project, device, progress, views=views)
+    how = " with all views" if archive.views is Views.MULTI else ""
+    report.log(f"{len(archive.records)} images embedded{how} on {device_in_words(device)}")
     report.log(archive.weights.note)
     return archive

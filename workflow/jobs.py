@@ -14,11 +14,14 @@ PREPARE = "prepare"  # thumbnails, weights or warm-up, features, first questions
 TRAIN = "train"  # learn from the answers, embed, evaluate
 PROPOSE = "propose"  # the next questions from the active model
 ROUND = "round"  # train, then propose
+VIEWS = "views"  # features of all views, once those of the single view are in use
 OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
+IN_THE_BACKGROUND = (VIEWS,)  # nobody waits for these: they make way for all others
 WORKER_LOCK = "worker.lock"
 
 BY_PAGE = "the Rounds page"  # who wants a job, as a person reads it
 BY_COMMAND = "the command line"
+BY_WORKER = "the worker"
 
 
 def enqueue_prepare(queue: Store) -> int:
@@ -36,6 +39,17 @@ def enqueue_propose(queue: Store, params: Mapping[str, Any]) -> int:
     return store.enqueue_once(queue, PROPOSE, params, by=BY_PAGE)[0]
 
 
+def enqueue_views(queue: Store, params: Mapping[str, Any]) -> int:
+    """Ask the worker to embed all views when it has nothing else to do; once at a time.
+
+    Args:
+        queue: the store of jobs.
+        params: of the job that it goes on from.
+    """
+    device = {name: value for name, value in params.items() if name == "device"}
+    return store.enqueue_once(queue, VIEWS, device, by=BY_WORKER)[0]
+
+
 def recent(project: Project, limit: int = 20) -> list[Job]:
     """The newest jobs first."""
     return store.list_jobs(project.jobs, limit=limit)
@@ -46,6 +60,11 @@ def running(project: Project) -> Job | None:
     waiting = [job for job in recent(project) if not job.state.ended]
     at_work = [job for job in waiting if job.state is JobState.RUNNING]
     return next(iter(at_work or waiting[-1:]), None)
+
+
+def newest(project: Project, kind: str) -> Job | None:
+    """The newest job of a kind, whatever its state; None if there never was one."""
+    return store.newest_job(project.jobs, kind)
 
 
 def get(project: Project, job_id: int) -> Job:

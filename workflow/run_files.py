@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from domain.answers import KnownRelation
 from domain.arrays import FloatArray, IntArray
+from domain.config import Views
 from domain.errors import ModelError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -106,6 +108,19 @@ def read_embeddings(folder: Path) -> Embeddings:
             "Activate another run, or train again.",
         )
     return Embeddings(image_ids, vectors)
+
+
+def views_of(folder: Path) -> Views:
+    """Of which views the features are that a run was made from.
+
+    Runs of versions that knew no other were made from the single view; so it says of a run without
+    settings, whose model then refuses features of another length.
+    """
+    try:
+        settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return Views.SINGLE
+    return Views(settings.get("model", {}).get("views", Views.SINGLE))
 
 
 def _fill(draft: Path, files: RunFiles) -> None:

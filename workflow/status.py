@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from domain.answers import Effort, Propagation
+from domain.config import Views
 from domain.images import SMALL_ARCHIVE, Part, QuarantinedFile
 from domain.jobs import Job, JobState
 from domain.rounds import Run
@@ -11,6 +12,7 @@ from workflow import jobs
 from workflow.project import Project
 from workflow.questions import RoundProgress, round_progress
 from workflow.rounds import check_can_train, failed_preparation, has_learnt_all, why_ended
+from workflow.run_files import views_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ def _model_state(project: Project, active: Run | None, job: Job | None) -> str:
         doing = (job.message if job is not None else "") or "waiting for the worker"
         return f"{backbone}: not ready yet ({doing})"
     if active.depth == "frozen":
-        return f"{backbone}: features as they come, nothing learnt from answers yet"
+        of_all = views_of(project.runs / active.name) is Views.MULTI
+        which = "features of all views" if of_all else "features"
+        return f"{backbone}: {which} as they come, nothing learnt from answers yet"
     return f"{backbone} with a head trained on {active.bits} answers (round {active.round_number})"
 
 

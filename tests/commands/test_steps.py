@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.config import Views
 from tests.commands.conftest import Run
 from tests.pictures import write_archive
 from tests.projects import answer, make_project, random_weights
@@ -24,6 +25,15 @@ def test_proposing_says_when_nothing_is_left_to_ask(run: Run, few: Project) -> N
     assert outcome.status == 0
     assert "there is nothing to ask" in outcome.err
     assert outcome.json == {"round": 1, "open": 0, "strategy": "random"}
+
+
+def test_embedding_goes_on_to_all_views_where_the_settings_want_them(
+    run: Run, tmp_path: Path
+) -> None:
+    archive, weights = write_archive(tmp_path / "few", each=1), random_weights(tmp_path)
+    make_project(tmp_path / "project", archive, weights, views=Views.MULTI)
+    outcome = run("embed", "--json")
+    assert (outcome.status, outcome.json["run"]) == (0, "frozen-views")
 
 
 def test_proposing_says_how_many_questions_the_round_wants(run: Run, few: Project) -> None:

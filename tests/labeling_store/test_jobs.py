@@ -34,6 +34,24 @@ def test_jobs_are_done_in_order_and_keep_their_parameters(work):
     assert claim(work) is None
 
 
+def test_kinds_that_come_last_wait_for_all_others(work):
+    for kind in ("views", "train", "propose"):
+        jobs.enqueue(work, kind, {})
+    assert jobs.is_waiting(work, but=("views",))
+    claimed = [jobs.claim_job(work, "w", now=utc_now(), last=("views",)) for _ in range(3)]
+    assert [job.kind for job in claimed] == ["train", "propose", "views"]
+    jobs.enqueue(work, "views", {})
+    assert not jobs.is_waiting(work, but=("views",))
+
+
+def test_the_newest_job_of_a_kind_is_found_among_many_others(work):
+    assert jobs.newest_job(work, "views") is None
+    wanted = [jobs.enqueue(work, "views", {}) for _ in range(2)][-1]
+    for _ in range(30):
+        jobs.enqueue(work, "train", {})
+    assert jobs.newest_job(work, "views").job_id == wanted
+
+
 def test_a_unique_job_is_queued_once_until_it_ends(work):
     first, new = jobs.enqueue_once(work, "round", {}, by="one")
     assert new

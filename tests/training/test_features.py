@@ -185,6 +185,13 @@ def test_a_file_changed_since_it_was_catalogued_is_not_stored_under_its_old_hash
     assert images[0][0] not in cache.read(key, [images[0][0]])
 
 
+def test_the_cache_says_whose_features_it_has(images, backbone, cache):
+    embed(images[:4], backbone, cache)
+    key, hashes = model_key(backbone, size_px=32, device=CPU), [sha for sha, _ in images]
+    assert cache.stored(key, hashes) == set(hashes[:4])
+    assert cache.stored("another", hashes) == set()
+
+
 def test_a_damaged_shard_is_computed_again(images, backbone, cache):
     expected = embed(images, backbone, cache)
     (shard,) = cache.folder.rglob("*.npy")
