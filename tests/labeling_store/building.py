@@ -2,11 +2,11 @@
 
 from itertools import combinations
 
-from domain.answers import Kind, NewAnswer
+from domain.answers import Kind, NewAnswer, ReceiptStatus
 from domain.images import Part, ScannedImage
 from domain.pairs import pair
 from domain.rounds import Proposal
-from labeling_store import images, queue, rounds
+from labeling_store import answers, images, queue, rounds
 
 NOW = "2026-01-31T12:00:00.000+00:00"
 
@@ -78,3 +78,29 @@ def ask_instead(store, round_id, proposals, *, now=NOW):
 
 def pairs_of(claimed):
     return [tuple(each.pair) for each in claimed]
+
+
+def answer(store, member, image, other, kind=Kind.DISSIMILAR, *, key=None, proposal=True, now=NOW):
+    asked = pair(image, other)
+    row = store.reader().execute(
+        "SELECT max(proposal_id) FROM proposal WHERE a = ? AND b = ?", asked
+    )
+    (number,) = row.fetchone()
+    key = key or f"{image}-{other}-{kind.value}"
+    new = said(key, *asked, kind, proposal_id=number if proposal else None)
+    (receipt,) = answers.record_answers(store, member, [new], now=now)
+    assert receipt.status is ReceiptStatus.STORED
+
+
+def take_back(store, member, key, *, now=NOW):
+    (receipt,) = answers.record_answers(store, member, [undo(f"undo {key}", key)], now=now)
+    assert receipt.status is ReceiptStatus.STORED
+
+
+def status(store, round_id, now=NOW):
+    return queue.queue_status(store, round_id, now)
+
+
+def four_chains():
+    """Images 10 to 13 with images 1, 2 and 3 each."""
+    return [each for n in range(4) for each in chain_of(n, 10 + n, [1, 2, 3])]

@@ -103,6 +103,22 @@ def next_round(
         queue.add_proposals(db, opened.round_id, asked)
 
 
+def ask_chains(project: Project, number: int, chains: Sequence[Sequence[Pair]]) -> None:
+    """Close the current round and ask further pairs, each of a chain when its turn comes."""
+    with project.store.transaction() as db:
+        current = rounds.current_round(db)
+        if current is not None:
+            queue.withdraw_open(db, current.round_id)
+            rounds.set_round_state(db, current.round_id, RoundState.DONE)
+        opened = rounds.create_round(db, number=number, strategy="components", model="r001")
+        asked = [
+            Proposal(pair=each, score=0.0, reason="A test asks.", chain=at, chain_position=place)
+            for at, chain in enumerate(chains)
+            for place, each in enumerate(chain)
+        ]
+        queue.add_proposals(db, opened.round_id, asked)
+
+
 def training_pairs(project: Project, count: int, *, skip: int = 0) -> list[Pair]:
     """Some pairs of training images, always the same ones."""
     ids = [each.image_id for each in _training(project)]

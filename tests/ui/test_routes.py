@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -14,6 +14,7 @@ from domain.answers import Kind, Receipt
 from domain.errors import StoreError
 from domain.pairs import pair
 from labeling_store import answers
+from tests.ui import stage
 from ui import session, writer
 from ui.routes import BODY_LIMIT_BYTES, api_routes
 from ui.tokens import COOKIE_LIFE_S, TOKEN_LIFE_S, Signer
@@ -345,3 +346,41 @@ def test_health_says_why_there_is_nothing_to_serve(
     reply = stranger.get("/api/health")
     assert reply.status_code == 503
     assert "init" in reply.json()["hint"]
+
+
+# --- chains ---
+
+
+@pytest.fixture
+def fresh_project(make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project of its own, whose pairs nobody has answered."""
+    made = make_project(each=2)
+    monkeypatch.setenv("ANNEAL_PROJECT", str(made.folder))
+    return made
+
+
+def test_the_next_of_a_chain_comes_with_the_request_after_the_answer(
+    client: Client, fresh_project: Project
+) -> None:
+    assert client.post("/api/session", json={"token": session.token()}).status_code == 204
+    one, other = ([pair(x, y) for y in (3, 4, 5)] for x in (1, 2))
+    stage.ask_chains(fresh_project, 2, [one, other])
+
+    def ask(count: int, held: list[int]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        reply = client.post("/api/pairs", json={"count": count, "held": held}).json()
+        return reply["pairs"], reply["progress"]
+
+    def say(asked: dict[str, Any], kind: str, key: str) -> dict[str, Any]:
+        reply = client.post("/api/answers", json={"answers": [an_answer(asked, key, kind)]})
+        found: dict[str, Any] = reply.json()["progress"]
+        return found
+
+    first, progress = ask(9, [])
+    assert [(each["a"], each["b"]) for each in first] == [one[0], other[0]]
+    assert (progress["open"], progress["leased"], progress["target"]) == (0, 2, 6)
+    assert say(first[0], "dissimilar", "chain-no")["total"] == 3
+    (follow_up,), _ = ask(9, [first[1]["proposal_id"]])
+    assert (follow_up["a"], follow_up["b"]) == one[1]
+    progress = say(follow_up, "similar", "chain-yes")
+    assert (progress["answered"], progress["total"], progress["target"]) == (2, 3, 5)
+    assert ask(9, [first[1]["proposal_id"]])[0] == []

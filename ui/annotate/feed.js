@@ -13,6 +13,8 @@ class Feed {
     this.emptyReplies = 0;
     this.progress = null; // news from the server for the page to take
     this.replied = false; // whether the server has answered at all
+    this.stored = 0; // how often answers were stored
+    this.settled = false; // whether the newest reply knew of all answers
     this.tab = claimTab(scope);
   }
 
@@ -58,6 +60,14 @@ class Feed {
     this.timer = setTimeout(() => this.refill(), wait_ms);
   }
 
+  /** Answers are stored: they may open further questions, or close the last. */
+  answersStored() {
+    this.stored += 1;
+    this.settled = false;
+    this.emptyReplies = 0;
+    if (this.items.length === 0) this.refillSoon();
+  }
+
   async refill() {
     if (this.refilling || this.stopped) return;
     const wanted = AHEAD - this.items.length;
@@ -76,10 +86,12 @@ class Feed {
   async fetchMore(wanted) {
     const held = await this.allHeld();
     const before = this.moment();
+    const { stored } = this;
     const reply = await this.api.post("/api/pairs", { count: wanted, held });
     this.replied = true;
     const current = before !== null && before === this.moment(); // no answer went in between
     if (current) this.progress = reply.progress;
+    this.settled = current;
     const known = new Set([...this.heldIds(), ...this.answeredIds()]);
     const fresh = reply.pairs.filter((pair) => !known.has(pair.proposal_id));
     await this.loadAll(fresh);
@@ -88,7 +100,8 @@ class Feed {
     this.onChange(null);
     if (fresh.length < wanted) {
       const dry = this.items.length === 0;
-      this.refillSoon(dry ? Math.min(1000 * 2 ** this.emptyReplies, LONGEST_POLL_MS) : RETRY_MS);
+      const wait_ms = dry ? Math.min(1000 * 2 ** this.emptyReplies, LONGEST_POLL_MS) : RETRY_MS;
+      this.refillSoon(stored === this.stored ? wait_ms : 0);
     }
   }
 

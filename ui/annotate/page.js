@@ -145,6 +145,7 @@ class Page {
   receive(reply) {
     this.replies += 1;
     if (reply.progress) this.progress = reply.progress;
+    this.feed.answersStored();
     const refused = reply.receipts.filter((receipt) => receipt.status === "rejected");
     if (refused.length > 0) this.view.notify(refusal(refused));
     if (reply.receipts.some((receipt) => receipt.conflict)) {
@@ -220,8 +221,9 @@ class Page {
   emptyState() {
     if (this.failure) return { title: this.failure.message, text: this.failure.hint || RETRYING };
     if (!this.feed.replied) return { title: "Loading the first pairs", text: "" };
-    if (this.feed.items.length > 0) return { title: "Loading the next pair", text: "" };
+    if (this.feed.items.length > 0) return LOADING_NEXT;
     if (this.progress === null) return NO_QUESTIONS;
+    if (this.outbox.size > 0 || !this.feed.settled) return LOADING_NEXT; // answers may open more
     const left = this.progress.total - this.answered(); // spare ones included
     return left <= 0 ? roundDone(this.progress) : othersHaveTheRest(left);
   }

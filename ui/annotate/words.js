@@ -66,6 +66,7 @@ const NO_QUESTIONS = {
   page: "overview",
   label: "See how far it is",
 };
+const LOADING_NEXT = { title: "Loading the next pair", text: "" };
 const GOAL = "Every further answer counts";
 const RETRYING = "Trying again every few seconds.";
 const NOT_DURABLE =
