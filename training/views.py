@@ -1,10 +1,10 @@
 """What is put into the network for an image, and what is made of what comes out.
 
 A single view: the image as it is, its pooled feature. Multi-view: the image turned by right angles
-and mirrored (seen from above, up has no meaning), at two sizes (scale varies as well); each view's
-pooled feature is of length 1, and so is that of an earlier stage of the network, of a finer grain;
-both are averaged over the views. Takes the decoded squares of a batch of images, gives a row each.
-Which files, batches and caches: `training.features`.
+(seen from above, up has no meaning), at two sizes (scale varies as well), at the larger mirrored;
+each view's pooled feature is of length 1, and so is that of an earlier stage of the network, of a
+finer grain; both are averaged over the views. Takes the decoded squares of a batch of images,
+gives a row each. Which files, batches and caches: `training.features`.
 
 Source: averaging over views as DCL, section on multi-scale descriptors, does over scales; the
 right angles are the premise of PBFFN's rotation contrast.
@@ -25,11 +25,10 @@ from training.preprocessing import normalised, preprocessing_name
 # The larger view: 320 px beside 224 px.
 _ENLARGED = 10 / 7
 _STRIDE_PX = 32  # sides are multiples of what the networks shrink an image by
-SYMMETRIES = 8  # of a square: four right angles, each as it is and mirrored
-# Both are of length 1 before and side by side, so that neither outweighs the other by its scale
-# (which differs from network to network).
-FEATURE_WEIGHT = 1.0
-EARLIER_WEIGHT = 1.0
+# All eight symmetries of a square at both sizes are twice the work and no better: 95.85 against
+# 95.83 mAP@5 of the frozen features on UC Merced's training images, 88.83 against 88.92 with
+# misses counted (seeds 0-4); the turns alone at both sizes 95.77 and 88.68.
+_TURNS = 4
 
 
 class Embedder(Protocol):
@@ -81,30 +80,29 @@ class SingleView:
 class MultiView:
     """The mean of all views' features, and beside it that of an earlier stage.
 
-    Each view's pooled output is of length 1 before it is averaged, and the mean again.
+    Each view's pooled output is of length 1 before it is averaged, and the mean again, so that
+    neither stage outweighs the other by the scale of its values.
     """
 
-    views = SYMMETRIES
+    views = _TURNS
     shard_images = 64
 
     def __init__(self, backbone: Backbone, size_px: int) -> None:
         self._backbone = backbone
         self.sizes_px = view_sizes_px(size_px)
         sizes = "+".join(str(size) for size in self.sizes_px)
-        self.name = f"{preprocessing_name(size_px)}-{SYMMETRIES}views{sizes}-earlier"
+        self.name = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-earlier"
         self.width = backbone.feature_dim + backbone.earlier_dim
 
     def __call__(self, squares: Sequence[Tensor]) -> Tensor:
         """[B, feature_dim + earlier_dim] of [B, size, size, 3] uint8 pixels of each size."""
+        smaller, larger = squares
         feature, earlier = [], []
-        for pixels in squares:
-            stages = self._quicker.stages(normalised(symmetries(pixels)))
+        for pixels in (smaller, larger.flip(2)):
+            stages = self._quicker.stages(normalised(_turned(pixels)))
             feature.append(_directions(stages.feature, len(pixels)))
             earlier.append(_directions(stages.earlier, len(pixels)))
-        return torch.cat(
-            [FEATURE_WEIGHT * _mean_direction(feature), EARLIER_WEIGHT * _mean_direction(earlier)],
-            dim=1,
-        )
+        return torch.cat([_mean_direction(feature), _mean_direction(earlier)], dim=1)
 
     @cached_property
     def _quicker(self) -> Backbone:
@@ -125,10 +123,9 @@ def view_sizes_px(size_px: int) -> tuple[int, int]:
     return size_px, max(enlarged, size_px + _STRIDE_PX)
 
 
-def symmetries(pixels: Tensor) -> Tensor:
-    """[8 B, S, S, 3] the images [B, S, S, 3] as they are, turned and mirrored, view after view."""
-    both = (pixels, pixels.flip(2))
-    return torch.cat([torch.rot90(each, turns, (1, 2)) for each in both for turns in range(4)])
+def _turned(pixels: Tensor) -> Tensor:
+    """[4 B, S, S, 3] the images [B, S, S, 3] at each right angle, view after view."""
+    return torch.cat([torch.rot90(pixels, turns, (1, 2)) for turns in range(_TURNS)])
 
 
 def _directions(pooled: Tensor, images: int) -> Tensor:
