@@ -4,14 +4,17 @@ How far a chain is follows from the stored answers alone, worked out whenever so
 is no second state to keep in step with undo, changed answers, several people or several processes.
 """
 
+import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
 from domain.answers import Kind
 from domain.pairs import Pair
+from labeling_store.db import Store
 from labeling_store.ledger import Ledger
 
 _HAS_CHAINS = """
@@ -32,6 +35,17 @@ _LEASES = """
     SELECT l.proposal_id, l.member_id, p.a, p.b
     FROM lease AS l JOIN proposal AS p USING (proposal_id)
     WHERE p.state = 'open' AND l.expires_at > :now AND l.leased_at <= :soon
+"""
+_UNANSWERED = """
+    SELECT p.proposal_id FROM proposal AS p
+    WHERE p.proposal_id IN (SELECT value FROM json_each(:held)) AND p.round_id = :round_id
+        AND p.chain IS NOT NULL AND p.state = 'open'
+        AND NOT EXISTS (SELECT 1 FROM response AS r WHERE r.proposal_id = p.proposal_id)
+    ORDER BY p.proposal_id
+"""
+_RELEASE = """
+    DELETE FROM lease
+    WHERE member_id = :member_id AND proposal_id IN (SELECT value FROM json_each(:held))
 """
 
 Leases = Mapping[Pair, Collection[int]]
@@ -84,6 +98,44 @@ def open_chains(db: sqlite3.Connection, ledger: Ledger, round_id: int) -> list[C
         ledger.catch_up(db)
     chains = (_chain(ledger, links) for _, links in groupby(rows, key=itemgetter(0)))
     return [chain for chain in chains if chain is not None]
+
+
+def release_settled(
+    store: Store, member_id: int, round_id: int, held: Collection[int]
+) -> list[int]:
+    """Which questions that a member has before them nobody needs to answer any more.
+
+    Their chain has ended since, or what others answered implies them; their leases end.
+
+    Args:
+        store: people's work; not inside a transaction.
+        member_id: who holds them.
+        round_id: which round.
+        held: their ids; those of other rounds and outside of chains are kept.
+    """
+    if not held or not has_chains(store.reader(), round_id):
+        return []
+    values = {"round_id": round_id, "held": json.dumps([*held]), "member_id": member_id}
+    with consistent(store, round_id), store.snapshot() as db:
+        wanted = {
+            each for chain in open_chains(db, store.ledger, round_id) for each in chain.waiting
+        }
+        settled = [each for (each,) in db.execute(_UNANSWERED, values) if each not in wanted]
+    if settled:
+        with store.transaction() as db:
+            db.execute(_RELEASE, {**values, "held": json.dumps(settled)})
+    return settled
+
+
+@contextmanager
+def consistent(store: Store, round_id: int) -> Iterator[None]:
+    """Inside, nobody else of this process reads or changes what the answers say together."""
+    with store.ledger.lock:
+        if has_chains(store.reader(), round_id):
+            # The first time, this reads the whole log: not while others wait for the write lock.
+            with store.snapshot() as db:
+                store.ledger.catch_up(db)
+        yield
 
 
 def live_leases(

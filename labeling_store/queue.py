@@ -10,15 +10,14 @@ at a time is asked; see `labeling_store.chains`.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from domain.answers import Kind
 from domain.clock import later, utc_now
 from domain.pairs import Pair
 from domain.rounds import AnsweredProposal, Proposal, QueuedPair, QueueStatus
-from labeling_store.chains import Chain, Leases, has_chains, live_leases, open_chains
+from labeling_store.chains import Chain, Leases, consistent, has_chains, live_leases, open_chains
 from labeling_store.db import Store
 
 CLOCK_TOLERANCE_S = 60.0  # longer than a claim waits for the write lock, shorter than people notice
@@ -206,7 +205,7 @@ def claim(
         "expires_at": later(now, lease_s),
         **_times(now),
     }
-    with _consistent(store, round_id), store.transaction() as db:
+    with consistent(store, round_id), store.transaction() as db:
         db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
         leases = live_leases(db, _times(now), member_id=member_id, held={*held})
         chains = open_chains(db, store.ledger, round_id)
@@ -236,7 +235,7 @@ def queue_status(store: Store, round_id: int, now: str) -> QueueStatus:
     values = {"round_id": round_id, **_times(now)}
     if not has_chains(store.reader(), round_id):
         return _status(store.reader().execute(_STATUS, values).fetchone())
-    with _consistent(store, round_id), store.snapshot() as db:
+    with consistent(store, round_id), store.snapshot() as db:
         row = db.execute(_STATUS, values).fetchone()
         chains = open_chains(db, store.ledger, round_id)
         leases = live_leases(db, _times(now))
@@ -288,17 +287,6 @@ def reopen(
             times = {"expires_at": later(now, lease_s), **_times(now)}
             values = {"member_id": lease_to, "held": json.dumps([question]), **times}
             db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
-
-
-@contextmanager
-def _consistent(store: Store, round_id: int) -> Iterator[None]:
-    """Inside, nobody else of this process reads or changes what the answers say together."""
-    with store.ledger.lock:
-        if has_chains(store.reader(), round_id):
-            # The first time, this reads the whole log: not while others wait for the write lock.
-            with store.snapshot() as db:
-                store.ledger.catch_up(db)
-        yield
 
 
 def _status(

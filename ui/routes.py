@@ -36,7 +36,7 @@ from ui.wire import (
 )
 from ui.writer import AnswerWriter
 from workflow.pictures import picture
-from workflow.questions import next_questions, round_progress
+from workflow.questions import drop_settled, next_questions, round_progress
 
 BODY_LIMIT_BYTES = 256 * 1024
 THREADS = 4  # each keeps a connection to the store; more would only wait for one another
@@ -95,7 +95,7 @@ class _Api:
         return response
 
     async def pairs(self, request: Request) -> Response:
-        """Further pairs for the member, and how far the round is."""
+        """Further pairs for the member, those held in vain, and how far the round is."""
         _check_own_origin(request)
         message = await _read(request, PairsMessage)
         return JSONResponse(await self._in_thread(_pairs, dict(request.cookies), message))
@@ -195,9 +195,12 @@ def _known_member(member_id: int) -> Member:
 def _pairs(cookies: dict[str, str], message: PairsMessage) -> dict[str, object]:
     project = session.project()
     member = _member(cookies)
-    questions = next_questions(project, member, count=message.count, held=message.held)
+    settled = drop_settled(project, member, message.held)
+    held = [each for each in message.held if each not in settled]
+    questions = next_questions(project, member, count=message.count, held=held)
     return {
         "pairs": [question_json(question) for question in questions],
+        "settled": settled,
         "progress": progress_json(round_progress(project)),
     }
 

@@ -7,6 +7,7 @@ from domain.answers import NewAnswer, Receipt
 from domain.clock import utc_now
 from domain.members import Member
 from labeling_store import answers, queue, rounds
+from labeling_store.chains import release_settled
 from workflow.project import Project
 
 LEASE_S = 900.0  # a quarter of an hour: longer than a coffee, shorter than a day off
@@ -86,6 +87,14 @@ def next_questions(
         )
         for each in claimed
     ]
+
+
+def drop_settled(project: Project, member: Member, held: Sequence[int]) -> list[int]:
+    """Which of the questions before a member need no answer any more, as others gave it."""
+    current = rounds.current_round(project.store.reader())
+    if current is None:
+        return []
+    return release_settled(project.store, member.member_id, current.round_id, held)
 
 
 def submit_answers(project: Project, member: Member, new: Sequence[NewAnswer]) -> list[Receipt]:

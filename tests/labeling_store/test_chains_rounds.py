@@ -7,7 +7,7 @@ from domain.answers import Kind
 from domain.pairs import pair
 from domain.rounds import Proposal, QueueStatus
 from labeling_store import answers, queue
-from labeling_store.chains import open_chains
+from labeling_store.chains import open_chains, release_settled
 from labeling_store.ledger import Ledger
 from tests.labeling_store.building import (
     NOW,
@@ -20,6 +20,7 @@ from tests.labeling_store.building import (
     pairs_of,
     said,
     status,
+    take_back,
 )
 
 NO, YES = Kind.DISSIMILAR, Kind.SIMILAR
@@ -102,6 +103,43 @@ def test_chains_handed_over_later_are_others(store, ann):
     with store.transaction() as db:
         assert queue.add_proposals(db, round_id, chain_of(0, 11, [1, 2])) == 2
     assert pairs_of(claim(store, ann, round_id)) == [(1, 10), (1, 11)]
+
+
+# --- questions that are on screens ---
+
+
+def let_go(store, member, round_id, held):
+    return release_settled(store, member.member_id, round_id, held)
+
+
+def test_what_others_answered_meanwhile_need_not_be_answered(store, ann, bob):
+    round_id = ask_in_chains(store, four_chains())
+    held = [each.proposal_id for each in claim(store, ann, round_id, count=4)]
+    assert let_go(store, ann, round_id, held) == []
+    answer(store, bob, 1, 20, YES)
+    answer(store, bob, 10, 20, NO)  # (1, 10) is implied: not similar
+    answer(store, bob, 11, 2, YES, proposal=False)  # the chain of image 11 has ended
+    assert let_go(store, ann, round_id, held) == held[:2]
+    assert status(store, round_id) == QueueStatus(open=1, leased=2, answered=1, target=9)
+    assert pairs_of(claim(store, bob, round_id)) == [(2, 10)]
+
+
+def test_single_questions_and_answered_ones_are_never_let_go(store, ann, bob):
+    single = Proposal(pair(1, 21), 0.0, "")
+    round_id = ask_in_chains(store, [single, *chain_of(0, 10, [1, 2])])
+    held = [each.proposal_id for each in claim(store, ann, round_id)]
+    answer(store, ann, 10, 1, NO)
+    answer(store, bob, 1, 20, YES)
+    answer(store, bob, 21, 20, NO)
+    assert let_go(store, ann, round_id, held) == []
+
+
+def test_a_follow_up_on_a_screen_is_kept_while_the_question_before_waits_again(store, ann, bob):
+    round_id = ask_in_chains(store, chain_of(0, 10, [1, 2]))
+    answer(store, ann, 10, 1, key="no")
+    (held,) = claim(store, bob, round_id)
+    take_back(store, ann, "no")
+    assert let_go(store, bob, round_id, [held.proposal_id]) == []
 
 
 # --- counts ---

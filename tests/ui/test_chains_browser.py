@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Response, expect
 
 from benchmarks.serving import served
 from domain.answers import Kind
@@ -15,6 +15,7 @@ from tests.ui.annotator import Annotator
 from workflow.project import Project
 
 pytestmark = pytest.mark.browser
+SitDown = Callable[[int], Annotator]
 RECORD_TITLES = """(panel) => {
   const title = panel.querySelector("[data-el=panelTitle]");
   window.titles = [];
@@ -25,23 +26,36 @@ RECORD_TITLES = """(panel) => {
 }"""
 
 
-def chain_of(project: Project) -> list[Pair]:
-    """One training image with the three that follow."""
-    training = images.list_images(project.store.reader(), part=Part.TRAIN)
-    ids = [each.image_id for each in training]
-    return [Pair(ids[0], other) for other in ids[1:4]]
+def training(project: Project) -> list[int]:
+    return [each.image_id for each in images.list_images(project.store.reader(), part=Part.TRAIN)]
+
+
+def chain_of(project: Project, at: int = 0) -> list[Pair]:
+    """A training image with the last three."""
+    ids = training(project)
+    return [Pair(ids[at], other) for other in ids[-3:]]
 
 
 @pytest.fixture
-def lone(make_project: Callable[..., Project], page: Page) -> Iterator[Annotator]:
-    """Somebody at the only chain of a round, so that nothing can be fetched ahead."""
-    project = make_project(each=2)
-    stage.ask_chains(project, 2, [chain_of(project)])
+def sit_down(make_project: Callable[..., Project], page: Page) -> Iterator[SitDown]:
+    """Lets somebody sit down at a round of so many chains, each of three questions."""
+    project = make_project(each=3)
     with served(project.folder) as address:
-        person = Annotator(page, project)
-        person.open(address)
-        page.locator("[data-el=panel]").evaluate(RECORD_TITLES)
-        yield person
+
+        def sit(chains: int) -> Annotator:
+            stage.ask_chains(project, 2, [chain_of(project, at) for at in range(chains)])
+            person = Annotator(page, project)
+            person.open(address)
+            page.locator("[data-el=panel]").evaluate(RECORD_TITLES)
+            return person
+
+        yield sit
+
+
+@pytest.fixture
+def lone(sit_down: SitDown) -> Annotator:
+    """Somebody at the only chain of a round, so that nothing can be fetched ahead."""
+    return sit_down(1)
 
 
 def wait_for_another(person: Annotator, before: list[str]) -> None:
@@ -79,3 +93,26 @@ def test_an_undo_at_the_end_of_a_chain_lets_it_go_on(lone: Annotator) -> None:
     expect(lone.page.get_by_text("Round 2 is done")).to_be_visible()
     kinds = [event.kind for event in lone.log()]
     assert kinds == [Kind.SIMILAR, Kind.VOID, Kind.DISSIMILAR, Kind.SIMILAR]
+
+
+def test_a_pair_ahead_that_others_answered_meanwhile_is_not_shown(sit_down: SitDown) -> None:
+    person = sit_down(2)
+    project, (_, second) = person.project, training(person.project)[:2]
+    (settled, next_one, _), other = chain_of(project, 1), training(project)[5]
+    stage.answer_pair(project, settled.b, other, Kind.SIMILAR)
+    stage.answer_pair(project, second, other, Kind.DISSIMILAR)
+    with person.page.expect_response(lambda reply: settled_in(reply) != []):
+        pass
+    person.press("j")
+    person.wait_for_pair()
+    assert all(
+        f"/{image}?" in source for image, source in zip(next_one, person.shown(), strict=True)
+    )
+
+
+def settled_in(reply: Response) -> list[int]:
+    """The questions that a reply says need no answer any more."""
+    if not reply.url.endswith("/api/pairs"):
+        return []
+    found: list[int] = reply.json()["settled"]
+    return found

@@ -384,3 +384,18 @@ def test_the_next_of_a_chain_comes_with_the_request_after_the_answer(
     progress = say(follow_up, "similar", "chain-yes")
     assert (progress["answered"], progress["total"], progress["target"]) == (2, 3, 5)
     assert ask(9, [first[1]["proposal_id"]])[0] == []
+
+
+def test_pairs_that_others_have_answered_meanwhile_are_taken_back(
+    client: Client, fresh_project: Project
+) -> None:
+    assert client.post("/api/session", json={"token": session.token()}).status_code == 204
+    stage.ask_chains(fresh_project, 2, [[pair(1, y) for y in (3, 4)], [pair(2, 3)]])
+    first = client.post("/api/pairs", json={"count": 5}).json()
+    held = [each["proposal_id"] for each in first["pairs"]]
+    assert first["settled"] == []
+    stage.answer_pair(fresh_project, 3, 5, Kind.SIMILAR)
+    stage.answer_pair(fresh_project, 1, 5, Kind.DISSIMILAR)
+    second = client.post("/api/pairs", json={"count": 5, "held": held}).json()
+    assert second["settled"] == held[:1]
+    assert [(each["a"], each["b"]) for each in second["pairs"]] == [(1, 4)]

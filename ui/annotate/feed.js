@@ -35,12 +35,15 @@ class Feed {
 
   /** A pair shown before, at once if its images are still here. */
   again(question) {
-    const known = this.recent.get(question.proposal_id);
-    if (known) return known;
-    const queued = this.items.findIndex((item) => item.question.proposal_id === question.proposal_id);
-    const item = queued < 0 ? this.load(question) : this.items.splice(queued, 1)[0];
+    const item = this.recent.get(question.proposal_id) ?? this.queuedOrLoaded(question);
+    item.broughtBack = true;
     this.keepRecent(item);
     return item;
+  }
+
+  queuedOrLoaded(question) {
+    const at = this.items.findIndex((item) => item.question.proposal_id === question.proposal_id);
+    return at < 0 ? this.load(question) : this.items.splice(at, 1)[0];
   }
 
   keepRecent(item) {
@@ -92,6 +95,7 @@ class Feed {
     const current = before !== null && before === this.moment(); // no answer went in between
     if (current) this.progress = reply.progress;
     this.settled = current;
+    this.drop(reply.settled);
     const known = new Set([...this.heldIds(), ...this.answeredIds()]);
     const fresh = reply.pairs.filter((pair) => !known.has(pair.proposal_id));
     await this.loadAll(fresh);
@@ -103,6 +107,14 @@ class Feed {
       const wait_ms = dry ? Math.min(1000 * 2 ** this.emptyReplies, LONGEST_POLL_MS) : RETRY_MS;
       this.refillSoon(stored === this.stored ? wait_ms : 0);
     }
+  }
+
+  /** Forget pairs ahead that others have answered meanwhile; what an undo brought back stays. */
+  drop(settledIds) {
+    const settled = new Set(settledIds);
+    this.items = this.items.filter(
+      (item) => item.broughtBack || !settled.has(item.question.proposal_id),
+    );
   }
 
   /** Start loading pairs; where the screen is empty, the first one gets the connection alone. */
