@@ -25,6 +25,10 @@ class Question(StrEnum):
     NEIGHBOURS = "neighbours"  # cold start: close in the frozen features
     BORDER = "border"  # cold start: about as alike as few pairs are
     RANDOM = "random"
+    FIRST_KINDS = "first_kinds"  # components: are two parts of the archive one kind?
+    SAME_KIND = "same_kind"  # components: are two groups one kind?
+    ONE_KIND = "one_kind"  # components: is a large group one kind?
+    WHICH_KIND = "which_kind"  # components: does an image belong to a group?
 
 
 @dataclass(frozen=True)

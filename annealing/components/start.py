@@ -1,0 +1,132 @@
+"""The first questions about an archive of which nothing is known: which of its parts are one kind?
+
+Takes the space of the images, gives single questions: the archive is divided into many small
+clusters, a central image stands for each, and the closest of them are compared first. "Similar"
+makes two parts one, so that soon a few groups stand for the archive's kinds.
+
+Source: ours.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from annealing.components.evidence import (
+    NO_GROUP,
+    Answers,
+    evidence_between,
+    groups_of,
+)
+from annealing.components.questions import Chain
+from annealing.components.space import Space
+from annealing.diversity import cluster_rows
+from annealing.proposals import Question
+from domain.arrays import FloatArray, IntArray
+from domain.vectors import quantised, unit_rows
+
+PARTS = 100  # some five times as many as an archive has kinds; 50 and 200 were worse
+_IMAGES_A_PART = 4  # at least, on average
+_QUESTIONS_A_PART = 1.2  # after so many answers the parts are sorted well enough
+
+
+@dataclass(frozen=True)
+class Parts:
+    """An archive in small clusters.
+
+    Attributes:
+        part: [N] of each image.
+        centre: [P, D] unit vectors.
+        middle: [P] the image nearest to each centre.
+    """
+
+    part: IntArray
+    centre: FloatArray
+    middle: IntArray
+
+
+def first_answers(images: int) -> int:
+    """How many answers the start takes."""
+    return round(_QUESTIONS_A_PART * _parts(images))
+
+
+def parts_of(space: Space) -> Parts:
+    """The clusters of a space; the same for the same space."""
+    part = cluster_rows(space.unit, _parts(len(space)), rng=np.random.default_rng(0))
+    sums = np.zeros((int(part.max()) + 1, space.unit.shape[1]))
+    np.add.at(sums, part, space.unit)
+    centre = unit_rows(sums)
+    fit = quantised(np.einsum("nd,nd->n", space.unit, centre[part]))
+    order = np.lexsort((-fit, part))
+    _, first = np.unique(part[order], return_index=True)
+    return Parts(part, centre, order[first])
+
+
+def first_chains(space: Space, answers: Answers, *, error: float) -> Iterator[Chain]:
+    """Questions whether two parts are one kind, the closest pairs of groups first.
+
+    A pair of groups that one answer joined, but not safely, comes before them.
+
+    Args:
+        space: of the images.
+        answers: so far.
+        error: assumed share of wrong answers.
+    """
+    parts = parts_of(space)
+    group = groups_of(answers, len(space), doubtful=error > 0)
+    alone = parts.middle[group[parts.middle] == NO_GROUP]
+    group[alone] = group.max(initial=NO_GROUP) + 1 + np.arange(len(alone))
+    nodes = np.flatnonzero(group != NO_GROUP)
+    likeness = parts.centre[parts.part[nodes]] @ parts.centre[parts.part[nodes]].T
+    balance = evidence_between(answers, group)
+    asked = answers.keys
+    ends = [np.flatnonzero(group[nodes] == each) for each in range(int(group.max()) + 1)]
+    for first, second in _by_closeness(likeness, ends, balance):
+        said = balance.get((first, second), 0)
+        if said < 0 or (said == 0 and (first, second) in balance):
+            continue
+        pair = _closest(likeness, nodes, ends[first], ends[second], asked)
+        if pair is not None:
+            size = min(len(ends[first]), len(ends[second]))
+            yield Chain((pair,), Question.FIRST_KINDS, (size,), repeats=said > 0)
+
+
+def _parts(images: int) -> int:
+    return max(2, min(PARTS, images // _IMAGES_A_PART))
+
+
+def _by_closeness(
+    likeness: FloatArray, ends: Sequence[IntArray], balance: dict[tuple[int, int], int]
+) -> list[tuple[int, int]]:
+    """Pairs of groups: those to be confirmed, then by the mean of closest and average likeness."""
+    count = len(ends)
+    joined = np.zeros((count, len(likeness)))
+    largest = np.empty((count, len(likeness)))
+    for number, rows in enumerate(ends):
+        joined[number] = likeness[rows].mean(axis=0)
+        largest[number] = likeness[rows].max(axis=0)
+    close = np.empty((count, count))
+    for number, rows in enumerate(ends):
+        close[:, number] = (joined[:, rows].mean(axis=1) + largest[:, rows].max(axis=1)) / 2
+    first, second = np.triu_indices(count, 1)
+    pairs = list(zip(first.tolist(), second.tolist(), strict=True))
+    to_confirm = np.array([balance.get(pair, 0) > 0 for pair in pairs], dtype=bool)
+    order = np.lexsort((-quantised(close[first, second]), ~to_confirm))
+    return [pairs[each] for each in order]
+
+
+def _closest(
+    likeness: FloatArray,
+    nodes: IntArray,
+    left: IntArray,
+    right: IntArray,
+    asked: set[tuple[int, int]],
+) -> tuple[int, int] | None:
+    """The closest pair of images of two groups that nobody answered."""
+    block = likeness[np.ix_(left, right)]
+    for place in np.argsort(-quantised(block), axis=None, kind="stable"):
+        i, j = np.unravel_index(int(place), block.shape)
+        a, b = int(nodes[left[i]]), int(nodes[right[j]])
+        if (min(a, b), max(a, b)) not in asked:
+            return a, b
+    return None
