@@ -31,22 +31,20 @@ class FeatureCache:
 
         A damaged shard counts as absent, so that its images are computed again.
         """
-        wanted = np.unique(np.array(hashes, dtype=f"S{_SHA256_HEX}"))
+        wanted = set(hashes)
         found: dict[str, FloatArray] = {}
         for path in sorted((self.folder / model).glob("*.npy")):
             shard = _read_shard(path)
-            for row in np.flatnonzero(np.isin(shard["sha256"], wanted)):
-                found[bytes(shard["sha256"][row]).decode()] = shard["feature"][row].copy()
+            for row, sha256 in enumerate(_hashes(shard)):
+                if sha256 in wanted:
+                    found[sha256] = shard["feature"][row].copy()
         return found
 
     def stored(self, model: str, hashes: Collection[str]) -> set[str]:
         """Those of the hashes whose features are stored for the model."""
-        wanted = np.array(list(hashes), dtype=f"S{_SHA256_HEX}")
-        found: set[str] = set()
-        for path in (self.folder / model).glob("*.npy"):
-            there = np.intersect1d(wanted, _read_shard(path)["sha256"])
-            found.update(each.decode() for each in there)
-        return found
+        shards = (self.folder / model).glob("*.npy")
+        there = {sha256 for path in shards for sha256 in _hashes(_read_shard(path))}
+        return there.intersection(hashes)
 
     def write(self, model: str, hashes: Sequence[str], features: FloatArray) -> None:
         """Store the features [N, D] of N images as one shard; all of it is there, or nothing."""
@@ -67,6 +65,10 @@ class FeatureCache:
 
 def _shard_type(feature_dim: int) -> np.dtype[np.void]:
     return np.dtype([("sha256", f"S{_SHA256_HEX}"), ("feature", np.float32, (feature_dim,))])
+
+
+def _hashes(shard: NDArray[np.void]) -> list[str]:
+    return [each.decode("ascii", "replace") for each in shard["sha256"].tolist()]
 
 
 def _read_shard(path: Path) -> NDArray[np.void]:

@@ -7,7 +7,7 @@ import torch
 
 from domain.config import Views
 from domain.errors import shortened
-from domain.jobs import Progress, part_of
+from domain.jobs import JobState, Progress, part_of
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
 from worker.backbone import ArchiveFeatures, archive_features
@@ -89,7 +89,8 @@ def _train(
     archive = _features(project, params, report, part_of(progress, 0.0, 0.3), views=None)
     if archive.views is not project.config.model.views:
         report.log("not all views of the images are embedded yet: it learns from the single view")
-        if jobs.newest(project, jobs.VIEWS) is None:  # of a version that knew the single view only
+        before = jobs.newest(project, jobs.VIEWS)
+        if before is None or before.state is JobState.DONE:  # images or the settings are newer
             jobs.enqueue_views(project.jobs, params)
     run = train_on_answers(
         project,
