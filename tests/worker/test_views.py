@@ -1,6 +1,7 @@
 """All views beside the single one: when they are embedded, who uses them, and what stays."""
 
 import re
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,3 +251,14 @@ def test_no_other_job_makes_way(project: Project) -> None:
         Stop().wait(1.5)
         report(0.5, "going on")
     assert not report.makes_way
+
+
+@pytest.mark.usefixtures("no_few")
+def test_views_that_are_gone_are_embedded_again(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    do(project, jobs.VIEWS)
+    shutil.rmtree(project.cache / "features")
+    answer(project)
+    do_round(project)
+    assert width(project, active(project).name) == SINGLE
+    assert newest(project, jobs.VIEWS).state is JobState.QUEUED
