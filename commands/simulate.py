@@ -26,8 +26,13 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
 @click.option("--depth", default="auto", show_default=True, help="auto or head.")
 @click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
 @click.option("--weights", metavar="FILE", help="Weights of the backbone.")
-@click.option("--propagation", default="one_step", show_default=True, help="off|one_step|closure.")
+@click.option("--propagation", help="off|one_step|closure; one_step, closure for components.")
 @click.option("--noise", default=0.0, show_default=True, help="Share of wrong answers, 0…1.")
+@click.option("--confusion", default=0.0, show_default=True, help="Noise between look-alikes.")
+@click.option(
+    "--assumed-error", default=0.05, show_default=True, help="components: share of noise."
+)
+@click.option("--strict", is_flag=True, help="components: no look-ups within a round.")
 @click.option("--initial", default="class", show_default=True, help="class|pairs|none.")
 @click.option("--lambda", "lams", default="3", show_default=True, help="MGUE's; one or more.")
 @click.option("--clip", default="none", show_default=True, help="MGUE's threshold: none|means.")
@@ -52,10 +57,10 @@ def simulate(
 ) -> None:
     """Run the loop with answers from folder names; write its curve.
 
-    Needs no project. Strategies: mgue, bcgue, both with _no_diversity behind, random, cal (class
-    labels, least confidence) and all (the upper bound: every relation is known). A row is a round:
-    -1 the frozen features, 0 after the initial set, then one for each round of questions; the
-    upper bound has one round. An interrupted simulation goes on where it was.
+    Needs no project. Strategies: components, mgue, bcgue, both with _no_diversity behind, random,
+    cal (class labels, least confidence) and all (the upper bound: every relation is known). A row
+    is a round: -1 the frozen features, 0 after the initial set, then one for each round of
+    questions; the upper bound has one round. An interrupted simulation goes on where it was.
     """
     options = SimulationOptions(
         images=Path(images),

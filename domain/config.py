@@ -30,6 +30,7 @@ class Strategy(StrEnum):
     MGUE_NO_DIVERSITY = "mgue_no_diversity"
     BCGUE_NO_DIVERSITY = "bcgue_no_diversity"
     RANDOM = "random"
+    COMPONENTS = "components"
 
 
 class Layout(StrEnum):
@@ -78,6 +79,8 @@ class SelectionSettings(_Settings):
     lambda_: float = Field(default=3.0, alias="lambda", ge=0)  # best of 1…6 in the paper
     clip: Literal["none", "means"] = "means"  # keep the threshold between the two means
     guard_threshold: bool = True  # ask elsewhere where the published threshold is of no use
+    # Share of wrong answers that `components` reckons with.
+    assumed_error: float = Field(default=0.05, ge=0, lt=0.5)
     implied_gain: float = Field(default=0.0, ge=0, le=1)  # η: how much counts what answers imply
     candidate_factor: int = Field(default=4, ge=1)  # p = 4h in the paper
     similar_share: float = Field(default=0.05, gt=0, lt=1)  # expected share of similar pairs

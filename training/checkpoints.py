@@ -12,7 +12,8 @@ from torch import Tensor
 
 from annealing.pair_classifier import PairClassifier
 from domain.errors import ModelError, shortened
-from training.head import Projection, Standardise, TrainedHead
+from training.group_head import GroupHead
+from training.head import HeadModule, Projection, Standardise, TrainedHead
 
 _CLASSIFIER = "classifier."
 _CLASSIFIER_ARRAYS = ("left", "right", "first_bias", "second", "second_bias", "last")
@@ -22,8 +23,7 @@ _FORMAT = "1"  # raised when older programs could no longer read the file
 def save_head(head: TrainedHead, path: Path) -> None:
     """Write the head; `load_head` gives one that embeds bit by bit the same."""
     state = {name: value.cpu().contiguous() for name, value in head.module.state_dict().items()}
-    kind = "frozen" if head.is_frozen else "projection"
-    metadata = {"format": _FORMAT, "kind": kind}
+    metadata = {"format": _FORMAT, "kind": head.module.kind}
     if head.classifier is not None:
         metadata["symmetric"] = str(head.classifier.symmetric)
         state |= {_CLASSIFIER + name: value for name, value in _tensors(head.classifier).items()}
@@ -79,10 +79,10 @@ def _classifier(metadata: dict[str, str], state: dict[str, Tensor]) -> PairClass
     )
 
 
-def _check_shapes(classifier: PairClassifier | None, module: Projection | Standardise) -> None:
+def _check_shapes(classifier: PairClassifier | None, module: HeadModule) -> None:
     if classifier is None:
         return
-    width = module.second.out_features if isinstance(module, Projection) else module.out
+    width = module.out
     first, second = len(classifier.first_bias), len(classifier.second_bias)
     wanted = ((first, width), (first, width), (first,), (second, first), (second,), (second,))
     for name, shape in zip(_CLASSIFIER_ARRAYS, wanted, strict=True):
@@ -109,11 +109,13 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     return metadata, state
 
 
-def _empty(kind: str, state: dict[str, Tensor]) -> Projection | Standardise:
+def _empty(kind: str, state: dict[str, Tensor]) -> HeadModule:
     """A module of the sizes that the file has."""
-    prefix = {"frozen": "", "projection": "standardise."}[kind]
+    prefix = {"frozen": "", "projection": "standardise.", "groups": "standardise."}[kind]
     width, components = len(state[prefix + "mean"]), state[prefix + "rotation"].shape[1]
     standardise = Standardise(width, components)
     if kind == "frozen":
         return standardise
+    if kind == "groups":
+        return GroupHead(standardise, state["anchors"], state["weights"], state["frozen"])
     return Projection(standardise, state["first.weight"].shape[0], state["second.weight"].shape[0])

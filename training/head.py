@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from annealing.components.labels import SoftLabels
 from annealing.pair_classifier import PairClassifier
 from domain.arrays import FloatArray
 from domain.config import TrainingSettings
@@ -26,13 +27,34 @@ _SMALLEST_SCALE = 1e-6  # a feature that never varies is centred, not blown up
 _EMBED_ROWS = 4096  # rows on the device at a time
 
 
-class Standardise(nn.Module):
+class HeadModule(nn.Module):
+    """What turns [B, F] features into [B, out] unit vectors.
+
+    Attributes:
+        kind: its name in checkpoints.
+    """
+
+    kind: str
+
+    @property
+    def out(self) -> int:
+        """The length of an embedding."""
+        raise NotImplementedError
+
+    @property
+    def statistics(self) -> "Standardise":
+        """What is done to features first."""
+        raise NotImplementedError
+
+
+class Standardise(HeadModule):
     """Features with the training images' mean and spread taken out, then of length 1.
 
     With a rotation also projected onto the training images' principal components, centred and
     of length 1 again: cosines hardly change, and the head's first layer costs a fraction.
     """
 
+    kind = "frozen"
     mean: Tensor
     scale: Tensor
     centre: Tensor
@@ -57,6 +79,11 @@ class Standardise(nn.Module):
         """The length of what comes out."""
         return self.components or len(self.mean)
 
+    @property
+    def statistics(self) -> "Standardise":
+        """Itself."""
+        return self
+
     def forward(self, features: Tensor) -> Tensor:
         """[B, D] features to [B, C or D] unit vectors."""
         unit = functional.normalize((features - self.mean) / self.scale, dim=1)
@@ -65,7 +92,7 @@ class Standardise(nn.Module):
         return functional.normalize((unit - self.centre) @ self.rotation, dim=1)
 
 
-class Projection(nn.Module):
+class Projection(HeadModule):
     """Standardised features through Linear, ReLU, Linear, to unit vectors; weights are not set.
 
     Differs from the paper: no ReLU after the second layer, which would keep cosines above 0 and
@@ -74,11 +101,23 @@ class Projection(nn.Module):
     Source: ANNEAL, section on the model.
     """
 
+    kind = "projection"
+
     def __init__(self, standardise: Standardise, hidden: int, out: int) -> None:
         super().__init__()
         self.standardise = standardise
         self.first = empty_linear(standardise.out, hidden)
         self.second = empty_linear(hidden, out)
+
+    @property
+    def out(self) -> int:
+        """The length of an embedding."""
+        return self.second.out_features
+
+    @property
+    def statistics(self) -> Standardise:
+        """What is done to features first."""
+        return self.standardise
 
     def project(self, standardised: Tensor) -> Tensor:
         """[B, C] standardised features to [B, out] unit vectors."""
@@ -115,18 +154,19 @@ class TrainedHead:
     """A head ready to embed.
 
     Attributes:
-        module: `Projection`, or `Standardise` where the frozen features are the embedding; in
-            evaluation mode.
+        module: in evaluation mode; `Standardise` where the frozen features are the embedding.
         history: one mapping a logged moment of the training, such as step and loss.
         selection: what the choice between head and frozen features rests on; None without one.
         classifier: of pairs, on the embeddings; None where none was trained.
+        labels: of the training images, where it was learnt from groups; None otherwise.
         note: what a lead should know, in words; empty where all is as expected.
     """
 
-    module: Projection | Standardise
+    module: HeadModule
     history: list[dict[str, float]] = field(default_factory=list)
     selection: SelectionScore | None = None
     classifier: PairClassifier | None = None
+    labels: SoftLabels | None = None
     note: str = ""
 
     @property
@@ -146,25 +186,15 @@ class TrainedHead:
         Raises:
             InputError: features of another length, or a value that is not finite.
         """
-        mean = self._standardise.mean
+        mean = self.module.statistics.mean
         check_features(features, width=len(mean))
-        blocks = [np.empty((0, self._out), np.float32)]
+        blocks = [np.empty((0, self.module.out), np.float32)]
         with torch.inference_mode():
             for start in range(0, len(features), _EMBED_ROWS):
                 block = np.ascontiguousarray(features[start : start + _EMBED_ROWS], np.float32)
                 embedded = self.module(torch.from_numpy(block).to(mean.device))
                 blocks.append(embedded.cpu().numpy())
         return np.concatenate(blocks)
-
-    @property
-    def _standardise(self) -> Standardise:
-        return self.module if isinstance(self.module, Standardise) else self.module.standardise
-
-    @property
-    def _out(self) -> int:
-        if isinstance(self.module, Standardise):
-            return self.module.out
-        return self.module.second.out_features
 
 
 def frozen_head(features: FloatArray, *, note: str = "") -> TrainedHead:

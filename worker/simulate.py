@@ -15,6 +15,7 @@ from domain.jobs import Progress, part_of, silent
 from worker.parallel import Task, done_in_processes
 from worker.simulation_archive import SimulationArchive, read_archive
 from worker.simulation_classes import class_label_rows, upper_bound_rows
+from worker.simulation_components import ComponentRounds
 from worker.simulation_curve import (
     FROZEN_ROUND,
     Row,
@@ -129,4 +130,6 @@ def _rows(seed: SimulationSeed, variant: Variant, progress: Progress) -> Iterato
         return class_label_rows(seed, progress)
     if variant.strategy == "all":
         return upper_bound_rows(seed, progress)
+    if variant.strategy == "components":
+        return ComponentRounds(seed).rows(progress)
     return (state.row for state in PairRounds(seed, variant).states(progress))

@@ -116,5 +116,5 @@ def _said(seed: SimulationSeed, images: IntArray, number: int) -> IntArray:
     classes = np.unique(seed.labels)
     place = np.searchsorted(classes, seed.labels[images])
     shift = seed.rng(_WRONG_CLASS, number).integers(1, len(classes), size=len(images))
-    wrong = seed.is_wrong(len(images), number)
+    wrong = seed.noise_rng(number).random(len(images)) < seed.options.noise
     return np.asarray(classes[(place + np.where(wrong, shift, 0)) % len(classes)])

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ _CHOICES = {
     "initial": ("class", "pairs", "none"),
     "views": tuple(each.value for each in Views),
     "retrieval_space": ("auto", "head", "backbone"),
-    "propagation": tuple(each.value for each in Propagation),
+    "propagation": (None, *(each.value for each in Propagation)),
     "backbone": tuple(each.value for each in Backbone),
     "clip": ("none", "means"),
 }
 _BY_CLASSES = ("cal", "all")  # ask for class labels, not about pairs
+_COMPONENTS = "components"
 _LATER = {
-    "strategy": ("components",),
     "depth": ("full",),
 }
 _FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weights
@@ -65,9 +66,12 @@ class SimulationOptions:
         seeds: each redraws split, initial set and everything random.
         depth: `head`; `auto` means head.
         weights: of the backbone; None downloads them.
-        propagation: how far answers spread.
+        propagation: how far answers spread; None: one step, and closure for `components`.
         noise: chance that an answer to a question is the wrong one; class labels of the initial
             set are no questions.
+        confusion: the same for pairs of two classes that look alike.
+        strict: `components` asks a round's questions as they were chosen before its first answer.
+        assumed_error: what `components` takes the share of wrong answers for.
         initial: `class`: class labels of 5 % of the training images, turned into pairs; `pairs`:
             H questions of a cold start; `none`: the first round starts from nothing.
         lams: λ of MGUE; with several, it is simulated with each.
@@ -93,8 +97,11 @@ class SimulationOptions:
     backbone: str = Backbone.RESNET18.value
     weights: Path | None = None
     image_size_px: int = 224
-    propagation: str = Propagation.ONE_STEP.value
+    propagation: str | None = None
     noise: float = 0.0
+    confusion: float = 0.0
+    strict: bool = False
+    assumed_error: float = SelectionSettings().assumed_error
     initial: str = "class"
     lams: tuple[float, ...] = (3.0,)
     clip: str = "none"
@@ -118,6 +125,11 @@ class SimulationOptions:
             values["lambda"] = variant.lam
         return SelectionSettings.model_validate(values)
 
+    @property
+    def spread(self) -> Propagation:
+        """How far answers spread where the strategy does not say."""
+        return Propagation(self.propagation or Propagation.ONE_STEP)
+
     def variants(self) -> list[Variant]:
         """What is simulated; only MGUE reads λ."""
         return [
@@ -130,7 +142,7 @@ class SimulationOptions:
         """All that a row depends on but its variant, its seed and the archive's features."""
         values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
         values["training"] = self.training.model_dump(mode="json")
-        values["depth"] = "head"
+        values["depth"], values["propagation"] = "head", self.spread.value
         values["program"] = _program_digest()
         return values
 
@@ -152,10 +164,16 @@ def checked(options: SimulationOptions) -> SimulationOptions:
         InputError: a value is not allowed, or belongs to what is not built yet.
     """
     for name in options.strategies or ("",):
-        _check_choice("strategy", name, (*STRATEGIES, *_BY_CLASSES))
+        _check_choice("strategy", name, (*STRATEGIES, _COMPONENTS, *_BY_CLASSES))
     for name, allowed in _CHOICES.items():
         _check_choice(name, getattr(options, name), allowed)
     _check_numbers(options)
+    if _COMPONENTS in options.strategies and options.propagation not in (None, "closure"):
+        raise InputError(
+            f"--propagation {options.propagation} with --strategy components, which sorts images "
+            "into groups: its answers spread by closure.",
+            "Leave --propagation out, or simulate components by itself.",
+        )
     if "cal" in options.strategies and options.initial != "class":
         raise InputError(
             f"--strategy cal with --initial {options.initial}; it learns from class labels only.",
@@ -170,10 +188,11 @@ def checked(options: SimulationOptions) -> SimulationOptions:
     )
 
 
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str | None, allowed: Sequence[str | None]) -> None:
     if value in allowed:
         return
-    flag, values = f"--{name.replace('_', '-')}", ", ".join(allowed)
+    values = ", ".join(each for each in allowed if each is not None)
+    flag = f"--{name.replace('_', '-')}"
     if value in _LATER.get(name, ()):
         raise InputError(
             f"{flag} {value} is not built yet; available: {values}.", f"Use {flag} {allowed[0]}."
@@ -195,8 +214,11 @@ def _check_numbers(options: SimulationOptions) -> None:
             "needed.",
             "For instance --seeds 0,1,2.",
         )
-    if not 0 <= options.noise <= 1:
-        raise InputError(f"--noise {options.noise}; it must lie in 0…1.")
+    for name in ("noise", "confusion"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise InputError(f"--{name} {getattr(options, name)}; it must lie in 0…1.")
+    if not 0 <= options.assumed_error < 0.5:
+        raise InputError(f"--assumed-error {options.assumed_error}; it must be below 0.5.")
     if not 0 <= options.implied_gain <= 1:
         raise InputError(f"--implied-gain {options.implied_gain}; it must lie in 0…1.")
     if not options.lams or not all(math.isfinite(lam) and lam >= 0 for lam in options.lams):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from annealing.implications import implications
 from annealing.initial_set import InitialSet, initial_set
 from annealing.pool import joined, keys_within_groups, pair_keys
 from annealing.strategies import propose
-from domain.answers import KnownRelation, Propagation
+from domain.answers import KnownRelation
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.jobs import Progress, named, part_of
 from domain.pairs import Pair, pair
+from domain.vectors import unit_rows
 from retrieval.metrics import evaluate_retrieval
 from training.device import resolve_device
 from training.head import TrainedHead, frozen_head
@@ -50,9 +52,36 @@ class SimulationSeed:
         """The images whose class is known before the first round, and their pairs."""
         return initial_set(self.labels, rng=self.rng(_INITIAL))
 
-    def is_wrong(self, count: int, number: int) -> BoolArray:
-        """Which of a round's answers are wrong."""
-        return np.asarray(self.rng(_NOISE, number).random(count) < self.options.noise)
+    def noise_rng(self, number: int) -> np.random.Generator:
+        """What chance decides about a round's answers."""
+        return self.rng(_NOISE, number)
+
+    def answers(self, pairs: IntArray, rng: np.random.Generator) -> BoolArray:
+        """[P] the oracle's answers to pairs [P, 2] of training rows, some of them wrong.
+
+        Each is wrong with the chance of the noise; "similar" is said of two kinds that look
+        alike with the chance of that noise, where it is larger.
+        """
+        labels = self.labels[pairs]
+        same = labels[:, 0] == labels[:, 1]
+        alike = self._look_alike[labels[:, 0], labels[:, 1]]
+        chance = np.where(
+            alike, max(self.options.noise, self.options.confusion), self.options.noise
+        )
+        return np.asarray(same ^ (rng.random(len(pairs)) < chance))
+
+    @cached_property
+    def _look_alike(self) -> BoolArray:
+        """[C, C] whether one class is the nearest of the other, by the means of their features."""
+        unit = frozen_head(self.features).embed(self.features)
+        count = int(self.archive.labels.max()) + 1
+        centre = np.zeros((count, unit.shape[1]))
+        np.add.at(centre, self.labels, unit)
+        likeness = unit_rows(centre) @ unit_rows(centre).T
+        np.fill_diagonal(likeness, -np.inf)
+        nearest = np.zeros((count, count), dtype=bool)
+        nearest[np.arange(count), likeness.argmax(axis=1)] = True
+        return np.asarray(nearest | nearest.T)
 
     def round_rng(self, number: int) -> np.random.Generator:
         """What chance decides in a round."""
@@ -153,7 +182,7 @@ class PairRounds:
             rng=seed.round_rng(number),
             settings=options.selection(self._variant),
             excluded=joined(seed.copies, self._keys(state.answers)),
-            settles=implications(state.answers, Propagation(options.propagation)),
+            settles=implications(state.answers, options.spread),
             classifier=state.head.classifier,
             last_answers=state.last_answers,
             device=seed.device.type,
@@ -176,9 +205,7 @@ class PairRounds:
 
     def _asked(self, pairs: IntArray, number: int) -> dict[Pair, bool]:
         """The oracle's answers, each wrong with the chance of the noise."""
-        labels = self._seed.labels
-        same = labels[pairs[:, 0]] == labels[pairs[:, 1]]
-        said = same ^ self._seed.is_wrong(len(pairs), number)
+        said = self._seed.answers(pairs, self._seed.noise_rng(number))
         return {
             pair(int(a), int(b)): bool(similar) for (a, b), similar in zip(pairs, said, strict=True)
         }
@@ -186,7 +213,7 @@ class PairRounds:
     def _trained(self, answers: Mapping[Pair, bool], row: Row, progress: Progress) -> State:
         seed, options = self._seed, self._options
         began = time.perf_counter()
-        known = known_relations(answers, Propagation(options.propagation), proofs=False)
+        known = known_relations(answers, options.spread, proofs=False)
         head = train_head(
             seed.features,
             np.array([each.pair for each in known], dtype=np.int64).reshape(-1, 2),

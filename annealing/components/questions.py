@@ -49,6 +49,15 @@ class Chain:
     sizes: tuple[int, ...]
     repeats: bool = False
 
+    @property
+    def unless_implied(self) -> bool:
+        """Whether it is passed over once other answers of its round imply its answer.
+
+        Among the first questions that saves a quarter. Later it saves nothing, and one wrong
+        "similar" between two groups would imply wrong answers about all their images.
+        """
+        return self.kind is Question.FIRST_KINDS and not self.repeats
+
 
 def group_checks(space: Space, found: Beliefs, count: int) -> list[Chain]:
     """Questions whether groups fell apart or together, at most a share of a round.

@@ -225,7 +225,9 @@ def test_a_missing_archive_is_an_archive_error(base: SimulationOptions, tmp_path
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"strategies": ("components",)}, "components is not built yet; available: mgue, "),
+        ({"strategies": ("components",), "propagation": "one_step"}, "spread by closure"),
+        ({"confusion": -0.1}, "--confusion -0.1"),
+        ({"assumed_error": 0.5}, "--assumed-error 0.5"),
         ({"strategies": ("cal",), "initial": "pairs"}, "--strategy cal with --initial pairs"),
         ({"strategies": ("nonsense",)}, "nonsense"),
         ({"strategies": ()}, "--strategy"),

@@ -1,0 +1,40 @@
+"""What a model can learn from answers about groups: a label with a weight for every image.
+
+Source: ours; pseudo-labels weighted by how sure they are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from annealing.components.beliefs import Beliefs
+from domain.arrays import FloatArray
+
+_SHARPNESS = 1.2  # of guessed labels
+_GUESSED = 0.5  # weight of a guess beyond doubt, beside 1 of an answered image
+_LEAST = 0.05  # weight of an answered image, however doubtful
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """To which groups images belong, and how much that is to be trusted.
+
+    Attributes:
+        probability: [N, C] rows sum to 1.
+        weight: [N] in 0…1.
+    """
+
+    probability: FloatArray
+    weight: FloatArray
+
+
+def soft_labels(found: Beliefs) -> SoftLabels:
+    """A label of every image: from its answers where it has some, guessed for the others."""
+    probability = found.probability.astype(np.float64)
+    surest = probability.max(axis=1) ** 2
+    weight = _GUESSED * surest
+    weight[found.known] = np.maximum(surest[found.known], _LEAST)
+    guessed = probability**_SHARPNESS
+    guessed /= guessed.sum(axis=1, keepdims=True)
+    guessed[found.known] = probability[found.known]
+    return SoftLabels(guessed, weight)

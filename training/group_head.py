@@ -1,0 +1,140 @@
+"""A head for groups of images that people call alike, found in closed form, without steps.
+
+Takes frozen features and what answers say about groups, gives a head: a kernel ridge regression
+tells to which groups an image belongs, and the embedding is these scores beside the frozen
+features. The thinner the evidence, the more the frozen features count, so that a few answers
+cannot make retrieval worse.
+
+Source: ours.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from annealing.components.beliefs import Beliefs, beliefs
+from annealing.components.evidence import Answers
+from annealing.components.graph import NeighbourGraph
+from annealing.components.labels import SoftLabels, soft_labels
+from annealing.components.space import COMPONENTS, Space, kernel
+from domain.arrays import FloatArray, IntArray
+from training.head import (
+    HeadModule,
+    Standardise,
+    TrainedHead,
+    check_features,
+    fitted_standardise,
+    frozen_head,
+)
+
+FEWEST_ANSWERS = 60  # with fewer, the frozen features remain the embedding
+MOST_ANCHORS = 4096  # images the regression is fitted to; solved in a second
+_RIDGE = 0.03
+_SHARPNESS = 20.0
+# Length of the frozen part beside the groups' part, whose length is 1: so many images over the
+# answered ones, but never less than the second number, by which images of a group are ordered.
+_FULLY_FROZEN_IMAGES, _LEAST_FROZEN = 120, 0.3
+
+
+class GroupHead(HeadModule):
+    """Scores of groups beside the principal components of the frozen features."""
+
+    kind = "groups"
+
+    def __init__(self, standardise: Standardise, anchors: Tensor, weights: Tensor, frozen: Tensor):
+        """A head.
+
+        Args:
+            standardise: with principal components; D of them.
+            anchors: [A, D] images that the scores are sums over.
+            weights: [A, C] of each for each group.
+            frozen: [] length of the frozen part, the groups' part having length 1.
+        """
+        super().__init__()
+        self.standardise = standardise
+        self.register_buffer("anchors", anchors)
+        self.register_buffer("weights", weights)
+        self.register_buffer("frozen", frozen)
+
+    anchors: Tensor
+    weights: Tensor
+    frozen: Tensor
+
+    @property
+    def out(self) -> int:
+        """The length of an embedding."""
+        return self.weights.shape[1] + self.standardise.out
+
+    @property
+    def statistics(self) -> Standardise:
+        """What is done to features first."""
+        return self.standardise
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] features to [B, C + D] unit vectors."""
+        main = self.standardise(features)
+        scores = torch.exp(main @ self.anchors.T - 1) @ self.weights
+        groups = torch.softmax(_SHARPNESS * scores, dim=1).sqrt()
+        return functional.normalize(torch.cat([groups, self.frozen * main], dim=1), dim=1)
+
+
+def group_head(
+    features: FloatArray, answers: Answers, *, error: float, device: torch.device
+) -> TrainedHead:
+    """A head from answers about pairs of images.
+
+    Args:
+        features: [N, F] frozen features of the training images only.
+        answers: about pairs of their rows.
+        error: assumed share of wrong answers.
+        device: where the head embeds.
+
+    Returns:
+        The head with its soft labels, or the frozen features with a note while there are fewer
+        than `FEWEST_ANSWERS` answers, or all images are one group.
+
+    Raises:
+        InputError: features of no image, or values that are not finite.
+    """
+    check_features(features, width=features.shape[-1])
+    if len(answers) < FEWEST_ANSWERS:
+        return _frozen(features, f"{len(answers)} answers; learning starts at {FEWEST_ANSWERS}.")
+    standardise = fitted_standardise(features, components=COMPONENTS).eval()
+    with torch.inference_mode():
+        unit = standardise(torch.from_numpy(np.asarray(features, np.float32))).numpy()
+    found = beliefs(Space(unit, NeighbourGraph(unit)), answers, error=error)
+    if found.groups < 2:
+        return _frozen(features, "All answered images are one group so far.")
+    labels = soft_labels(found)
+    anchors = _anchors(found)
+    weights = _fitted(unit[anchors], labels, anchors)
+    frozen = max(_LEAST_FROZEN, min(1.0, _FULLY_FROZEN_IMAGES / len(found.known)))
+    module = GroupHead(
+        standardise,
+        torch.from_numpy(unit[anchors]),
+        torch.from_numpy(weights),
+        torch.tensor(frozen, dtype=torch.float32),
+    )
+    return TrainedHead(module.eval().to(device), labels=labels)
+
+
+def _frozen(features: FloatArray, why: str) -> TrainedHead:
+    return frozen_head(features, note=f"{why} The frozen features remain the embedding.")
+
+
+def _anchors(found: Beliefs) -> IntArray:
+    """All images, or where they are many, the answered ones and others at equal distances."""
+    others = np.setdiff1d(np.arange(len(found.group)), found.known)
+    left = max(0, MOST_ANCHORS - len(found.known))
+    step = max(1, -(-len(others) // max(1, left)))
+    chosen = others[::step] if left else others[:0]
+    return np.sort(np.concatenate([found.known[:MOST_ANCHORS], chosen]))
+
+
+def _fitted(unit: FloatArray, labels: SoftLabels, anchors: IntArray) -> FloatArray:
+    """[A, C] weights of a ridge regression that trusts each label as much as it says."""
+    doubt = _RIDGE / np.maximum(labels.weight[anchors], 1e-3)
+    matrix = kernel(unit, unit) + np.diag(doubt)
+    weights = np.linalg.solve(matrix, labels.probability[anchors])
+    return np.asarray(weights, dtype=np.float32)
