@@ -40,6 +40,8 @@ class Proposal:
         chain: questions handed over together with the same number are asked one after the other:
             the next opens when the one before is not similar. None: asked on its own.
         chain_position: where in its chain, ascending.
+        unless_implied: not asked once other answers imply its answer; where they imply "similar",
+            its chain ends. False: asked whatever they imply.
     """
 
     pair: Pair
@@ -51,6 +53,7 @@ class Proposal:
     check: bool = False
     chain: int | None = None
     chain_position: int = 0
+    unless_implied: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,12 @@ def m0004_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0005_labels(db: "Database") -> None:
+    """Questions that are passed over once their answer is implied; chains found quicker."""
+    for statement in schema.LABELS_0005:
+        db.conn.execute(statement)
+
+
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
@@ -62,7 +68,7 @@ def m0002_jobs(db: "Database") -> None:
 
 
 MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
-    "labels": (m0001_labels, m0002_labels, m0003_labels, m0004_labels),
+    "labels": (m0001_labels, m0002_labels, m0003_labels, m0004_labels, m0005_labels),
     "jobs": (m0001_jobs, m0002_jobs),
 }
 

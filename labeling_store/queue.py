@@ -24,18 +24,19 @@ CLOCK_TOLERANCE_S = 60.0  # longer than a claim waits for the write lock, shorte
 
 _ADD = """
     INSERT INTO proposal (round_id, a, b, rank, score, reason, similarity, threshold, cluster,
-        is_check, chain, chain_position)
+        is_check, chain, chain_position, unless_implied)
     VALUES (:round_id, :a, :b, :rank, :score, :reason, :similarity, :threshold, :cluster, :check,
-        :chain, :chain_position)
+        :chain, :chain_position, :unless_implied)
     ON CONFLICT (round_id, a, b) DO UPDATE SET
         rank = excluded.rank, state = 'open', score = excluded.score, reason = excluded.reason,
         similarity = excluded.similarity, threshold = excluded.threshold,
         cluster = excluded.cluster, is_check = excluded.is_check, chain = excluded.chain,
-        chain_position = excluded.chain_position
+        chain_position = excluded.chain_position, unless_implied = excluded.unless_implied
         WHERE state = 'withdrawn'
 """
 _JOIN_CHAIN = """
-    UPDATE proposal SET chain = :chain, chain_position = :chain_position, rank = :rank
+    UPDATE proposal SET chain = :chain, chain_position = :chain_position, rank = :rank,
+        unless_implied = :unless_implied
     WHERE round_id = :round_id AND a = :a AND b = :b
 """
 _NEXT = """
@@ -133,19 +134,22 @@ def add_proposals(db: sqlite3.Connection, round_id: int, proposals: Sequence[Pro
 
     A pair that the round has already is left as it is; one that was withdrawn is open again. A
     chain stands where its first question stands. A pair of it that the round has already becomes
-    part of it, so that the chain waits for whoever has it before them, and knows its answer.
+    part of it, so that the chain waits for whoever has it before them, and knows its answer. A
+    single question that is asked unless implied becomes a chain of one.
 
     Returns:
         How many were new to the round.
     """
     rank, number = db.execute(_NEXT, {"round_id": round_id}).fetchone()
-    chains: dict[int, tuple[int, int]] = {}  # as handed over -> rank, number in the store
+    # As handed over, or a single question's pair -> rank, number in the store.
+    chains: dict[int | Pair, tuple[int, int]] = {}
     new = 0
     for place, proposal in enumerate(proposals, start=rank):
         values = {**vars(proposal), **proposal.pair._asdict(), "round_id": round_id, "rank": place}
         del values["pair"]
-        if proposal.chain is not None:
-            own = chains.setdefault(proposal.chain, (place, number + len(chains)))
+        if proposal.chain is not None or proposal.unless_implied:
+            key = proposal.pair if proposal.chain is None else proposal.chain
+            own = chains.setdefault(key, (place, number + len(chains)))
             values["rank"], values["chain"] = own
         added = db.execute(_ADD, values).rowcount
         if not added and proposal.chain is not None:

@@ -180,6 +180,19 @@ LABELS_0003 = ("ALTER TABLE round ADD COLUMN target INTEGER CHECK (target >= 0)"
 # What was out of the ordinary in choosing a round's questions, one line each.
 LABELS_0004 = ("ALTER TABLE round ADD COLUMN notes TEXT NOT NULL DEFAULT ''",)
 
+# Whether a question is passed over once other answers imply its answer; only questions of chains
+# are, so that a single one is a chain of one.
+LABELS_0005 = (
+    """
+    ALTER TABLE proposal ADD COLUMN unless_implied INTEGER NOT NULL DEFAULT 0
+        CHECK (unless_implied IN (0, 1) AND (unless_implied = 0 OR chain IS NOT NULL))
+    """,
+    """
+    CREATE INDEX proposal_chain ON proposal (round_id, chain, chain_position)
+        WHERE chain IS NOT NULL
+    """,
+)
+
 JOBS_0001 = (
     """
     CREATE TABLE job (

@@ -51,12 +51,17 @@ def undo(key, refers_to_key, a=1, b=2):
     return NewAnswer(key, Kind.VOID, pair(a, b), refers_to_key=refers_to_key)
 
 
-def chain_of(number, image, others):
+def chain_of(number, image, others, **more):
     """The questions of one chain: an image compared with others, one after the other."""
     return [
-        Proposal(pair(image, other), 0.0, "", chain=number, chain_position=position)
+        Proposal(pair(image, other), 0.0, "", chain=number, chain_position=position, **more)
         for position, other in enumerate(others)
     ]
+
+
+def single(image, other, **more):
+    """A question outside of chains."""
+    return [Proposal(pair(image, other), 0.0, "", **more)]
 
 
 def ask_in_chains(store, proposals, *, number=1, target=None):
@@ -101,6 +106,6 @@ def status(store, round_id, now=NOW):
     return queue.queue_status(store, round_id, now)
 
 
-def four_chains():
+def four_chains(**more):
     """Images 10 to 13 with images 1, 2 and 3 each."""
-    return [each for n in range(4) for each in chain_of(n, 10 + n, [1, 2, 3])]
+    return [each for n in range(4) for each in chain_of(n, 10 + n, [1, 2, 3], **more)]

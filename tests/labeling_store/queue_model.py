@@ -19,6 +19,7 @@ class Asked:
     place: tuple[int, int]
     wanted: int = 1
     withdrawn: bool = False
+    unless_implied: bool = False
     said: dict[str, int] = field(default_factory=dict)  # member -> number of the answer
     leases: dict[str, float] = field(default_factory=dict)
 
@@ -86,10 +87,12 @@ class Model:
 
     def ends(self, asked, closure):
         """Whether this question ends its chain (True), is passed (False), or waits (None)."""
-        question, known = self.questions[asked], closure.relation(*asked)
+        question = self.questions[asked]
+        label = self.label([given for _, given in self.standing(asked)])
+        own = None if label in (0, None) else label == 1
+        known = closure.relation(*asked) if question.unless_implied else own
         if question.open:
             return None if question.said else known
-        label = self.label([given for _, given in self.standing(asked)])
         skipped = any(self.log[number].kind is Kind.SKIP for number in question.said.values())
         return bool(known) or label in (0, 1) or (skipped and label is None)
 
@@ -169,26 +172,23 @@ class Model:
             question.leases[given.name] = self.now + REOPENED_S
 
     def put(self, chains, singles):
-        """Questions handed over, at the end of the queue."""
+        """Questions handed over, at the end of the queue, each with whether implied is enough."""
         for links in chains:
             number, rank = object(), self.ranks
-            for position, asked in enumerate(links):
+            for position, (asked, unless_implied) in enumerate(links):
                 self.ranks += 1
-                known = self.questions.get(asked)
-                if known is not None and not known.withdrawn:
-                    known.chain, known.place = number, (rank, position)
-                else:
-                    self.questions[asked] = self.reopened(asked, number, (rank, position))
-        for asked in singles:
+                self.place(asked, number, (rank, position), unless_implied=unless_implied)
+        for asked, unless_implied in singles:
             self.ranks += 1
-            known = self.questions.get(asked)
-            if known is None or known.withdrawn:
-                self.questions[asked] = self.reopened(asked, None, (self.ranks - 1, 0))
+            if asked not in self.questions or self.questions[asked].withdrawn:
+                number = object() if unless_implied else None
+                self.place(asked, number, (self.ranks - 1, 0), unless_implied=unless_implied)
 
-    def reopened(self, asked, chain, place):
-        """A new question, or a withdrawn one that is put again."""
-        old = self.questions.get(asked, Asked(None, place))
-        return Asked(chain, place, old.wanted, said=old.said, leases=old.leases)
+    def place(self, asked, chain, place, *, unless_implied):
+        """A new question, a withdrawn one put again, or one that becomes part of a chain."""
+        question = self.questions.setdefault(asked, Asked(chain, place))
+        question.chain, question.place, question.withdrawn = chain, place, False
+        question.unless_implied = unless_implied
 
     def withdraw(self):
         for question in self.questions.values():

@@ -22,25 +22,29 @@ NO, YES = Kind.DISSIMILAR, Kind.SIMILAR
 
 
 def handed_over():
-    """Chains of images against groups, and single questions."""
-    chain = st.tuples(st.sampled_from(IMAGES), st.permutations(GROUPS), st.integers(1, 3))
+    """Chains of images against groups, and single questions; each with whether implied is enough.
+
+    A chain is drawn as an image, groups, and a flag for each of those that it is compared with.
+    """
+    flags = st.sampled_from([[True] * 3, [True] * 2, [False] * 3, [False], [True, False, True]])
+    chain = st.tuples(st.sampled_from(IMAGES), st.permutations(GROUPS), flags)
     chains = st.lists(chain, max_size=4, unique_by=lambda each: each[0])
-    single = st.tuples(st.sampled_from(GROUPS), st.sampled_from(IMAGES)).map(lambda q: pair(*q))
-    return st.tuples(chains, st.lists(single, max_size=2, unique=True))
+    asked = st.tuples(st.sampled_from(GROUPS), st.sampled_from(IMAGES)).map(lambda q: pair(*q))
+    singles = st.lists(st.tuples(asked, st.booleans()), max_size=2, unique_by=lambda each: each[0])
+    return st.tuples(chains.map(lambda drawn: [links(*each) for each in drawn]), singles)
 
 
-def links(chain):
-    image, groups, length = chain
-    return [pair(image, group) for group in groups[:length]]
+def links(image, groups, flags):
+    return [(pair(image, group), flag) for group, flag in zip(groups, flags, strict=False)]
 
 
 def proposals(chains, singles):
     chained = [
-        Proposal(asked, 0.0, "", chain=number, chain_position=position)
+        Proposal(asked, 0.0, "", chain=number, chain_position=position, unless_implied=flag)
         for number, chain in enumerate(chains)
-        for position, asked in enumerate(links(chain))
+        for position, (asked, flag) in enumerate(chain)
     ]
-    return [*chained, *(Proposal(asked, 0.0, "") for asked in singles)]
+    return [*chained, *(Proposal(asked, 0.0, "", unless_implied=flag) for asked, flag in singles)]
 
 
 class QueueAgainstModel(RuleBasedStateMachine):
@@ -58,7 +62,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.keys, self.sent = {}, 0  # keys of the answers by their number in the model's log
         self.screens = {name: [] for name in self.members}
         self.round_id = ask_in_chains(self.stores[0], proposals(*new), target=wanted)
-        self.model.put([links(chain) for chain in new[0]], new[1])
+        self.model.put(*new)
         self.let_two_answer(two)
 
     def let_two_answer(self, image):
@@ -165,7 +169,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def ask_instead(self, at, new):
         ask_instead(self.stores[at], self.round_id, proposals(*new), now=self.now)
         self.model.withdraw()
-        self.model.put([links(chain) for chain in new[0]], new[1])
+        self.model.put(*new)
 
     @invariant()
     def both_stores_count_what_the_model_counts(self):

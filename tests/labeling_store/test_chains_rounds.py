@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from domain.answers import Kind
-from domain.pairs import pair
-from domain.rounds import Proposal, QueueStatus
+from domain.clock import later
+from domain.rounds import QueueStatus
 from labeling_store import answers, queue
 from labeling_store.chains import open_chains, release_settled
 from labeling_store.ledger import Ledger
@@ -19,6 +21,7 @@ from tests.labeling_store.building import (
     four_chains,
     pairs_of,
     said,
+    single,
     status,
     take_back,
 )
@@ -98,6 +101,48 @@ def test_a_chain_of_the_next_round_waits_for_who_still_has_its_pair_before_them(
     assert status(store, second).answered == 1
 
 
+def test_a_chain_of_the_next_round_knows_what_was_answered_while_it_was_chosen(store, ann):
+    first = ask_in_chains(store, chain_of(0, 10, [1, 2]) + chain_of(1, 11, [1]))
+    answer(store, ann, 10, 1, NO)
+    answer(store, ann, 11, 1, YES)
+    ask_instead(store, first, [])
+    again = chain_of(0, 10, [1, 3]) + chain_of(1, 11, [2, 1])
+    second = ask_in_chains(store, again, number=2)
+    assert pairs_of(claim(store, ann, second)) == [(3, 10)]
+
+
+@pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
+def test_a_question_that_joins_a_new_chain_takes_its_wish(store, ann, bob, before, after):
+    round_id = ask_in_chains(store, chain_of(0, 10, [1], unless_implied=before))
+    claim(store, ann, round_id)
+    ask_instead(store, round_id, chain_of(0, 10, [1, 2], unless_implied=after))
+    answer(store, bob, 1, 20, YES)
+    answer(store, bob, 10, 20, NO)
+    later_on = later(NOW, 61)
+    expected = [(2, 10)] if after else [(1, 10)]
+    assert pairs_of(claim(store, bob, round_id, now=later_on)) == expected
+
+
+def test_withdrawn_questions_come_back_with_another_wish(store, ann):
+    round_id = ask_in_chains(store, single(10, 1, unless_implied=True) + single(11, 1))
+    ask_instead(store, round_id, single(10, 1) + single(11, 1, unless_implied=True))
+    answer(store, ann, 1, 20, YES)
+    answer(store, ann, 10, 20, NO)
+    answer(store, ann, 11, 20, NO)
+    assert pairs_of(claim(store, ann, round_id)) == [(1, 10)]
+
+
+def test_single_questions_that_the_round_has_are_left_as_they_are(store, ann):
+    round_id = ask_in_chains(store, single(10, 1) + single(12, 13))
+    with store.transaction() as db:
+        again = single(10, 1, unless_implied=True) + single(11, 1, unless_implied=True)
+        assert queue.add_proposals(db, round_id, again) == 1
+    assert pairs_of(claim(store, ann, round_id)) == [(1, 10), (12, 13), (1, 11)]
+    answer(store, ann, 1, 20, YES)
+    answer(store, ann, 10, 20, NO)
+    assert status(store, round_id) == QueueStatus(open=0, leased=3, answered=0, target=3)
+
+
 def test_chains_handed_over_later_are_others(store, ann):
     round_id = ask_in_chains(store, chain_of(0, 10, [1, 2]))
     with store.transaction() as db:
@@ -113,7 +158,7 @@ def let_go(store, member, round_id, held):
 
 
 def test_what_others_answered_meanwhile_need_not_be_answered(store, ann, bob):
-    round_id = ask_in_chains(store, four_chains())
+    round_id = ask_in_chains(store, four_chains(unless_implied=True))
     held = [each.proposal_id for each in claim(store, ann, round_id, count=4)]
     assert let_go(store, ann, round_id, held) == []
     answer(store, bob, 1, 20, YES)
@@ -124,9 +169,27 @@ def test_what_others_answered_meanwhile_need_not_be_answered(store, ann, bob):
     assert pairs_of(claim(store, bob, round_id)) == [(2, 10)]
 
 
+def test_what_is_asked_though_implied_is_let_go_only_where_its_chain_ends(store, ann, bob):
+    round_id = ask_in_chains(store, four_chains())
+    held = [each.proposal_id for each in claim(store, ann, round_id, count=4)]
+    answer(store, bob, 1, 20, YES)
+    answer(store, bob, 10, 20, NO)
+    answer(store, bob, 11, 2, YES, proposal=False)
+    assert let_go(store, ann, round_id, held) == [held[1]]
+
+
+def test_single_questions_are_let_go_where_they_are_implied_if_they_want_it(store, ann, bob):
+    round_id = ask_in_chains(store, single(10, 1) + single(11, 1, unless_implied=True))
+    held = [each.proposal_id for each in claim(store, ann, round_id)]
+    answer(store, bob, 1, 20, YES)
+    answer(store, bob, 10, 20, NO)
+    answer(store, bob, 11, 20, NO)
+    assert let_go(store, ann, round_id, held) == [held[1]]
+
+
 def test_single_questions_and_answered_ones_are_never_let_go(store, ann, bob):
-    single = Proposal(pair(1, 21), 0.0, "")
-    round_id = ask_in_chains(store, [single, *chain_of(0, 10, [1, 2])])
+    chain = chain_of(0, 10, [1, 2], unless_implied=True)
+    round_id = ask_in_chains(store, [*single(1, 21), *chain])
     held = [each.proposal_id for each in claim(store, ann, round_id)]
     answer(store, ann, 10, 1, NO)
     answer(store, bob, 1, 20, YES)
@@ -146,9 +209,8 @@ def test_a_follow_up_on_a_screen_is_kept_while_the_question_before_waits_again(s
 
 
 def test_status_counts_one_question_of_each_chain(store, ann):
-    single = Proposal(pair(20, 21), 0.0, "")
     chains = chain_of(0, 10, [1, 2, 3]) + chain_of(1, 11, [1, 2, 3])
-    round_id = ask_in_chains(store, [*chains, single], target=5)
+    round_id = ask_in_chains(store, chains + single(20, 21), target=5)
     assert status(store, round_id) == QueueStatus(open=3, leased=0, answered=0, target=5)
     claim(store, ann, round_id, count=1)
     assert status(store, round_id) == QueueStatus(open=2, leased=1, answered=0, target=5)
@@ -203,14 +265,14 @@ def test_processes_at_once_never_hold_two_questions_of_a_chain(store):
 
 def test_whose_turn_it_is_follows_from_the_newest_answers(store, ann):
     """Also where another process stored one just before this one's turn to write."""
-    round_id = ask_in_chains(store, chain_of(0, 10, [1, 2]))
+    round_id = ask_in_chains(store, chain_of(0, 10, [1, 2], unless_implied=True))
     answer(store, ann, 10, 20, YES)
     answer(store, ann, 1, 20, YES)
     assert open_chains(store.reader(), Ledger(), round_id) == []
 
 
 def test_a_store_opened_later_knows_what_answers_imply(store, ann):
-    round_id = ask_in_chains(store, chain_of(0, 10, [1, 2]))
+    round_id = ask_in_chains(store, chain_of(0, 10, [1, 2], unless_implied=True))
     answer(store, ann, 1, 20, YES)
     answer(store, ann, 10, 20, NO)
     other = type(store).open(store.path)

@@ -5,8 +5,11 @@ import time
 import pytest
 from sqlite_utils import Database
 
-from labeling_store import jobs, migrations
+from domain.answers import Kind
+from domain.members import Role
+from labeling_store import jobs, members, migrations, rounds
 from labeling_store.db import Store
+from tests.labeling_store.building import answer, catalogue, claim, pairs_of
 
 OPENER = """
 import sys, time
@@ -17,6 +20,10 @@ time.sleep(max(0, float(sys.argv[2]) - time.time()))
 for name in ("labels.db", "jobs.db"):
     store = Store.open(Path(sys.argv[1]) / name, create=True)
     print(store.reader().execute("SELECT count(*) FROM _sqlite_migrations").fetchone()[0])
+"""
+OLD_QUESTION = """
+    INSERT INTO proposal (round_id, a, b, rank, score, reason, is_check, chain, chain_position)
+    VALUES (:round_id, 1, :b, 0, 0, '', 0, 0, :place)
 """
 SCHEMA = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name"
 
@@ -52,12 +59,19 @@ def later_version(*steps):
     return {**migrations.MIGRATIONS, "labels": (*migrations.MIGRATIONS["labels"], *steps)}
 
 
-def written_by_the_first_version(path, monkeypatch):
-    """A store in a file of the first schema, as an old project has it."""
-    first = {schema: steps[:1] for schema, steps in migrations.MIGRATIONS.items()}
+def written_by_version(number, path, monkeypatch):
+    """A store in a file of an earlier schema, as an old project has it."""
+    known = {schema: steps[:number] for schema, steps in migrations.MIGRATIONS.items()}
     with monkeypatch.context() as patched:
-        patched.setattr(migrations, "MIGRATIONS", first)
+        patched.setattr(migrations, "MIGRATIONS", known)
         return Store.open(path, create=True)
+
+
+PAST_VERSIONS = [
+    (name, number)
+    for name in ("labels.db", "jobs.db")
+    for number in range(1, len(migrations.MIGRATIONS[name.removesuffix(".db")]))
+]
 
 
 def m0002_notes(db: Database) -> None:
@@ -90,9 +104,9 @@ def test_a_later_version_brings_an_old_file_up(tmp_path, monkeypatch):
     fresh.close()
 
 
-@pytest.mark.parametrize("name", ["labels.db", "jobs.db"])
-def test_a_file_of_the_first_version_gets_the_newest_schema(tmp_path, monkeypatch, name):
-    written_by_the_first_version(tmp_path / name, monkeypatch).close()
+@pytest.mark.parametrize(("name", "number"), PAST_VERSIONS)
+def test_a_file_of_a_past_version_gets_the_newest_schema(tmp_path, monkeypatch, name, number):
+    written_by_version(number, tmp_path / name, monkeypatch).close()
     old = Store.open(tmp_path / name)
     (tmp_path / "fresh").mkdir()
     fresh = Store.open(tmp_path / "fresh" / name, create=True)
@@ -101,8 +115,24 @@ def test_a_file_of_the_first_version_gets_the_newest_schema(tmp_path, monkeypatc
     fresh.close()
 
 
+def test_questions_of_the_fourth_version_are_asked_also_when_implied(tmp_path, monkeypatch):
+    old = written_by_version(4, tmp_path / "labels.db", monkeypatch)
+    catalogue(old, train=4)
+    with old.transaction() as db:
+        ann = members.ensure_member(db, "ann", Role.ANNOTATOR)
+        asked_in = rounds.create_round(db, number=1, strategy="components", model=None)
+        for place, b in enumerate((2, 3)):
+            db.execute(OLD_QUESTION, {"round_id": asked_in.round_id, "b": b, "place": place})
+    old.close()
+    store = Store.open(tmp_path / "labels.db")
+    answer(store, ann, 2, 4, Kind.SIMILAR)
+    answer(store, ann, 1, 4, Kind.DISSIMILAR)
+    assert pairs_of(claim(store, ann, asked_in.round_id)) == [(1, 2)]
+    store.close()
+
+
 def test_jobs_of_the_first_version_get_a_key_each(tmp_path, monkeypatch):
-    old = written_by_the_first_version(tmp_path / "jobs.db", monkeypatch)
+    old = written_by_version(1, tmp_path / "jobs.db", monkeypatch)
     with old.transaction() as db:
         for kind in ("train", "round"):
             db.execute("INSERT INTO job (kind, params, created_at) VALUES (?, '{}', '')", (kind,))

@@ -104,7 +104,7 @@ def next_round(
 
 
 def ask_chains(project: Project, number: int, chains: Sequence[Sequence[Pair]]) -> None:
-    """Close the current round and ask further pairs, each of a chain when its turn comes."""
+    """Close the current round and ask further pairs of chains, each unless it is implied."""
     with project.store.transaction() as db:
         current = rounds.current_round(db)
         if current is not None:
@@ -112,7 +112,7 @@ def ask_chains(project: Project, number: int, chains: Sequence[Sequence[Pair]]) 
             rounds.set_round_state(db, current.round_id, RoundState.DONE)
         opened = rounds.create_round(db, number=number, strategy="components", model="r001")
         asked = [
-            Proposal(pair=each, score=0.0, reason="A test asks.", chain=at, chain_position=place)
+            Proposal(each, 0.0, "A test asks.", chain=at, chain_position=place, unless_implied=True)
             for at, chain in enumerate(chains)
             for place, each in enumerate(chain)
         ]
