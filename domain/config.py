@@ -79,6 +79,8 @@ class SelectionSettings(_Settings):
     lambda_: float = Field(default=3.0, alias="lambda", ge=0)  # best of 1…6 in the paper
     clip: Literal["none", "means"] = "means"  # keep the threshold between the two means
     guard_threshold: bool = True  # ask elsewhere where the published threshold is of no use
+    # Answers after which `components` learns by itself; 0: only when a lead starts a round.
+    learn_every: int = Field(default=30, ge=0)
     # Share of wrong answers that `components` reckons with.
     assumed_error: float = Field(default=0.05, ge=0, lt=0.5)
     implied_gain: float = Field(default=0.0, ge=0, le=1)  # η: how much counts what answers imply

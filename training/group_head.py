@@ -41,6 +41,9 @@ class GroupHead(HeadModule):
     """Scores of groups beside the principal components of the frozen features."""
 
     kind = "groups"
+    anchors: Tensor
+    weights: Tensor
+    frozen: Tensor
 
     def __init__(self, standardise: Standardise, anchors: Tensor, weights: Tensor, frozen: Tensor):
         """A head.
@@ -57,10 +60,6 @@ class GroupHead(HeadModule):
         self.register_buffer("weights", weights)
         self.register_buffer("frozen", frozen)
 
-    anchors: Tensor
-    weights: Tensor
-    frozen: Tensor
-
     @property
     def out(self) -> int:
         """The length of an embedding."""
@@ -70,6 +69,10 @@ class GroupHead(HeadModule):
     def statistics(self) -> Standardise:
         """What is done to features first."""
         return self.standardise
+
+    def before_learning(self, embeddings: FloatArray) -> FloatArray:
+        """[N, D] the frozen part of embeddings [N, C + D]."""
+        return embeddings[:, self.weights.shape[1] :]
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] features to [B, C + D] unit vectors."""

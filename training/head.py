@@ -46,6 +46,10 @@ class HeadModule(nn.Module):
         """What is done to features first."""
         raise NotImplementedError
 
+    def before_learning(self, embeddings: FloatArray) -> FloatArray:
+        """See `TrainedHead.before_learning`."""
+        return embeddings
+
 
 class Standardise(HeadModule):
     """Features with the training images' mean and spread taken out, then of length 1.
@@ -195,6 +199,17 @@ class TrainedHead:
                 embedded = self.module(torch.from_numpy(block).to(mean.device))
                 blocks.append(embedded.cpu().numpy())
         return np.concatenate(blocks)
+
+    def before_learning(self, embeddings: FloatArray) -> FloatArray:
+        """Images as the head found them: the part of its embeddings that no answer changed.
+
+        Args:
+            embeddings: [N, out] that it gave.
+
+        Returns:
+            [N, D] rows of any length. A head that keeps no such part gives its embeddings back.
+        """
+        return self.module.before_learning(embeddings)
 
 
 def frozen_head(features: FloatArray, *, note: str = "") -> TrainedHead:

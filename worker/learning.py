@@ -10,28 +10,32 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
+from annealing.components.labels import SoftLabels
 from annealing.mining import similarity_quantile
 from annealing.pool import pair_similarities
 from annealing.uncertainty import mgue_threshold
 from domain.answers import Effort, KnownRelation
 from domain.arrays import FloatArray, IntArray
 from domain.clock import utc_now
-from domain.config import ProjectConfig, Views, config_toml
+from domain.config import ProjectConfig, Strategy, Views, config_toml
 from domain.images import Part
 from domain.jobs import Progress
 from domain.pairs import pair
 from domain.rounds import RoundState, Run
 from labeling_store import answers, relations, rounds, runs
 from training.checkpoints import load_head, save_head
+from training.group_head import group_head
 from training.head import TrainedHead, frozen_head
 from training.trainer import train_head
 from worker.backbone import ArchiveFeatures
+from worker.group_questions import answers_about
 from worker.quality import retrieval_quality
 from worker.report import JobReport
 from workflow.project import Project
 from workflow.run_files import (
     CHECKPOINT,
     Embeddings,
+    GroupLabels,
     RunFiles,
     read_embeddings,
     views_of,
@@ -40,6 +44,7 @@ from workflow.run_files import (
 
 FROZEN = "frozen"
 FROZEN_VIEWS = "frozen-views"
+_LEAST_PROBABILITY = 0.01  # of an image to belong to a group: the rest is not kept
 
 
 def keep_frozen(project: Project, archive: ArchiveFeatures) -> None:
@@ -83,10 +88,14 @@ def train_on_answers(
     *,
     device: torch.device,
     report: JobReport,
-    classifier: bool,
+    strategy: str,
     progress: Progress,
 ) -> Run:
-    """A head trained on all relations known now, kept as `round-NNN` and made the active run."""
+    """A head trained on all that is known now, kept as `round-NNN` and made the active run.
+
+    The strategy that asks next decides what it learns: groups of images for `components`, a
+    classifier of pairs as well for BCGUE, known relations otherwise.
+    """
     with project.store.snapshot() as db:
         current = rounds.current_round(db)
         effort = answers.effort(db)
@@ -98,7 +107,11 @@ def train_on_answers(
     if current is not None:
         _set_state(project, current.round_id, RoundState.TRAINING)
     try:
-        head = _train(project, archive, known, device, classifier, progress)
+        if strategy == Strategy.COMPONENTS.value:
+            progress(0.0, "learning the groups")
+            head = _learn_groups(project, archive, device)
+        else:
+            head = _train(project, archive, known, device, strategy, progress)
     finally:
         if current is not None:
             _set_state(project, current.round_id, RoundState.COLLECTING)
@@ -115,6 +128,7 @@ def train_on_answers(
         head.history,
         lambda path: save_head(head, path),
         made_by=report.key,
+        labels=head.labels,
     )
 
 
@@ -166,7 +180,7 @@ def _train(
     archive: ArchiveFeatures,
     known: Sequence[KnownRelation],
     device: torch.device,
-    classifier: bool,
+    strategy: str,
     progress: Progress,
 ) -> TrainedHead:
     training = archive.rows_in(Part.TRAIN)
@@ -179,8 +193,28 @@ def _train(
         project.config.training,
         seed=project.config.seed,
         device=device,
-        classifier=classifier,
+        classifier=strategy.startswith("bcgue"),
         progress=progress,
+    )
+
+
+def _learn_groups(project: Project, archive: ArchiveFeatures, device: torch.device) -> TrainedHead:
+    training = archive.rows_in(Part.TRAIN)
+    return group_head(
+        archive.features[training],
+        answers_about(project, archive.image_ids[training]),
+        error=project.config.selection.assumed_error,
+        device=device,
+    )
+
+
+def _group_labels(image_ids: IntArray, labels: SoftLabels) -> GroupLabels:
+    rows, groups = np.nonzero(labels.probability >= _LEAST_PROBABILITY)
+    return GroupLabels(
+        image_ids=image_ids[rows],
+        groups=groups,
+        probability=labels.probability[rows, groups],
+        weight=labels.weight[rows],
     )
 
 
@@ -220,6 +254,7 @@ def _keep(
     *,
     threshold: float | None = None,
     made_by: str | None = None,
+    labels: SoftLabels | None = None,
 ) -> Run:
     embeddings = Embeddings(archive.image_ids, vectors)
     training = archive.rows_in(Part.TRAIN)
@@ -235,6 +270,7 @@ def _keep(
         metrics=metrics,
         log=log,
         save_checkpoint=save_checkpoint,
+        groups=None if labels is None else _group_labels(archive.image_ids[training], labels),
     )
     write_run(project.runs, run.name, files)
     kept = replace(run, metrics=metrics)

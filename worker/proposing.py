@@ -15,9 +15,10 @@ from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import JobError
 from domain.pairs import Pair, pair
-from domain.rounds import Proposal, Round, RoundState
+from domain.rounds import Proposal, Round, RoundState, Run
 from labeling_store import queue, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
+from worker.group_questions import group_questions
 from workflow.project import Project
 
 NOTHING_LEFT = "Every pair of training images is answered or implied; there is nothing to ask."
@@ -100,16 +101,39 @@ def propose_next(
     number = 1 if current is None else current.number
     if current is not None and _was_answered(project, current):
         number += 1
+    if strategy == Strategy.COMPONENTS.value:
+        return _propose_groups(project, run, number, pairs, device=device, made_by=made_by)
     asking = _Asking(project, candidates_of(project, run), strategy, number, device)
     chosen = asking.choose(pairs, _OWN_SEED)
     wanted = _as_questions(chosen, asking.candidates)
-    wanted += _checks(asking, chosen, pairs)
+    wanted += _checks(asking, pairs, pair_keys(chosen.pairs, len(asking.candidates.image_ids)))
     if not wanted:
         return Proposed(number, 0, 0, (*chosen.notes, NOTHING_LEFT))
     spare = _spare(asking, project.config.selection.spare_pairs(pairs), wanted)
     source = _Source(strategy, run.name, len(wanted), made_by, chosen.notes)
     _put(project, number, source, [*_mixed(wanted, number), *spare])
     return Proposed(number, len(wanted), len(spare), chosen.notes)
+
+
+def _propose_groups(
+    project: Project, run: Run, number: int, pairs: int, *, device: torch.device, made_by: str
+) -> Proposed:
+    """Chains of questions; the round is reached after few answers, the rest is to spare."""
+    settings = project.config.selection
+    strategy = Strategy.COMPONENTS.value
+    chains = group_questions(project, run, pairs + settings.spare_pairs(pairs))
+    if not chains:
+        return Proposed(number, 0, 0, (NOTHING_LEFT,))
+    target = min(pairs, settings.learn_every or pairs)
+    asking = _Asking(project, candidates_of(project, run), strategy, number, device)
+    ids = {int(image_id): row for row, image_id in enumerate(asking.candidates.image_ids)}
+    taken = np.array([(ids[each.pair.a], ids[each.pair.b]) for each in chains], dtype=np.int64)
+    checks = _checks(asking, target, pair_keys(taken, len(ids)))
+    source = _Source(strategy, run.name, target, made_by, ())
+    _put(project, number, source, _mixed([*checks, *chains], number, among=target))
+    answers = len({each.chain for each in chains if each.chain is not None})
+    answers += sum(each.chain is None for each in chains) + len(checks)
+    return Proposed(number, target, max(0, answers - target), ())
 
 
 def replace_first_questions(project: Project, *, device: torch.device) -> int:
@@ -129,16 +153,21 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
         target = settings.pairs_per_round
         waiting = target + settings.spare_pairs(target)
     missing = min(max(target - status.answered - status.leased, 0), waiting)
-    candidates = without_knowledge(candidates_of(project, run))
-    asking = _Asking(project, candidates, Strategy.MGUE.value, 1, device)
-    wanted = _as_questions(asking.choose(missing, _OWN_SEED), candidates)
-    proposals = [*wanted, *_spare(asking, waiting - missing, wanted)]
+    strategy, proposals = Strategy.MGUE.value, []
+    if settings.strategy is Strategy.COMPONENTS:
+        strategy, proposals = settings.strategy.value, group_questions(project, run, waiting)
+        target = min(target, settings.learn_every or target)
+    else:
+        candidates = without_knowledge(candidates_of(project, run))
+        asking = _Asking(project, candidates, strategy, 1, device)
+        wanted = _as_questions(asking.choose(missing, _OWN_SEED), candidates)
+        proposals = [*wanted, *_spare(asking, waiting - missing, wanted)]
     if not proposals:
         return 0
     with project.store.transaction() as db:
         queue.withdraw_open(db, current.round_id)
         rounds.set_round_source(
-            db, current.round_id, strategy=asking.strategy, model=run.name, target=target
+            db, current.round_id, strategy=strategy, model=run.name, target=target
         )
         queue.add_proposals(db, current.round_id, proposals)
     return len(proposals)
@@ -163,7 +192,8 @@ def _put(project: Project, number: int, source: _Source, proposals: Sequence[Pro
             if current is not None:
                 rounds.set_round_state(db, current.round_id, RoundState.DONE)
             current = rounds.create_round(db, number=number, **vars(source))
-        open_ones = [each for each in proposals if each.pair not in taken]
+        # The store knows how far a chain is; with gaps it would ask what is answered already
+        open_ones = [each for each in proposals if each.chain is not None or each.pair not in taken]
         queue.add_proposals(db, current.round_id, open_ones)
 
 
@@ -171,10 +201,9 @@ def _was_answered(project: Project, current: Round) -> bool:
     return queue.queue_status(project.store, current.round_id, utc_now()).answered > 0
 
 
-def _checks(asking: _Asking, chosen: Proposals, pairs: int) -> list[Proposal]:
+def _checks(asking: _Asking, pairs: int, taken: Keys) -> list[Proposal]:
     """Random pairs on top of the chosen ones: their answers measure the model without bias."""
     count = round(pairs * asking.project.config.selection.check_share)
-    taken = pair_keys(chosen.pairs, len(asking.candidates.image_ids))
     at_random = replace(asking, strategy=Strategy.RANDOM.value)
     drawn = at_random.choose(count, _CHECK_SEED, but=taken)
     return _as_questions(drawn, asking.candidates, check=True)
@@ -210,11 +239,13 @@ def _as_questions(
     ]
 
 
-def _mixed(proposals: Sequence[Proposal], number: int) -> list[Proposal]:
-    """The checks spread among the rest, whose order stays."""
+def _mixed(
+    proposals: Sequence[Proposal], number: int, *, among: int | None = None
+) -> list[Proposal]:
+    """The checks spread among the rest, or its first ones, whose order stays."""
     checks = [each for each in proposals if each.check]
     mixed = [each for each in proposals if not each.check]
     rng = np.random.default_rng(number)
     for check in checks:
-        mixed.insert(int(rng.integers(len(mixed) + 1)), check)
+        mixed.insert(int(rng.integers(min(among or len(mixed), len(mixed)) + 1)), check)
     return mixed

@@ -97,7 +97,7 @@ def _train(
         archive,
         device=_device(params),
         report=report,
-        classifier=_strategy(project, params).startswith("bcgue"),
+        strategy=_strategy(project, params),
         progress=part_of(progress, 0.3, 1.0),
     )
     report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")

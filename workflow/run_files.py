@@ -1,8 +1,8 @@
 """The directory of a run: what a model was trained with and what it gives; written whole or not.
 
 `config.toml`, `pairs.parquet`, `checkpoint.safetensors`, `embeddings.npy` + `image_ids.npy`,
-`metrics.json`, `log.jsonl`. Nothing here loads PyTorch or unpickles; the checkpoint is written
-and read by `training.checkpoints`.
+`metrics.json`, `log.jsonl`, and `groups.parquet` where it was learnt from groups of images. Nothing
+here loads PyTorch or unpickles; the checkpoint is written and read by `training.checkpoints`.
 """
 
 import json
@@ -47,6 +47,23 @@ class Embeddings:
 
 
 @dataclass(frozen=True)
+class GroupLabels:
+    """Soft labels that a model was trained on; one row an image and a group it may belong to.
+
+    Attributes:
+        image_ids: [L].
+        groups: [L] numbers that only tell groups of this run apart.
+        probability: [L] of the image to belong to the group.
+        weight: [L] how much all that is said of the image is to be trusted.
+    """
+
+    image_ids: IntArray
+    groups: IntArray
+    probability: FloatArray
+    weight: FloatArray
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """What goes into a run directory.
 
@@ -55,6 +72,7 @@ class RunFiles:
         metrics: name to fraction.
         log: one mapping a line, such as the loss of an epoch.
         save_checkpoint: writes the model's weights to a path.
+        groups: what it learnt of groups; None where it learnt from pairs.
     """
 
     config_toml: str
@@ -63,6 +81,7 @@ class RunFiles:
     metrics: Mapping[str, float]
     log: Sequence[Mapping[str, Any]]
     save_checkpoint: Callable[[Path], None]
+    groups: GroupLabels | None = None
 
 
 def write_run(runs: Path, name: str, files: RunFiles) -> Path:
@@ -126,6 +145,8 @@ def views_of(folder: Path) -> Views:
 def _fill(draft: Path, files: RunFiles) -> None:
     (draft / "config.toml").write_text(files.config_toml, encoding="utf-8")
     pq.write_table(_pair_table(files.relations), draft / "pairs.parquet")
+    if files.groups is not None:
+        pq.write_table(pa.table(vars(files.groups)), draft / "groups.parquet")
     files.save_checkpoint(draft / CHECKPOINT)
     np.save(draft / "embeddings.npy", files.embeddings.vectors, allow_pickle=False)
     np.save(draft / "image_ids.npy", files.embeddings.image_ids, allow_pickle=False)
