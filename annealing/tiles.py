@@ -138,7 +138,7 @@ class Tiles:
         """
         full = Distances(self._full, self._size)
         half = None if self._half is None else Distances(self._half, self._size)
-        turns = _Turns()
+        turns = Turns()
         for rows, columns in tile_corners(self._rows, self._size, numbers):
             if half is None or turns.is_float32():
                 yield self._full_block(full, rows, columns)
@@ -146,10 +146,10 @@ class Tiles:
                 yield self._half_block(half, full, turns, rows, columns)
 
     def _half_block(
-        self, half: Distances, full: Distances, turns: "_Turns", rows: slice, columns: slice
+        self, half: Distances, full: Distances, turns: "Turns", rows: slice, columns: slice
     ) -> Block:
         def in_float32() -> Block:
-            turns.half_was_in_vain()
+            turns.fast_was_in_vain()
             return self._full_block(full, rows, columns)
 
         error = half.factors.error(rows, columns)
@@ -172,8 +172,8 @@ class Tiles:
         return SecondLook(distance, self._single_error)
 
 
-class _Turns:
-    """Whose turn it is: halves, or float32 for a while after halves were no help."""
+class Turns:
+    """Whose turn it is: the fast pass, or float32 for a while after that was no help."""
 
     def __init__(self) -> None:
         self._in_vain = 0  # tiles one after another
@@ -189,8 +189,8 @@ class _Turns:
         taken, self._float32_left = self._float32_left, max(0, self._float32_left - 1)
         return taken > 0
 
-    def half_was_in_vain(self) -> None:
-        """The last tile's halves left too much open."""
+    def fast_was_in_vain(self) -> None:
+        """The last tile's fast pass left too much open."""
         self._last_in_vain = True
 
 
