@@ -25,13 +25,19 @@ _LOG_STEPS = 20  # steps between two lines of the history
 
 
 class Fitting:
-    """The training images, ready to fit heads to different knowledge of them."""
+    """The training images, ready to fit heads to different knowledge of them.
+
+    Attributes:
+        settings, seed: of every training.
+        device: where it runs.
+        neighbours: [N, N] 1 where two images are among each other's nearest.
+    """
 
     def __init__(
         self, features: FloatArray, settings: TrainingSettings, seed: int, device: torch.device
     ) -> None:
         """Frozen features [N, D] of the training images only; the seed decides all chance."""
-        self._settings, self._seed, self.device = settings, seed, device
+        self.settings, self.seed, self.device = settings, seed, device
         self._standardise = fitted_standardise(features, components=settings.components).to(device)
         rows = np.ascontiguousarray(features, dtype=np.float32)
         self._inputs = self._standardise(torch.from_numpy(rows).to(device))
@@ -45,8 +51,8 @@ class Fitting:
         Raises:
             JobError: the loss is no longer a number.
         """
-        settings, rng = self._settings, np.random.default_rng(self._seed)
-        generator = torch.Generator().manual_seed(self._seed)
+        settings, rng = self.settings, np.random.default_rng(self.seed)
+        generator = torch.Generator().manual_seed(self.seed)
         head = new_projection(self._standardise, settings, generator=generator).to(self.device)
         learnt = [*head.parameters(), *objective.parameters()]
         optimiser = torch.optim.Adam(learnt, lr=settings.learning_rate)
@@ -68,7 +74,7 @@ class Fitting:
         self, head: Projection, objective: Objective, batch: Batch, rng: np.random.Generator
     ) -> Tensor:
         """The objective, the change of other cosines, and the neighbours."""
-        settings = self._settings
+        settings = self.settings
         frozen = self._inputs[torch.from_numpy(batch.rows).to(self.device)]
         relevance = torch.from_numpy(batch.relevance).to(self.device)
         neighbours = torch.from_numpy(batch.neighbours).to(self.device)

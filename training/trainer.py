@@ -110,7 +110,7 @@ def _trained(
     device: torch.device,
     progress: Progress,
 ) -> TrainedHead:
-    training = _PairTraining(Fitting(features, settings, seed, device), settings, seed)
+    training = _PairTraining(Fitting(features, settings, seed, device))
     selection = training.selection(
         features, known, classifier=classifier, progress=part_of(progress, 0.0, 0.3)
     )
@@ -130,8 +130,8 @@ def _trained(
 class _PairTraining:
     """Heads for known pairs, with or without a classifier of pairs."""
 
-    def __init__(self, fitting: Fitting, settings: TrainingSettings, seed: int) -> None:
-        self._fitting, self._settings, self._seed = fitting, settings, seed
+    def __init__(self, fitting: Fitting) -> None:
+        self._fitting, self._settings, self._seed = fitting, fitting.settings, fitting.seed
 
     def selection(
         self, features: FloatArray, known: KnownPairs, *, classifier: bool, progress: Progress
