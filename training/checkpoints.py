@@ -117,5 +117,6 @@ def _empty(kind: str, state: dict[str, Tensor]) -> HeadModule:
     if kind == "frozen":
         return standardise
     if kind == "groups":
-        return GroupHead(standardise, state["anchors"], state["weights"], state["frozen"])
+        names = ("anchors", "weights", "likeness", "frozen")
+        return GroupHead(standardise, **{name: state[name] for name in names})
     return Projection(standardise, state["first.weight"].shape[0], state["second.weight"].shape[0])

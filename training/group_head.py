@@ -17,7 +17,9 @@ from annealing.components.beliefs import Beliefs, beliefs
 from annealing.components.evidence import Answers
 from annealing.components.graph import NeighbourGraph
 from annealing.components.labels import SoftLabels, soft_labels
+from annealing.components.likeness import group_likeness, matrix_root
 from annealing.components.space import COMPONENTS, Space, kernel
+from annealing.components.start import parts_wanted
 from domain.arrays import FloatArray, IntArray
 from training.head import (
     HeadModule,
@@ -31,10 +33,11 @@ from training.head import (
 FEWEST_ANSWERS = 60  # with fewer, the frozen features remain the embedding
 MOST_ANCHORS = 4096  # images the regression is fitted to; solved in a second
 _RIDGE = 0.03
-_SHARPNESS = 20.0
-# Length of the frozen part beside the groups' part, whose length is 1: so many images over the
-# answered ones, but never less than the second number, by which images of a group are ordered.
-_FULLY_FROZEN_IMAGES, _LEAST_FROZEN = 120, 0.3
+_SHARPNESS = 17.0
+# Length of the frozen part beside the groups' part, whose length is 1: the squared share of the
+# parts that a start compares over the images that have answers. Never below 0.3, so that images
+# of a group have an order; at twice the groups' length these change next to nothing.
+_LEAST_FROZEN, _MOST_FROZEN = 0.3, 2.0
 
 
 class GroupHead(HeadModule):
@@ -43,21 +46,32 @@ class GroupHead(HeadModule):
     kind = "groups"
     anchors: Tensor
     weights: Tensor
+    likeness: Tensor
     frozen: Tensor
 
-    def __init__(self, standardise: Standardise, anchors: Tensor, weights: Tensor, frozen: Tensor):
+    def __init__(
+        self,
+        standardise: Standardise,
+        *,
+        anchors: Tensor,
+        weights: Tensor,
+        likeness: Tensor,
+        frozen: Tensor,
+    ) -> None:
         """A head.
 
         Args:
             standardise: with principal components; D of them.
             anchors: [A, D] images that the scores are sums over.
             weights: [A, C] of each for each group.
+            likeness: [C, C] root of how alike the groups are.
             frozen: [] length of the frozen part, the groups' part having length 1.
         """
         super().__init__()
         self.standardise = standardise
         self.register_buffer("anchors", anchors)
         self.register_buffer("weights", weights)
+        self.register_buffer("likeness", likeness)
         self.register_buffer("frozen", frozen)
 
     @property
@@ -78,7 +92,8 @@ class GroupHead(HeadModule):
         """[B, F] features to [B, C + D] unit vectors."""
         main = self.standardise(features)
         scores = torch.exp(main @ self.anchors.T - 1) @ self.weights
-        groups = torch.softmax(_SHARPNESS * scores, dim=1).sqrt()
+        groups = torch.softmax(_SHARPNESS * scores, dim=1).sqrt() @ self.likeness
+        groups = functional.normalize(groups, dim=1)
         return functional.normalize(torch.cat([groups, self.frozen * main], dim=1), dim=1)
 
 
@@ -106,24 +121,34 @@ def group_head(
     standardise = fitted_standardise(features, components=COMPONENTS).eval()
     with torch.inference_mode():
         unit = standardise(torch.from_numpy(np.asarray(features, np.float32))).numpy()
-    found = beliefs(Space(unit, NeighbourGraph(unit)), answers, error=error)
+    space = Space(unit, NeighbourGraph(unit))
+    found = beliefs(space, answers, error=error)
     if found.groups < 2:
         return _frozen(features, "All answered images are one group so far.")
     labels = soft_labels(found)
     anchors = _anchors(found)
     weights = _fitted(unit[anchors], labels, anchors)
-    frozen = max(_LEAST_FROZEN, min(1.0, _FULLY_FROZEN_IMAGES / len(found.known)))
     module = GroupHead(
         standardise,
-        torch.from_numpy(unit[anchors]),
-        torch.from_numpy(weights),
-        torch.tensor(frozen, dtype=torch.float32),
+        anchors=torch.from_numpy(unit[anchors]),
+        weights=torch.from_numpy(weights),
+        likeness=_tensor(matrix_root(group_likeness(space, found))),
+        frozen=_tensor(_frozen_length(found)),
     )
     return TrainedHead(module.eval().to(device), labels=labels)
 
 
 def _frozen(features: FloatArray, why: str) -> TrainedHead:
     return frozen_head(features, note=f"{why} The frozen features remain the embedding.")
+
+
+def _frozen_length(found: Beliefs) -> float:
+    share = parts_wanted(len(found.group)) / len(found.known)
+    return float(np.clip(share**2, _LEAST_FROZEN, _MOST_FROZEN))
+
+
+def _tensor(values: FloatArray | float) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32)
 
 
 def _anchors(found: Beliefs) -> IntArray:

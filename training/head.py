@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from scipy.linalg import eigh
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -302,8 +303,9 @@ def _fit_rotation(fitted: Standardise, rows: FloatArray) -> None:
     unit = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + _SMALLEST_SCALE)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     centre = unit.mean(axis=0)
-    _, axes = np.linalg.eigh((unit - centre).T @ (unit - centre))  # ascending
-    axes = axes[:, ::-1][:, : fitted.components]
+    width = unit.shape[1]
+    kept = (width - fitted.components, width - 1)  # eigenvalues ascend
+    axes = eigh((unit - centre).T @ (unit - centre), subset_by_index=kept)[1][:, ::-1]
     largest = np.abs(axes).argmax(axis=0)
     axes = axes * np.sign(axes[largest, np.arange(axes.shape[1])])
     fitted.centre.copy_(torch.from_numpy(centre))

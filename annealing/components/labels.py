@@ -10,8 +10,9 @@ import numpy as np
 from annealing.components.beliefs import Beliefs
 from domain.arrays import FloatArray
 
-_SHARPNESS = 1.2  # of guessed labels
-_GUESSED = 0.5  # weight of a guess beyond doubt, beside 1 of an answered image
+# Chosen on held-out training images, with 1.2 and 0.5 at first: together +0.1 mAP@5.
+_SHARPNESS = 1.5  # of guessed labels
+_GUESSED = 0.2  # weight of a guess beyond doubt, beside 1 of an answered image
 _LEAST = 0.05  # weight of an answered image, however doubtful
 
 

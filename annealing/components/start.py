@@ -47,12 +47,12 @@ class Parts:
 
 def first_answers(images: int) -> int:
     """How many answers the start takes."""
-    return round(_QUESTIONS_A_PART * _parts(images))
+    return round(_QUESTIONS_A_PART * parts_wanted(images))
 
 
 def parts_of(space: Space) -> Parts:
     """The clusters of a space; the same for the same space."""
-    part = cluster_rows(space.unit, _parts(len(space)), rng=np.random.default_rng(0))
+    part = cluster_rows(space.unit, parts_wanted(len(space)), rng=np.random.default_rng(0))
     sums = np.zeros((int(part.max()) + 1, space.unit.shape[1]))
     np.add.at(sums, part, space.unit)
     centre = unit_rows(sums)
@@ -91,7 +91,8 @@ def first_chains(space: Space, answers: Answers, *, error: float) -> Iterator[Ch
             yield Chain((pair,), Question.FIRST_KINDS, (size,), repeats=said > 0)
 
 
-def _parts(images: int) -> int:
+def parts_wanted(images: int) -> int:
+    """Into how many parts so many images are divided."""
     return max(2, min(PARTS, images // _IMAGES_A_PART))
 
 
