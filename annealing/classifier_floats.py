@@ -184,12 +184,12 @@ def _error(
     """
     if not len(first):
         return 0.0
-    weights, last = np.abs(classifier.second), np.abs(classifier.last)
-    largest = np.maximum(np.abs(first).max(axis=0), np.abs(second).max(axis=0))  # of a maximum
-    in_hidden = weights @ largest * (len(largest) + 3) * _UNIT
-    in_hidden += np.abs(hidden).max(axis=0) * _UNIT
-    size = np.maximum(weights @ largest, np.abs(hidden).max(axis=0))
-    in_logit = last @ (in_hidden + size * (len(last) + 3) * _UNIT)
-    in_logit += (last @ np.abs(hidden).max(axis=0) + abs(classifier.last_bias)) * 3 * _UNIT
-    in_logit += last @ size * _UNIT  # the last sum
-    return float(in_logit) * 1.01 / 4 + TANH_ERROR
+    last = np.abs(classifier.last).astype(np.float64)
+    # Of a pair's first layer: its length, then all magnitudes that reach the logit
+    squares = np.square(first).sum(axis=1).max() + np.square(second).sum(axis=1).max()
+    wide = float(np.linalg.norm(last @ np.abs(classifier.second)) * np.sqrt(squares))
+    narrow = float((np.abs(hidden) @ last).max())  # the same of what hidden adds
+    roundings = wide * (first.shape[1] + 3) + narrow  # in the second layer
+    roundings += (wide + narrow) * (len(last) + 4)  # in its product with the last
+    roundings += (narrow + abs(classifier.last_bias)) * 3  # of what images add themselves
+    return roundings * _UNIT * 1.01 / 4 + TANH_ERROR
