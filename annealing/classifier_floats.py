@@ -192,4 +192,4 @@ def _error(
     roundings = wide * (first.shape[1] + 3) + narrow  # in the second layer
     roundings += (wide + narrow) * (len(last) + 4)  # in its product with the last
     roundings += (narrow + abs(classifier.last_bias)) * 3  # of what images add themselves
-    return roundings * _UNIT * 1.01 / 4 + TANH_ERROR
+    return float(roundings) * _UNIT * 1.01 / 4 + TANH_ERROR
