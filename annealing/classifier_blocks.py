@@ -22,7 +22,7 @@ from domain.arrays import FloatArray
 BLOCK_ROWS = 256  # enough blocks for all cores, large enough that handing them out costs nothing
 _WORTH_LOOKING = 0.4  # of a block's pairs; of more, the whole block is quicker in float32
 
-_Signed = Callable[[slice, slice], Tensor]  # P - 0.5: first images in rows, second in columns
+_Certainty = Callable[[slice, slice], Tensor]  # 2 P - 1: first images in rows, second in columns
 
 
 class ClassifierBlocks:
@@ -82,7 +82,7 @@ class _Lane:
             return self._single(pairs, row + rows.start, column + columns.start)
 
         look = SecondLook(single, self._error, in_floats, worth=_WORTH_LOOKING)
-        distance = self._distance(integers.signed, rows, columns)
+        distance = self._distance(integers.certainty, rows, columns)
         error = self._bound(integers, rows, columns)
         return Block(rows.start, columns.start, distance, error, look)
 
@@ -91,20 +91,20 @@ class _Lane:
         return (forth + integers.error(columns, rows)) / 2 if self._symmetric else forth
 
     def _float_block(self, rows: slice, columns: slice) -> Block:
-        distance = self._distance(self._floats.signed, rows, columns)
+        distance = self._distance(self._floats.certainty, rows, columns)
         return Block(rows.start, columns.start, distance, self._error)
 
-    def _distance(self, signed: _Signed, rows: slice, columns: slice) -> Tensor:
+    def _distance(self, certainty: _Certainty, rows: slice, columns: slice) -> Tensor:
         """[R, C] |P - 0.5|."""
-        forth = signed(rows, columns)
-        if self._symmetric:
-            back = forth if rows == columns else signed(columns, rows)
-            forth = (forth + back.T).div_(2)
-        return forth.abs_()
+        forth = certainty(rows, columns)
+        if not self._symmetric:
+            return forth.abs().mul_(0.5)
+        back = forth if rows == columns else certainty(columns, rows)
+        return (forth + back.T).abs_().mul_(0.25)
 
     def _single(self, pairs: FloatPairs, first: Tensor, second: Tensor) -> Tensor:
         """[K] |P - 0.5| of pairs of rows."""
-        forth = pairs.signed(first, second)
-        if self._symmetric:
-            forth = forth.add_(pairs.signed(second, first)).div_(2)
-        return forth.abs_()
+        forth = pairs.certainty(first, second)
+        if not self._symmetric:
+            return forth.abs_().mul_(0.5)
+        return forth.add_(pairs.certainty(second, first)).abs_().mul_(0.25)

@@ -30,13 +30,13 @@ _UNIT = 2.0**-24  # rounding of float32
 class _Sides:
     """Per image: what the layers need of it, as first or as second of a pair.
 
-    Behind the images, all but the last have zeros.
+    Behind the images stand zeros. Logits are halved, so that their tanh is 2 P - 1.
 
     Attributes:
         first: [H1, N] its projection as first image.
         second: [H1, N] minus its projection as second image.
         hidden: [H2, N] minus what its second projection adds to the second layer.
-        logit: [N] what that adds to the logit.
+        logit: [N] what that adds to the logit, halved.
     """
 
     first: Tensor
@@ -69,9 +69,10 @@ class FloatClassifier:
             self._padded(first.T),
             self._padded(-second.T),
             self._padded(-hidden.T),
-            self._tensor(hidden @ classifier.last + classifier.last_bias),
+            self._padded((hidden @ classifier.last + classifier.last_bias)[None] / 2)[0],
         )
-        self.weights, self.last = self._tensor(classifier.second), self._tensor(classifier.last)
+        self.weights = self._tensor(classifier.second)
+        self.last = self._tensor(classifier.last / 2)
         self.error = _error(classifier, first, second, hidden)
 
     @cached_property
@@ -96,11 +97,12 @@ class FloatLane:
         self._wide = sides.first.new_empty(len(sides.first), *classifier.chunk)
         self._narrow = sides.first.new_empty(len(sides.hidden), *classifier.chunk)
         self._flat = self._wide.flatten(1), self._narrow.flatten(1)
+        self._logits = Logits(classifier.chunk, sides.logit)
 
-    def signed(self, rows: slice, columns: slice) -> Tensor:
-        """[R, C] P - 0.5 of images in these rows as first and in these columns as second."""
+    def certainty(self, rows: slice, columns: slice) -> Tensor:
+        """[R, C] 2 P - 1 of images in these rows as first and in these columns as second."""
         sides, (height, width) = self._classifier.sides, self._classifier.chunk
-        logits = chunked(sides.logit, rows, columns, self._classifier.chunk)
+        logits = self._logits.of(rows, columns)
         bottom = rows.start + logits.shape[1] * height
         firsts = torch.split(sides.first[:, rows.start : bottom, None], height, 1)
         for number, strip in enumerate(logits):
@@ -108,12 +110,12 @@ class FloatLane:
             second = sides.second[:, None, left : left + width].contiguous()
             hidden = sides.hidden[:, None, left : left + width].contiguous()
             self._classify(firsts, second, hidden, strip)
-        return signed_of(logits, sides.logit, rows, columns)
+        return self._logits.certainty(rows, columns)
 
     def _classify(
         self, firsts: tuple[Tensor, ...], second: Tensor, hidden: Tensor, logits: Tensor
     ) -> None:
-        """Logits of chunks of first images with some second ones, without what these add.
+        """Halved logits of chunks of first images with some second ones, without what these add.
 
         Args:
             firsts: of each chunk [H1, 16, 1] projections.
@@ -139,16 +141,16 @@ class FloatPairs:
         self._wide = self._first.new_empty(2, _SINGLE_PAIRS, self._first.shape[1])
         self._narrow = self._first.new_empty(2, _SINGLE_PAIRS, self._hidden.shape[1])
 
-    def signed(self, first: Tensor, second: Tensor) -> Tensor:
-        """[K] P - 0.5 of pairs, given the rows [K] of their images."""
+    def certainty(self, first: Tensor, second: Tensor) -> Tensor:
+        """[K] 2 P - 1 of pairs, given the rows [K] of their images."""
         logits = self._logit.index_select(0, second)
         for start in range(0, len(first), _SINGLE_PAIRS):
             part = slice(start, start + _SINGLE_PAIRS)
             logits[part] += self._logits(first[part], second[part])
-        return logits.div_(2).tanh_().div_(2)
+        return logits.tanh_()
 
     def _logits(self, first: Tensor, second: Tensor) -> Tensor:
-        """[K] logits without what second images add."""
+        """[K] halved logits without what second images add."""
         wide, other = self._wide[:, : len(first)]
         narrow, hidden = self._narrow[:, : len(first)]
         torch.index_select(self._first, 0, first, out=wide)
@@ -160,18 +162,31 @@ class FloatPairs:
         return torch.mv(narrow, self._last)
 
 
-def chunked(like: Tensor, rows: slice, columns: slice, chunk: tuple[int, int]) -> Tensor:
-    """Memory for the logits of a block, [strips of columns, bands of rows, chunk]."""
-    (height, width), rest = chunk, (rows.stop - rows.start, columns.stop - columns.start)
-    return like.new_empty(-(-rest[1] // width), -(-rest[0] // height), height, width)
+class Logits:
+    """The halved logits of a block as chunks of pairs, in memory that the next block overwrites."""
 
+    def __init__(self, chunk: tuple[int, int], own: Tensor) -> None:
+        """Chunks of that many first and second images; `own` [N] is what second images add."""
+        self._chunk, self._own = chunk, own
+        self._memory = own.new_empty(0)
 
-def signed_of(logits: Tensor, own: Tensor, rows: slice, columns: slice) -> Tensor:
-    """[R, C] P - 0.5, contiguous, of logits that stand as `chunked` and what columns add [N]."""
-    strips, bands, height, width = logits.shape
-    whole = logits.permute(1, 2, 0, 3).reshape(bands * height, strips * width)
-    inside = whole[: rows.stop - rows.start, : columns.stop - columns.start]
-    return torch.add(inside, own[columns]).div_(2).tanh_().div_(2)
+    def of(self, rows: slice, columns: slice) -> Tensor:
+        """[strips of columns, bands of rows, chunk] to be written."""
+        height, width = self._chunk
+        strips = -(-(columns.stop - columns.start) // width)
+        bands = -(-(rows.stop - rows.start) // height)
+        if len(self._memory) < strips * bands * height * width:
+            self._memory = self._own.new_empty(strips * bands * height * width)
+        return self._memory[: strips * bands * height * width].view(strips, bands, height, width)
+
+    def certainty(self, rows: slice, columns: slice) -> Tensor:
+        """[R, C] 2 P - 1 of what was written last, for these rows and columns."""
+        by_row = self.of(rows, columns).permute(1, 2, 0, 3)
+        strips, width = by_row.shape[2:]
+        own = self._own[columns.start : columns.start + strips * width].view(strips, width)
+        whole = torch.add(by_row, own, out=torch.empty(by_row.shape, device=own.device))
+        square = whole.tanh_().view(-1, strips * width)
+        return square[: rows.stop - rows.start, : columns.stop - columns.start]
 
 
 def _error(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from annealing.classifier_floats import TANH_ERROR, chunked, signed_of
+from annealing.classifier_floats import TANH_ERROR, Logits
 from annealing.pair_classifier import PairClassifier
 from domain.arrays import FloatArray, IntArray
 
@@ -112,7 +112,7 @@ class IntegerClassifier:
     Attributes:
         first, second: [N, H1] int16, the projection of an image as first, minus that as second.
         below: [N, H2] int32, what sums of the second layer are at least, by the second image.
-        logit: [N] what the second image adds to the logit.
+        logit: [N] what the second image adds to the logit, halved, so that its tanh is 2 P - 1.
         weights: [2 H1, H2] int8.
         last: [H2] of units of the sums.
     """
@@ -129,9 +129,10 @@ class IntegerClassifier:
         added = (hidden + lacking) / weights.scale - _SMALL // 2 * weights.small.sum(axis=1)
         self.first, self.second = one.codes(), other.codes()
         self.below = _padded(-np.rint(added), torch.int32)
-        last = classifier.last * weights.scale
+        last = classifier.last * weights.scale / 2
         self.last = torch.from_numpy(last.astype(np.float32))
-        self.logit = torch.from_numpy(np.rint(added) @ last + classifier.last_bias).float()
+        logit = np.rint(added) @ last + classifier.last_bias / 2
+        self.logit = _padded(logit[:, None], torch.float32)[:, 0].contiguous()
         both = np.stack([weights.small, weights.large], axis=2).reshape(len(weights.large), -1)
         self.weights = torch.from_numpy(both.T.astype(np.int8).copy())
         self._errors = _Errors(classifier, weights, (one, other), middle, added)
@@ -153,23 +154,24 @@ class IntegerLane:
         self._sums = torch.empty(pairs, units[1], dtype=torch.int32)
         self._by_pair = self._sums.view(*_CHUNK, -1)
         self._floats = torch.empty(pairs, units[1])
+        self._logits = Logits(_CHUNK, classifier.logit)
 
-    def signed(self, rows: slice, columns: slice) -> Tensor:
-        """[R, C] P - 0.5 of images in these rows as first and in these columns as second."""
+    def certainty(self, rows: slice, columns: slice) -> Tensor:
+        """[R, C] 2 P - 1 of images in these rows as first and in these columns as second."""
         classifier, (height, width) = self._classifier, _CHUNK
-        logits = chunked(classifier.logit, rows, columns, _CHUNK)
+        logits = self._logits.of(rows, columns)
         bottom = rows.start + logits.shape[1] * height
         firsts = torch.split(classifier.first[rows.start : bottom, None], height)
         for number, strip in enumerate(logits):
             left = columns.start + number * width
             here = slice(left, left + width)
             self._classify(firsts, classifier.second[here], classifier.below[here], strip)
-        return signed_of(logits, classifier.logit, rows, columns)
+        return self._logits.certainty(rows, columns)
 
     def _classify(
         self, firsts: tuple[Tensor, ...], second: Tensor, below: Tensor, logits: Tensor
     ) -> None:
-        """Logits of chunks of first images with some second ones, without what these add.
+        """Halved logits of chunks of first images with some second ones, without what these add.
 
         Args:
             firsts: of each chunk [16, 1, H1] codes.
