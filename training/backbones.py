@@ -9,6 +9,7 @@ are torchvision's, so that weights files made for it fit. Nothing is downloaded 
 import copy
 import hashlib
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -23,35 +24,47 @@ from domain.errors import InputError
 class _Architecture:
     """How to make a network, how wide its feature is, and what its classifier is called.
 
-    The earlier stage is the last one at a sixteenth of the image's resolution, by the name of
-    its last module: of a finer grain than the feature, and as cheap to have beside it.
+    The stages are the last maps at a 32nd and at a 16th of the image's resolution, by module and
+    channels; of MobileNetV2 the last block's, which a 1x1 convolution then blows up to 1280 for
+    ImageNet's classes.
     """
 
     make: Callable[[], nn.Module]
     feature_dim: int
     classifier: str
-    earlier: str
-    earlier_dim: int
+    stages: tuple[tuple[str, int], tuple[str, int]]
 
 
 _ARCHITECTURES = {
-    "resnet18": _Architecture(models.resnet18, 512, "fc", "layer3", 256),
-    "resnet50": _Architecture(models.resnet50, 2048, "fc", "layer3", 1024),
-    "mobilenet_v2": _Architecture(models.mobilenet_v2, 1280, "classifier", "features.13", 96),
-    "vgg16": _Architecture(models.vgg16, 512, "classifier", "features.23", 512),
+    "resnet18": _Architecture(models.resnet18, 512, "fc", (("layer4", 512), ("layer3", 256))),
+    "resnet50": _Architecture(models.resnet50, 2048, "fc", (("layer4", 2048), ("layer3", 1024))),
+    "mobilenet_v2": _Architecture(
+        models.mobilenet_v2, 1280, "classifier", (("features.17", 320), ("features.13", 96))
+    ),
+    "vgg16": _Architecture(
+        models.vgg16, 512, "classifier", (("features.30", 512), ("features.23", 512))
+    ),
     "densenet121": _Architecture(
-        models.densenet121, 1024, "classifier", "features.transition3.relu", 1024
+        models.densenet121,
+        1024,
+        "classifier",
+        (("features.relu5", 1024), ("features.transition3.relu", 1024)),
     ),
 }
 BACKBONES = tuple(_ARCHITECTURES)
 
 
 @dataclass(frozen=True)
-class Stages:
-    """Pooled outputs of a network for the same images: [B, feature_dim] and [B, earlier_dim]."""
+class Stage:
+    """A map of a network, pooled, for B images.
 
-    feature: Tensor
-    earlier: Tensor
+    Attributes:
+        mean: [B, C] over the positions.
+        spread: [B, C] standard deviation over the positions: what changes within the image.
+    """
+
+    mean: Tensor
+    spread: Tensor
 
 
 class Backbone(nn.Module):
@@ -60,7 +73,7 @@ class Backbone(nn.Module):
     Attributes:
         name: of the architecture, one of `BACKBONES`.
         feature_dim: width of the feature.
-        earlier_dim: width of the earlier stage's pooled output.
+        stage_dims: channels of the two stages, the last first.
         classifier: prefix that the removed classifier has in weights files.
     """
 
@@ -69,27 +82,39 @@ class Backbone(nn.Module):
         chosen = _architecture(name)
         self.name = name
         self.feature_dim = chosen.feature_dim
-        self.earlier_dim = chosen.earlier_dim
-        self._earlier = chosen.earlier
+        self.stage_dims = tuple(channels for _, channels in chosen.stages)
+        self._stages = tuple(module for module, _ in chosen.stages)
         self.classifier = chosen.classifier
         self.network = chosen.make()
         setattr(self.network, chosen.classifier, nn.Identity())
         if name == "vgg16":  # torchvision pools to 7x7 there; the others pool to one value
             self.network.avgpool = nn.AdaptiveAvgPool2d(1)
+        if name == "densenet121":  # torchvision rectifies by a function; only modules have hooks
+            self.network.get_submodule("features").add_module("relu5", nn.ReLU(inplace=True))
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, feature_dim] pooled features of [B, 3, H, W] images; H and W 32 or more."""
         features: Tensor = self.network(images)
         return features
 
-    def stages(self, images: Tensor) -> Stages:
-        """The features and the earlier stage's average-pooled output, in one pass."""
-        caught: list[Tensor] = []
-        stage = self.network.get_submodule(self._earlier)
-        # pooled at once: a later module may write into the output itself
-        with stage.register_forward_hook(lambda _, __, out: caught.append(out.mean((2, 3)))):
-            features = self(images)
-        return Stages(features, caught[0])
+    def stages(self, images: Tensor) -> tuple[Stage, ...]:
+        """The last stage and an earlier one of [B, 3, H, W] images in one pass, as float32."""
+        pooled: dict[str, Stage] = {}
+
+        def pool(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+            def hook(_: nn.Module, __: object, out: Tensor) -> None:
+                # at once: a later module may write into the map itself
+                spread, mean = torch.std_mean(out.float(), (2, 3), correction=0)
+                pooled[name] = Stage(mean, spread)
+
+            return hook
+
+        with ExitStack() as hooks:
+            for name in self._stages:
+                module = self.network.get_submodule(name)
+                hooks.enter_context(module.register_forward_hook(pool(name)))
+            self.network(images)
+        return tuple(pooled[name] for name in self._stages)
 
 
 def folded(backbone: Backbone) -> Backbone:

@@ -2,8 +2,8 @@
 
 A single view: the image as it is, its pooled feature. Multi-view: the image turned by right angles
 (seen from above, up has no meaning), at two sizes (scale varies as well), at the larger mirrored;
-each view's pooled feature is of length 1, and so is that of an earlier stage of the network, of a
-finer grain; both are averaged over the views. Takes the decoded squares of a batch of images,
+of each view the mean of the last map, and mean and spread of an earlier one of a finer grain, each
+of length 1 and averaged over the views. Takes the decoded squares of a batch of images,
 gives a row each. Which files, batches and caches: `training.features`.
 
 Source: averaging over views as DCL, section on multi-scale descriptors, does over scales; the
@@ -25,9 +25,8 @@ from training.preprocessing import normalised, preprocessing_name
 # The larger view: 320 px beside 224 px.
 _ENLARGED = 10 / 7
 _STRIDE_PX = 32  # sides are multiples of what the networks shrink an image by
-# All eight symmetries of a square at both sizes are twice the work and no better: 95.85 against
-# 95.83 mAP@5 of the frozen features on UC Merced's training images, 88.83 against 88.92 with
-# misses counted (seeds 0-4); the turns alone at both sizes 95.77 and 88.68.
+# All eight symmetries of a square at both sizes are twice the work and no better; see
+# docs/decisions/0011-views.md, also for the stages.
 _TURNS = 4
 
 
@@ -78,10 +77,10 @@ class SingleView:
 
 
 class MultiView:
-    """The mean of all views' features, and beside it that of an earlier stage.
+    """The last stage's mean, and mean and spread of an earlier one, averaged over the views.
 
-    Each view's pooled output is of length 1 before it is averaged, and the mean again, so that
-    neither stage outweighs the other by the scale of its values.
+    Each view's is of length 1 before it is averaged, and the mean again, so that none outweighs
+    another by the scale of its values.
     """
 
     views = _TURNS
@@ -91,18 +90,21 @@ class MultiView:
         self._backbone = backbone
         self.sizes_px = view_sizes_px(size_px)
         sizes = "+".join(str(size) for size in self.sizes_px)
-        self.name = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-earlier"
-        self.width = backbone.feature_dim + backbone.earlier_dim
+        self.name = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-2stages"
+        last, earlier = backbone.stage_dims
+        self.width = last + 2 * earlier
 
     def __call__(self, squares: Sequence[Tensor]) -> Tensor:
-        """[B, feature_dim + earlier_dim] of [B, size, size, 3] uint8 pixels of each size."""
+        """[B, D] of [B, size, size, 3] uint8 pixels of each size."""
         smaller, larger = squares
-        feature, earlier = [], []
-        for pixels in (smaller, larger.flip(2)):
-            stages = self._quicker.stages(normalised(_turned(pixels)))
-            feature.append(_directions(stages.feature, len(pixels)))
-            earlier.append(_directions(stages.earlier, len(pixels)))
-        return torch.cat([_mean_direction(feature), _mean_direction(earlier)], dim=1)
+        seen = [self._seen(pixels) for pixels in (smaller, larger.flip(2))]
+        return torch.cat([_mean_direction(part) for part in zip(*seen, strict=True)], dim=1)
+
+    def _seen(self, pixels: Tensor) -> list[Tensor]:
+        """Each pooled map of all turns of the images, [4, B, C] unit vectors."""
+        last, earlier = self._quicker.stages(normalised(_turned(pixels)))
+        pooled = (last.mean, earlier.mean, earlier.spread)
+        return [_directions(each, len(pixels)) for each in pooled]
 
     @cached_property
     def _quicker(self) -> Backbone:
@@ -130,7 +132,7 @@ def _turned(pixels: Tensor) -> Tensor:
 
 def _directions(pooled: Tensor, images: int) -> Tensor:
     """[V, B, D] unit vectors of [V B, D]; nothing stays nothing."""
-    return functional.normalize(pooled.float(), dim=1).view(-1, images, pooled.shape[1])
+    return functional.normalize(pooled, dim=1).view(-1, images, pooled.shape[1])
 
 
 def _mean_direction(views: Sequence[Tensor]) -> Tensor:

@@ -71,7 +71,7 @@ def unit(rows):
 
 def slow_resnet_features(image, backbone, sizes):
     """One view after another through the unchanged network, its modules called by name."""
-    net, last, earlier = backbone.network, [], []
+    net, seen = backbone.network, []
     for size, turn in itertools.product(sizes, range(4)):
         pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
         pixels = pixels if size == sizes[0] else pixels[:, ::-1]
@@ -80,16 +80,16 @@ def slow_resnet_features(image, backbone, sizes):
         with torch.inference_mode():
             stem = net.maxpool(net.relu(net.bn1(net.conv1(batch))))
             third = net.layer3(net.layer2(net.layer1(stem)))
-            earlier.append(third.mean((2, 3))[0].numpy())
-            last.append(net.layer4(third).mean((2, 3))[0].numpy())
-    parts = [unit(unit(np.array(part)).mean(0)) for part in (last, earlier)]
+            fourth, third = (each[0].double().numpy() for each in (net.layer4(third), third))
+            seen.append([fourth.mean((1, 2)), third.mean((1, 2)), third.std((1, 2))])
+    parts = [unit(unit(np.array(part)).mean(0)) for part in zip(*seen, strict=True)]
     return np.concatenate(parts)
 
 
-def test_the_feature_is_the_mean_direction_over_all_views_of_two_stages(backbone, tmp_path):
+def test_the_feature_is_the_mean_direction_over_all_views_of_three_poolings(backbone, tmp_path):
     pixels = random_pixels(3, size=40)
-    found = embed(write_images(tmp_path, pixels), backbone)
-    expected = [slow_resnet_features(Image.fromarray(p), backbone, (32, 64)) for p in pixels]
+    found = embed(write_images(tmp_path, pixels), backbone, size_px=64)
+    expected = [slow_resnet_features(Image.fromarray(p), backbone, (64, 96)) for p in pixels]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -100,23 +100,37 @@ def test_turning_an_image_changes_nothing(name):
     images = random_pixels(1, size=32)[0], random_pixels(1, size=64)[0]
     with torch.inference_mode():
         rows = of_views([torch.from_numpy(np.stack(turns(each)[:3])) for each in images])
-    assert rows.shape == (3, backbone.feature_dim + backbone.earlier_dim) == (3, of_views.width)
+    last, earlier = backbone.stage_dims
+    widths = [last, earlier, earlier]
+    assert rows.shape == (3, sum(widths)) == (3, of_views.width)
     torch.testing.assert_close(rows, rows[:1].expand(3, -1), atol=1e-4, rtol=0)
-    halves = rows.split([backbone.feature_dim, backbone.earlier_dim], dim=1)
-    for half in halves:  # neither outweighs the other
-        torch.testing.assert_close(half.norm(dim=1), torch.ones(3))
+    for part in rows.split(widths, dim=1):  # none outweighs another
+        torch.testing.assert_close(part.norm(dim=1), torch.ones(3))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_the_earlier_stage_is_the_last_at_a_sixteenth_of_the_image(name):
+def test_the_stages_are_the_last_maps_at_a_32nd_and_a_16th_of_the_image(name):
     backbone = build_backbone(name)
-    seen = []
+    maps = {(2, 3): [], (4, 6): []}
     for module in backbone.network.modules():
-        module.register_forward_hook(lambda _, __, out: seen.append(out))
+        module.register_forward_hook(
+            lambda _, __, out: maps.get(out.shape[2:], []).append(out.clone())
+        )
     with torch.inference_mode():
-        earlier = backbone.stages(torch.randn(1, 3, 64, 96)).earlier
-    fine = [out for out in seen if out.shape[2:] == (4, 6)]
-    assert any(torch.equal(out.mean((2, 3)), earlier) for out in fine)
+        found = backbone.stages(torch.randn(1, 3, 64, 96))
+    for stage, channels, candidates in zip(found, backbone.stage_dims, maps.values(), strict=True):
+        alike = [each for each in candidates if each.shape[1] == channels]
+        means = [torch.allclose(each.mean((2, 3)), stage.mean, atol=1e-6) for each in alike]
+        assert any(means)
+        chosen = alike[means.index(True)]
+        torch.testing.assert_close(chosen.flatten(2).std(2, correction=0), stage.spread)
+
+
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name != "mobilenet_v2"])
+def test_the_mean_of_the_last_stage_is_the_feature(name):
+    backbone, images = with_statistics(build_backbone(name)), torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(backbone.stages(images)[0].mean, backbone(images))
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -147,14 +161,14 @@ def test_the_larger_view_is_ten_sevenths_in_whole_strides(size_px, expected):
 def test_views_and_single_features_are_kept_apart(backbone, cache, tmp_path):
     images = write_images(tmp_path / "images", random_pixels(4))
     single = embed(images, backbone, cache, views=Views.SINGLE)
-    assert embed(images, backbone, cache).shape == (4, 512 + 256)
+    assert embed(images, backbone, cache).shape == (4, 512 + 2 * 256)
     assert np.array_equal(embed(images, backbone, cache, views=Views.SINGLE), single)
     keys = {model_key(backbone, size_px=32, device=CPU, views=each) for each in Views}
     assert len(keys) == 2
 
 
-def test_no_images_give_an_empty_table_of_both_stages(backbone):
-    assert embed([], backbone).shape == (0, 768)
+def test_no_images_give_an_empty_table_of_all_parts(backbone):
+    assert embed([], backbone).shape == (0, 512 + 2 * 256)
 
 
 def test_what_was_computed_before_a_stop_is_not_computed_again(backbone, cache, tmp_path):
