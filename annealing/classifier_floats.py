@@ -143,14 +143,14 @@ class FloatPairs:
 
     def certainty(self, first: Tensor, second: Tensor) -> Tensor:
         """[K] 2 P - 1 of pairs, given the rows [K] of their images."""
-        logits = self._logit.index_select(0, second)
-        for start in range(0, len(first), _SINGLE_PAIRS):
-            part = slice(start, start + _SINGLE_PAIRS)
-            logits[part] += self._logits(first[part], second[part])
-        return logits.tanh_()
+        logits = self._logit.new_empty(len(first))
+        parts = (torch.split(each, _SINGLE_PAIRS) for each in (first, second, logits))
+        for one, other, out in zip(*parts, strict=True):
+            self._classify(one, other, out)
+        return logits.add_(self._logit.index_select(0, second)).tanh_()
 
-    def _logits(self, first: Tensor, second: Tensor) -> Tensor:
-        """[K] halved logits without what second images add."""
+    def _classify(self, first: Tensor, second: Tensor, logits: Tensor) -> None:
+        """Write [K] halved logits without what second images add."""
         wide, other = self._wide[:, : len(first)]
         narrow, hidden = self._narrow[:, : len(first)]
         torch.index_select(self._first, 0, first, out=wide)
@@ -159,7 +159,7 @@ class FloatPairs:
         torch.mm(wide, self._weights, out=narrow)
         torch.index_select(self._hidden, 0, second, out=hidden)
         torch.maximum(narrow, hidden, out=narrow)
-        return torch.mv(narrow, self._last)
+        torch.mv(narrow, self._last, out=logits)
 
 
 class Logits:
