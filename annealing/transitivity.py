@@ -204,6 +204,11 @@ class Closure:
         """The contradiction that the answer at this position (from 0) caused, if any."""
         return self._contradictions.get(position)
 
+    @property
+    def checked(self) -> int:
+        """How many answers those before them had implied, or the opposite of them."""
+        return sum(step.outcome in (Outcome.REDUNDANT, Outcome.CONFLICT) for step in self._steps)
+
     def accepted(self) -> dict[Pair, bool]:
         """The answers that were taken in, in their order."""
         return {

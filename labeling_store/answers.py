@@ -41,6 +41,10 @@ _LABEL_CHANGES = """
     SELECT count(*) FROM (SELECT kind FROM event ORDER BY event_id LIMIT -1 OFFSET :after)
     WHERE kind IN ('similar', 'dissimilar', 'void', 'resolution')
 """
+_LABEL_CHANGES_AFTER = """
+    SELECT count(*) FROM event
+    WHERE stored_at > :moment AND kind IN ('similar', 'dissimilar', 'void', 'resolution')
+"""
 _FACTS = """
     SELECT e.event_id, e.source, e.answered_at, e.round_number, m.name AS member
     FROM event AS e JOIN member AS m USING (member_id)
@@ -148,6 +152,12 @@ def effort(db: sqlite3.Connection) -> Effort:
 def label_changes(db: sqlite3.Connection, *, after: int) -> int:
     """How many events gave, took back or settled labels, after the first so many events."""
     (count,) = db.execute(_LABEL_CHANGES, {"after": after}).fetchone()
+    return int(count)
+
+
+def label_changes_after(db: sqlite3.Connection, moment: str) -> int:
+    """How many events gave, took back or settled labels, and were stored after a moment."""
+    (count,) = db.execute(_LABEL_CHANGES_AFTER, {"moment": moment}).fetchone()
     return int(count)
 
 

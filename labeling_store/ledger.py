@@ -154,6 +154,10 @@ class Ledger:
         """What the answers say of a pair, by themselves or by implication; None: nothing."""
         return self._closure.relation(*asked)
 
+    def checked(self) -> tuple[int, int]:
+        """How many labels earlier ones implied or contradicted; how many they contradicted."""
+        return self._closure.checked, len(self._clashes)
+
     def _replace(self, settled: Mapping[Pair, Settled]) -> bool:
         """Put pairs' new states in place of their old ones; whether contradictions may differ."""
         old = {each: self._settled.get(each, Settled()) for each in settled}

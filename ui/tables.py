@@ -13,15 +13,24 @@ from workflow.curves import CurvePoint
 from workflow.rounds import RoundRow
 
 STRATEGIES = {
+    "components": "Sort into groups (fewest answers)",
     "mgue": "Most uncertain pairs (MGUE)",
-    "bcgue": "Most uncertain pairs by a classifier (BCGUE)",
+    "bcgue": "Unsure to a classifier (BCGUE)",
     "mgue_no_diversity": "MGUE without diversity",
     "bcgue_no_diversity": "BCGUE without diversity",
     "random": "Random pairs",
 }
-STRATEGY_HELP = (
-    "The most uncertain pairs teach most: the model can hardly tell whether they are similar. They "
-    "are spread over different kinds of pairs. Random pairs are for comparison."
+STRATEGY_WORDS = {
+    "components": "Finds the group of each image by asking about the likeliest one first: the "
+    "fewest answers, where images are of kinds.",
+    "mgue": "The pairs that the model can hardly tell similar or not, spread over different kinds.",
+    "bcgue": "The same, judged by a classifier of pairs that is trained beside the model.",
+    "mgue_no_diversity": "MGUE's pairs even where they are alike; to compare with.",
+    "bcgue_no_diversity": "BCGUE's pairs even where they are alike; to compare with.",
+    "random": "Any pairs; to compare with.",
+}
+STRATEGY_HELP = "\n".join(
+    f"- **{name}**: {STRATEGY_WORDS[key]}" for key, name in STRATEGIES.items()
 )
 PAIRS_HELP = "How many pairs the next round asks. 100 take one person about a quarter of an hour."
 ROUND_STATES = {

@@ -110,6 +110,7 @@ def progress_json(progress: RoundProgress | None) -> Mapping[str, Any] | None:
         "total": progress.total,
         "target": progress.target,
         "left": progress.left,
+        "by_itself": progress.by_itself,
     }
 
 

@@ -23,6 +23,7 @@ from domain.jobs import Job
 from labeling_store import jobs as queue
 from worker.report import JobReport
 from worker.steps import STEPS
+from worker.watching import watching
 from workflow.jobs import IN_THE_BACKGROUND, WORKER_LOCK
 from workflow.locks import held
 from workflow.project import Project, open_project, with_settings_of_now
@@ -167,7 +168,8 @@ def _serve(folder: Path, stop: Stop) -> int:
     with lane_lock(project) as got:
         if not got:
             return ANOTHER_WORKER
-        work(project, stop)
+        with watching(project):
+            work(project, stop)
     project.close()
     return 0
 

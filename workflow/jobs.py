@@ -1,6 +1,6 @@
 """Jobs of the worker as pages and commands see them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from domain.errors import JobError
@@ -16,12 +16,14 @@ PROPOSE = "propose"  # the next questions from the active model
 ROUND = "round"  # train, then propose
 VIEWS = "views"  # features of all views, once those of the single view are in use
 OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
+KINDS = (PREPARE, *OF_A_ROUND, VIEWS)
 IN_THE_BACKGROUND = (VIEWS,)  # nobody waits for these: they make way for all others
 WORKER_LOCK = "worker.lock"
 
 BY_PAGE = "the Rounds page"  # who wants a job, as a person reads it
 BY_COMMAND = "the command line"
 BY_WORKER = "the worker"
+BY_ITSELF = "the worker, after enough answers"
 
 
 def enqueue_prepare(queue: Store) -> int:
@@ -29,9 +31,11 @@ def enqueue_prepare(queue: Store) -> int:
     return store.enqueue_once(queue, PREPARE, {}, by=BY_COMMAND)[0]
 
 
-def enqueue_round(queue: Store, params: Mapping[str, Any]) -> int:
+def enqueue_round(
+    queue: Store, params: Mapping[str, Any], *, by: str = BY_PAGE, key: str | None = None
+) -> int:
     """Ask the worker to train on the answers and to propose new questions; once at a time."""
-    return store.enqueue_once(queue, ROUND, params, by=BY_PAGE)[0]
+    return store.enqueue_once(queue, ROUND, params, by=by, key=key)[0]
 
 
 def enqueue_propose(queue: Store, params: Mapping[str, Any]) -> int:
@@ -65,6 +69,12 @@ def running(project: Project) -> Job | None:
 def newest(project: Project, kind: str) -> Job | None:
     """The newest job of a kind, whatever its state; None if there never was one."""
     return store.newest_job(project.jobs, kind)
+
+
+def newest_of(project: Project, kinds: Sequence[str]) -> Job | None:
+    """The newest job of some kinds; None if there never was one."""
+    found = (newest(project, kind) for kind in kinds)
+    return max((job for job in found if job is not None), key=lambda job: job.job_id, default=None)
 
 
 def get(project: Project, job_id: int) -> Job:

@@ -9,6 +9,7 @@ from domain.members import Member
 from labeling_store import answers, queue, rounds
 from labeling_store.chains import release_settled
 from workflow.project import Project
+from workflow.rounds import learns_by_itself
 
 LEASE_S = 900.0  # a quarter of an hour: longer than a coffee, shorter than a day off
 
@@ -36,6 +37,7 @@ class RoundProgress:
             can still be.
         total: answered, before somebody, or open. Those beyond the target are spare, for people
             who go on meanwhile. A chain that goes on may bring more.
+        by_itself: the model learns at the target without anybody starting it.
         notes: what was out of the ordinary in choosing the questions.
     """
 
@@ -46,6 +48,7 @@ class RoundProgress:
     open: int
     total: int
     target: int
+    by_itself: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -124,5 +127,6 @@ def round_progress(project: Project) -> RoundProgress | None:
         open=status.open,
         total=status.total,
         target=status.target,
+        by_itself=learns_by_itself(current, project.config.selection),
         notes=current.notes,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from domain.clock import utc_now
-from domain.config import Strategy
+from domain.config import SelectionSettings, Strategy
 from domain.errors import InputError, JobError
 from domain.jobs import Job, JobState
 from domain.rounds import Round, Run
@@ -70,6 +70,16 @@ def needs_training(project: Project, strategy: str) -> bool:
     """
     by_classifier = strategy in (Strategy.BCGUE, Strategy.BCGUE_NO_DIVERSITY)
     return by_classifier or not has_learnt_all(project)
+
+
+def learns_by_itself(current: Round, settings: SelectionSettings) -> bool:
+    """Whether a round is followed by a training that nobody has to start.
+
+    It is where `components` chose its questions, or will choose those after the first round,
+    which is asked before any strategy can choose.
+    """
+    first = current.number == 1 and settings.strategy is Strategy.COMPONENTS
+    return settings.learn_every > 0 and (first or current.strategy == Strategy.COMPONENTS.value)
 
 
 def failed_preparation(project: Project) -> Job | None:

@@ -8,7 +8,7 @@ from domain.images import SMALL_ARCHIVE, Part, QuarantinedFile
 from domain.jobs import Job, JobState
 from domain.rounds import Run
 from labeling_store import answers, images, relations, runs
-from workflow import jobs
+from workflow import consistency, continuous, jobs
 from workflow.project import Project
 from workflow.questions import RoundProgress, round_progress
 from workflow.rounds import check_can_train, failed_preparation, has_learnt_all, why_ended
@@ -42,6 +42,8 @@ class Overview:
     running_job: Job | None
     worker_alive: bool
     model_state: str
+    learning: str | None  # that the model learns by itself, and when it did last
+    consistency: str | None  # how often answers contradict each other
     next_step: NextStep
     warnings: tuple[str, ...]
 
@@ -69,6 +71,8 @@ def overview(project: Project) -> Overview:
         running_job=job,
         worker_alive=alive,
         model_state=_model_state(project, active, job),
+        learning=continuous.in_words(project),
+        consistency=consistency.in_words(consistency.consistency(project)),
         next_step=_next_step(project, progress, job, alive),
         warnings=_warnings(len(records), project),
     )
@@ -92,12 +96,16 @@ def _next_step(
     project: Project, progress: RoundProgress | None, job: Job | None, alive: bool
 ) -> NextStep:
     if job is not None and job.kind in jobs.OF_A_ROUND:
+        by_itself = alive and job.queued_by == jobs.BY_ITSELF
+        if by_itself and progress is not None and progress.open + progress.leased:
+            return _go_on_meanwhile(progress)
         return _follow_round(job, progress, alive)
     failed = _failed_round(project)
     if failed is not None:
         return NextStep(
             "Look at the failed round",
-            f"It stopped: {(failed.error or '').rstrip('.')}. No answer is lost.",
+            f"It stopped: {(failed.error or '').rstrip('.')}. No answer is lost."
+            f"{_tried_again(project, progress)}",
             "rounds",
         )
     unprepared = failed_preparation(project)
@@ -126,11 +134,22 @@ def _next_step(
     obstacle = check_can_train(project)
     if obstacle is not None:
         return NextStep("Nearly there", obstacle, "rounds")
+    if progress.by_itself and alive:
+        return _go_on_meanwhile(progress)
     return NextStep(
         "Train on the answers",
         f"The {progress.target} pairs of round {progress.round_number} are answered. Let the "
         f"model learn from them; it then asks what it is least sure of.{_meanwhile(progress)}",
         "rounds",
+    )
+
+
+def _go_on_meanwhile(progress: RoundProgress) -> NextStep:
+    return NextStep(
+        "Go on answering",
+        f"The model learns by itself from what is answered so far.{_meanwhile(progress)} New "
+        "pairs come by themselves.",
+        "annotate",
     )
 
 
@@ -154,6 +173,14 @@ def _follow_round(job: Job, progress: RoundProgress | None, alive: bool) -> Next
         f"{_meanwhile(progress)}",
         "rounds",
     )
+
+
+def _tried_again(project: Project, progress: RoundProgress | None) -> str:
+    """When a failed round is tried without anybody asking for it."""
+    if progress is None or not progress.by_itself:
+        return ""
+    every = project.config.selection.learn_every
+    return f" It is tried again after {every} further answers."
 
 
 def _after_training(project: Project) -> NextStep:

@@ -103,6 +103,11 @@ def next_round(
         queue.add_proposals(db, opened.round_id, asked)
 
 
+def question(asked: Pair) -> Proposal:
+    """A question about a pair."""
+    return Proposal(asked, 0.0, "A test asks.")
+
+
 def ask_chains(project: Project, number: int, chains: Sequence[Sequence[Pair]]) -> None:
     """Close the current round and ask further pairs of chains, each unless it is implied."""
     with project.store.transaction() as db:

@@ -260,10 +260,10 @@ class Page {
     this.view.unsent(this.outbox.size, this.troubled);
     if (this.outbox.size > 0 && !this.outbox.durable) this.view.notify(NOT_DURABLE);
     if (this.progress === null) return;
-    const { round_number: number, target } = this.progress;
+    const { round_number: number, target, by_itself: byItself } = this.progress;
     const answered = this.answered();
-    this.view.progress({ number, answered, target, goOn: shown });
-    this.tellGoal({ number, target, reached: answered >= target });
+    this.view.progress({ number, answered, target, goOn: shown, byItself });
+    if (!byItself) this.tellGoal({ number, target, reached: answered >= target });
   }
 
   /** Once, when the round's own questions are answered while somebody looks. */

@@ -57,8 +57,11 @@ class View {
     say(this.el.undoText, undo === null ? "Undo" : `Undo “${WORDS[undo]}”`);
   }
 
-  /** How far the round is; answers beyond its target are counted apart; whether one can go on. */
-  progress({ number, answered, target, goOn }) {
+  /**
+   * How far the round is; answers beyond its target are counted apart; whether one can go on, and
+   * whether the model learns without anybody starting it.
+   */
+  progress({ number, answered, target, goOn, byItself }) {
     const more = Math.max(answered - target, 0);
     const within = answered - more;
     say(this.el.round, `Round ${number}`);
@@ -66,8 +69,8 @@ class View {
     this.el.fill.style.transform = `scaleX(${target ? within / target : 1})`;
     this.el.track.setAttribute("aria-valuenow", within);
     this.el.track.setAttribute("aria-valuemax", target);
-    this.el.goal.hidden = within < target || !goOn;
-    if (within >= target) say(this.el.pace, goOn ? GOAL : "");
+    this.el.goal.hidden = within < target || !goOn || byItself;
+    if (within >= target) say(this.el.pace, goOn ? (byItself ? LEARNS_BY_ITSELF : GOAL) : "");
   }
 
   pace(pace_ms, left) {

@@ -30,6 +30,7 @@ function plural(count, one, many) {
 }
 
 function roundDone(progress) {
+  if (progress.by_itself) return LEARNING;
   return {
     title: `Round ${progress.round_number} is done`,
     text: `All ${progress.total} pairs are answered. The next ones come when the model is trained.`,
@@ -66,8 +67,13 @@ const NO_QUESTIONS = {
   page: "overview",
   label: "See how far it is",
 };
+const LEARNING = {
+  title: "The model is learning",
+  text: "It has every answer so far. The next pairs come by themselves in a moment.",
+};
 const LOADING_NEXT = { title: "Loading the next pair", text: "" };
 const GOAL = "Every further answer counts";
+const LEARNS_BY_ITSELF = "The model learns from these now: just go on";
 const RETRYING = "Trying again every few seconds.";
 const NOT_DURABLE =
   "This browser does not let the page keep answers: leave this tab open until all are sent.";

@@ -30,6 +30,8 @@ def draw_counts(state: Overview) -> None:
 def draw_model(state: Overview) -> None:
     st.header("Model", anchor=False)
     st.markdown(components.as_text(state.model_state))
+    if state.learning is not None:
+        st.caption(components.as_text(state.learning))
     if state.active_run is not None:
         components.page_link("curves", "How good is it?")
 
@@ -64,6 +66,8 @@ with left:
     live.follow_round(project)
     if state.round is not None:
         components.round_notes(state.round.notes)
+    if state.consistency is not None:
+        st.caption(components.as_text(state.consistency))
 with right:
     draw_model(state)
 draw_archive(state)

@@ -3,12 +3,12 @@
 import streamlit as st
 
 from ui import components, live, models, session, tables
-from workflow import jobs, questions, rounds
+from workflow import continuous, jobs, questions, rounds
 
 project = session.project()
 progress = questions.round_progress(project)
 
-
+STRATEGY_PX, NUMBER_PX = 350, 170  # the longest name fits in, and this into a phone's width
 LEARNS = "The model learns from all answers so far, is measured, and proposes new pairs."
 HAS_LEARNT = (
     "The model has learnt from every answer so far. New pairs take the place of those still open."
@@ -26,7 +26,10 @@ def draw_start() -> None:
     settings = project.config.selection
     learnt = rounds.has_learnt_all(project)
     st.header("Ask new pairs" if learnt else "Train, then ask new pairs", anchor=False)
-    st.caption(HAS_LEARNT if learnt else LEARNS)
+    by_itself = continuous.in_words(project)
+    if by_itself is not None:
+        st.markdown(components.as_text(by_itself), width=components.READABLE_PX)
+    st.caption(HAS_LEARNT if learnt else LEARNS, width=components.READABLE_PX)
     with st.container(horizontal=True, vertical_alignment="bottom", width=components.READABLE_PX):
         strategy = st.selectbox(
             "How pairs are chosen",
@@ -34,6 +37,7 @@ def draw_start() -> None:
             index=list(tables.STRATEGIES).index(settings.strategy.value),
             format_func=lambda name: tables.STRATEGIES[name],
             help=tables.STRATEGY_HELP,
+            width=STRATEGY_PX,
             key="rounds.strategy",
         )
         pairs = st.number_input(
@@ -42,6 +46,7 @@ def draw_start() -> None:
             10_000,
             settings.pairs_per_round,
             help=tables.PAIRS_HELP,
+            width=NUMBER_PX,
             key="rounds.pairs",
         )
         st.button(
@@ -52,6 +57,7 @@ def draw_start() -> None:
             args=(strategy, pairs),
             disabled=obstacle is not None,
         )
+    st.caption(tables.STRATEGY_WORDS[strategy], width=components.READABLE_PX)
     if obstacle is not None:
         st.info(components.as_text(obstacle), icon=":material/info:")
 

@@ -1,0 +1,57 @@
+"""How the labels of now go together: contradictions among them, and pairs answered again."""
+
+from dataclasses import dataclass
+
+from domain.pairs import Pair
+from labeling_store.db import Store
+
+# A pair is asked again in a later round; whoever changes an answer in between takes it back.
+_REPEATED = """
+    SELECT e.a, e.b, min(e.similar) <> max(e.similar) AS changed FROM event AS e
+    WHERE e.kind IN ('similar', 'dissimilar') AND NOT EXISTS
+        (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
+    GROUP BY e.a, e.b HAVING count(DISTINCT e.round_number) > 1
+"""
+
+
+@dataclass(frozen=True)
+class Coherence:
+    """Counts of labels.
+
+    Attributes:
+        implied: labels whose answer earlier ones implied, or the opposite of it.
+        contradicted: those of the second kind.
+        repeated: pairs answered in more than one round.
+        changed: those whose answers differ.
+    """
+
+    implied: int
+    contradicted: int
+    repeated: int
+    changed: int
+
+
+def coherence(store: Store) -> Coherence:
+    """Counts of the labels of now; remembered until the next event."""
+    ledger = store.ledger
+    with ledger.lock, store.snapshot() as db:
+        ledger.catch_up(db)
+        if "implied" not in ledger.memo:
+            changed = [bool(row["changed"]) for row in db.execute(_REPEATED)]
+            ledger.memo["implied"], ledger.memo["contradicted"] = ledger.checked()
+            ledger.memo["repeated"], ledger.memo["changed"] = len(changed), sum(changed)
+        names = ("implied", "contradicted", "repeated", "changed")
+        return Coherence(*(ledger.memo[name] for name in names))
+
+
+def labels_in_order(store: Store) -> dict[Pair, bool]:
+    """The labelled pairs in the order of the events that gave the labels."""
+    with store.ledger.lock, store.snapshot() as db:
+        store.ledger.catch_up(db)
+        return store.ledger.labels()
+
+
+def repeated_pairs(store: Store) -> set[Pair]:
+    """The pairs answered in more than one round."""
+    with store.snapshot() as db:
+        return {Pair(row["a"], row["b"]) for row in db.execute(_REPEATED)}

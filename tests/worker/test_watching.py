@@ -1,0 +1,105 @@
+"""The worker looks for new answers beside its work: cheaply, and whatever is broken meanwhile."""
+
+import time
+
+import pytest
+
+from domain.answers import Kind
+from domain.config import SelectionSettings, Strategy, config_toml
+from domain.jobs import JobState
+from tests.ui import stage
+from worker import watching
+from worker.watching import Watch
+from workflow import continuous, jobs
+from workflow.project import CONFIG_NAME, Project
+
+EVERY = 5
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def learning(project: Project) -> Project:
+    """Prepared, in its first round of a project that learns by itself; nothing answered."""
+    selection = SelectionSettings(strategy=Strategy.COMPONENTS, learn_every=EVERY)
+    config = project.config.model_copy(update={"selection": selection})
+    (project.folder / CONFIG_NAME).write_text(config_toml(config))
+    stage.finish_jobs(project)
+    stage.add_model(project, 0, metrics={})
+    return project
+
+
+def answer(project: Project, count: int) -> None:
+    stage.answer_pair(project, *stage.one_kind(project, 2), Kind.SIMILAR)
+    stage.answer_questions(project, count - 1)
+
+
+def rounds_of(project: Project) -> list[JobState]:
+    return [job.state for job in jobs.recent(project) if job.kind == jobs.ROUND]
+
+
+def wait_for_a_round(project: Project) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not rounds_of(project):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_answers_start_a_round(learning: Project) -> None:
+    watch = Watch(learning)
+    assert watch.look() is None
+    answer(learning, EVERY)
+    assert watch.look() is not None
+    assert watch.look() is None
+    assert rounds_of(learning) == [JobState.QUEUED]
+
+
+def test_settings_are_those_of_now(learning: Project) -> None:
+    path = learning.folder / CONFIG_NAME
+    path.write_text(path.read_text().replace(f"learn_every = {EVERY}", "learn_every = 7"))
+    watch = Watch(learning)
+    answer(learning, EVERY)
+    assert watch.look() is None
+    stage.answer_questions(learning, 7 - EVERY)
+    assert watch.look() is not None
+
+
+def test_while_nothing_happens_nothing_is_worked_out(
+    learning: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(learning)
+    watch.look()
+
+    def never(project: Project) -> None:
+        raise AssertionError("worked out again")
+
+    monkeypatch.setattr(continuous, "start_if_due", never)
+    assert [watch.look() for _ in range(3)] == [None] * 3
+
+
+def test_the_end_of_a_job_is_looked_at(learning: Project) -> None:
+    """People answer while the model learns: enough of them start the next round at its end."""
+    watch = Watch(learning)
+    answer(learning, EVERY)
+    watch.look()
+    job = stage.claim_job(learning)
+    stage.answer_questions(learning, EVERY)
+    assert watch.look() is None
+    stage.add_model(learning, 1, metrics={}, bits=EVERY)
+    stage.finish_job(learning, job)
+    assert watch.look() is not None
+
+
+def test_a_thread_looks_on_while_settings_are_broken(
+    learning: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.01)
+    path = learning.folder / CONFIG_NAME
+    whole = path.read_text()
+    path.write_text("name = ")
+    with watching.watching(learning):
+        answer(learning, EVERY)
+        time.sleep(0.2)
+        assert rounds_of(learning) == []
+        path.write_text(whole)
+        wait_for_a_round(learning)
+    assert rounds_of(learning) == [JobState.QUEUED]

@@ -1,0 +1,65 @@
+"""Looks whether it is time to learn again, beside the lane's work, about once a second."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from domain.errors import AnnealError
+from labeling_store import answers
+from workflow import continuous, jobs
+from workflow.project import Project, with_settings_of_now
+
+LOOK_EVERY_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Queues rounds that nobody starts; remembers what it has seen, so that a look is cheap."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._seen: tuple[object, ...] | None = None
+
+    def look(self) -> int | None:
+        """Queue the next round if it is due; the job's id, None if it is not.
+
+        Nothing is looked at again before there are further answers, or a job has changed its
+        state. The settings are read anew: people change them while the worker runs.
+        """
+        now = self._state()
+        if now == self._seen:
+            return None
+        started = continuous.start_if_due(with_settings_of_now(self._project))
+        self._seen = now
+        return started
+
+    def _state(self) -> tuple[object, ...]:
+        newest = (jobs.newest(self._project, kind) for kind in jobs.KINDS)
+        states = [(job.job_id, job.state) for job in newest if job is not None]
+        return (answers.last_event_id(self._project.store.reader()), *states)
+
+
+@contextmanager
+def watching(project: Project) -> Iterator[None]:
+    """Inside, a thread looks after the project."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(Watch(project), stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _watch(watch: Watch, stop: threading.Event) -> None:
+    told = ""
+    while not stop.wait(LOOK_EVERY_S):
+        try:
+            watch.look()
+        except AnnealError as error:  # a broken setting, a full disk: somebody may mend it
+            if str(error) != told:
+                _log.warning("cannot look for new answers: %s", error)
+            told = str(error)

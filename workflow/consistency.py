@@ -1,0 +1,127 @@
+"""Whether people's answers can all be true, and what it means where they cannot.
+
+"Similar" is taken as transitive. An answer whose opposite earlier answers imply is either a slip,
+of one of the answers, or "similar" is no matter of groups in this archive. What tells the two apart
+is the same question again: slips are mended, a true answer stays. So pairs in contradictions are
+asked again (`asked_again`), and only where the answers stay does the strategy step back.
+"""
+
+import math
+from dataclasses import dataclass
+
+from annealing.contradictions import worth_repeating
+from domain.pairs import Pair
+from labeling_store.coherence import coherence, labels_in_order, repeated_pairs
+from workflow.project import Project
+
+SHOWN_FROM = 20  # answers that could have contradicted; a share of fewer says nothing
+CHECKED_AT_LEAST = 30
+CONTRADICTED_ABOVE = 0.15  # the lower end of the interval
+REPEATED_AT_LEAST = 12
+# The upper end of the interval. Of the answers behind a contradiction about 45 % change when they
+# are asked again, whether 3 or 10 % of all answers are wrong; where similarity is graded, none.
+CHANGED_BELOW = 0.25
+_Z = 1.96  # for 95 %
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of counted cases with its 95 % interval (Wilson).
+
+    Attributes:
+        of: how many cases; with none the interval is 0…1.
+        count: how many of them count.
+    """
+
+    of: int
+    count: int
+
+    @property
+    def rate(self) -> float:
+        """The share; 0 of no case."""
+        return self.count / self.of if self.of else 0.0
+
+    @property
+    def low(self) -> float:
+        """The lower end of the interval."""
+        return max(0.0, self._middle - self._half)
+
+    @property
+    def high(self) -> float:
+        """The upper end of the interval."""
+        return min(1.0, self._middle + self._half)
+
+    @property
+    def _middle(self) -> float:
+        return (self.count + _Z**2 / 2) / (self.of + _Z**2)
+
+    @property
+    def _half(self) -> float:
+        spread = self.of * self.rate * (1 - self.rate) + _Z**2 / 4
+        return _Z * math.sqrt(spread) / (self.of + _Z**2)
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """How well the labels of now go together.
+
+    Attributes:
+        contradicted: of the labels whose answer earlier ones implied, those that say the opposite.
+        changed: of the pairs that were asked again in a later round, those that got another answer.
+    """
+
+    contradicted: Share
+    changed: Share
+
+
+def consistency(project: Project) -> Consistency:
+    """How well the labels of now go together; worked out once for each state of the log."""
+    found = coherence(project.store)
+    return Consistency(
+        Share(found.implied, found.contradicted), Share(found.repeated, found.changed)
+    )
+
+
+def asked_again(project: Project, count: int) -> list[Pair]:
+    """Up to so many answered pairs that are worth asking again, those that explain most first.
+
+    None that was asked in two rounds already, and none once it is clear that answers stay.
+    """
+    if count < 1 or steps_back(consistency(project)) is not None:
+        return []
+    labels = labels_in_order(project.store)
+    return worth_repeating(labels, count, but=repeated_pairs(project.store))
+
+
+def in_words(found: Consistency) -> str | None:
+    """How often answers contradicted what earlier ones implied; None while that says nothing."""
+    share = found.contradicted
+    if share.of < SHOWN_FROM:
+        return None
+    words = (
+        f"In {share.count} of {share.of} cases ({share.rate:.0%}) an answer contradicted what "
+        "earlier answers implied."
+    )
+    again = found.changed
+    if again.of:
+        pairs = "1 such pair was" if again.of == 1 else f"{again.of} such pairs were"
+        words += f" {pairs} asked again; {again.count} of the answers changed."
+    return words
+
+
+def steps_back(found: Consistency) -> str | None:
+    """What a lead should know where "similar" is not treated as transitive; None where it is.
+
+    The next questions are then chosen by MGUE instead of `components`.
+    """
+    many = found.contradicted.of >= CHECKED_AT_LEAST and found.contradicted.low > CONTRADICTED_ABOVE
+    stay = found.changed.of >= REPEATED_AT_LEAST and found.changed.high < CHANGED_BELOW
+    if not (many and stay):
+        return None
+    return (
+        "Similar images seem not to form groups here: many answers contradict what others imply "
+        f"({found.contradicted.rate:.0%}), and people gave the same answers when asked again. The "
+        "pairs that the model is least sure of (MGUE) are asked instead. Where that is right, set "
+        'propagation = "one_step" in project.toml. Where the archive does have kinds, settle the '
+        "conflicts on the Labels page."
+    )

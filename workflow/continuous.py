@@ -1,0 +1,82 @@
+"""Learning without anybody asking for it: when the next round starts by itself, and its words.
+
+The strategy `components` learns in about a second, so its rounds are small, and the worker starts
+them: nobody needs to press a button, and people go on answering meanwhile.
+"""
+
+from domain.config import Strategy
+from domain.jobs import Job, JobState
+from domain.rounds import Run
+from labeling_store import answers, runs
+from workflow import jobs
+from workflow.project import Project
+from workflow.questions import RoundProgress, round_progress
+from workflow.rounds import check_can_train, round_params
+
+_WAITED_FOR = (jobs.PREPARE, *jobs.OF_A_ROUND)
+
+
+def start_if_due(project: Project) -> int | None:
+    """Queue the next round if it is time to learn; the job's id, None if it is not.
+
+    It is time `learn_every` answers after the last training, or as soon as the current round has
+    its answers, however few it could ask. After a round that failed or was cancelled it is time
+    only when so many answers came since. While all views of the images are embedded, a round is
+    worth the interruption only when questions run short.
+    """
+    job = jobs.newest_of(project, _WAITED_FOR)
+    if job is not None and not job.state.ended:
+        return None
+    progress = round_progress(project)
+    if progress is None or not progress.by_itself or not _has_come_enough(project, progress, job):
+        return None
+    if check_can_train(project) is not None:
+        return None
+    key = f"after event {answers.last_event_id(project.store.reader())}"
+    if job is not None and job.key == key:
+        return None  # tried with the same answers already
+    params = round_params(project, strategy=Strategy.COMPONENTS.value, pairs=None)
+    return jobs.enqueue_round(project.jobs, params, by=jobs.BY_ITSELF, key=key)
+
+
+def in_words(project: Project) -> str | None:
+    """That the model learns by itself, and what it has learnt; None where it does not."""
+    progress = round_progress(project)
+    if progress is None or not progress.by_itself:
+        return None
+    every = project.config.selection.learn_every
+    promise = (
+        f"The model learns by itself after every {every} answers; nothing needs to be pressed."
+    )
+    last = _last_training(project)
+    if last is None:
+        return f"{promise} It has not learnt yet."
+    day, time = last.created_at[:10], last.created_at[11:16]
+    new = _changes_since(project, last)
+    return f"{promise} It learnt last on {day} at {time} UTC; {new or 'none'} came since."
+
+
+def _has_come_enough(project: Project, progress: RoundProgress, job: Job | None) -> bool:
+    every = project.config.selection.learn_every
+    if job is not None and job.kind in jobs.OF_A_ROUND and job.state is not JobState.DONE:
+        moment = job.ended_at or job.created_at
+        return answers.label_changes_after(project.store.reader(), moment) >= every
+    changes = _changes_since(project, _last_training(project))
+    if not changes or (changes < every and progress.left):
+        return False
+    return progress.open < every or not _embeds_views(project)
+
+
+def _embeds_views(project: Project) -> bool:
+    job = jobs.newest(project, jobs.VIEWS)
+    return job is not None and not job.state.ended
+
+
+def _last_training(project: Project) -> Run | None:
+    """The newest model that learnt from answers, in use or not."""
+    learnt = [run for run in runs.list_runs(project.store.reader()) if run.bits]
+    return max(learnt, key=lambda run: run.answers, default=None)
+
+
+def _changes_since(project: Project, run: Run | None) -> int:
+    return answers.label_changes(project.store.reader(), after=0 if run is None else run.answers)
