@@ -17,7 +17,7 @@ COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 def public_methods() -> Iterator[tuple[str, str]]:
     """File and name of every public function that is a method of the papers or ours."""
     files = [
-        *sorted((ROOT / "annealing").glob("*.py")),
+        *sorted((ROOT / "annealing").rglob("*.py")),
         *sorted((ROOT / "training" / "losses").glob("*.py")),
         ROOT / "retrieval" / "metrics.py",
         ROOT / "retrieval" / "pair_metrics.py",
@@ -25,7 +25,7 @@ def public_methods() -> Iterator[tuple[str, str]]:
     for path in files:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-                yield f"{path.parent.name}/{path.name}", node.name
+                yield str(path.relative_to(ROOT)), node.name
 
 
 def commands() -> list[click.Command]:

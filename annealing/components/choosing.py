@@ -7,7 +7,7 @@ from itertools import islice
 
 from annealing.components.beliefs import beliefs
 from annealing.components.evidence import Answers
-from annealing.components.questions import Chain, group_checks, image_chains
+from annealing.components.questions import Asker, Chain, group_checks, image_chains
 from annealing.components.space import Space
 from annealing.components.start import first_answers, first_chains
 
@@ -23,14 +23,13 @@ def next_chains(space: Space, answers: Answers, count: int, *, error: float) -> 
         error: assumed share of wrong answers.
     """
     left = first_answers(len(space)) - len(answers)
+    starting: list[Chain] = []
     if left > 0:
         # Answers imply that some of them need not be asked
-        starting = list(islice(first_chains(space, answers, error=error), 2 * count))
-        if left >= count or not len(answers):
-            return starting
-        starting = starting[:left]
-    else:
-        starting = []
+        most = 2 * count if left >= count else left
+        starting = list(islice(first_chains(space, answers, error=error), most))
+    if len(starting) >= count or not len(answers):
+        return starting
     found = beliefs(space, answers, error=error)
-    checks = group_checks(space, found, count)
-    return [*starting, *checks, *image_chains(space, found, count)]
+    asker = Asker(space, found, asked=[pair for chain in starting for pair in chain.pairs])
+    return [*starting, *group_checks(asker, count), *image_chains(asker, count)]

@@ -59,42 +59,15 @@ class Chain:
         return self.kind is Question.FIRST_KINDS and not self.repeats
 
 
-def group_checks(space: Space, found: Beliefs, count: int) -> list[Chain]:
-    """Questions whether groups fell apart or together, at most a share of a round.
-
-    Args:
-        space, found: of the images.
-        count: how many questions the round has.
-    """
-    asker = Asker(space, found)
-    checks = [*_splits(asker), *_merges(asker)]
-    return checks[: int(_MERGE_SHARE * count)]
-
-
-def image_chains(space: Space, found: Beliefs, count: int) -> Iterator[Chain]:
-    """Chains about the images that are worth most, best first.
-
-    Args:
-        space, found: of the images.
-        count: how many chains at most.
-    """
-    asker = Asker(space, found)
-    given = 0
-    for image in _worth_asking(space, found):
-        if given == count:
-            return
-        chain = _chain(asker, image)
-        if chain is not None:
-            given += 1
-            yield chain
-
-
 class Asker:
-    """Finds pairs that stand for groups and that nobody answered."""
+    """Finds pairs that stand for groups, each once a round, and none that was answered."""
 
-    def __init__(self, space: Space, found: Beliefs) -> None:
+    def __init__(
+        self, space: Space, found: Beliefs, *, asked: Iterable[tuple[int, int]] = ()
+    ) -> None:
+        """Of a space and beliefs; `asked` are pairs that the round has already."""
         self.space, self.found = space, found
-        self._asked = found.answers.keys
+        self._asked = found.answers.keys | {(min(pair), max(pair)) for pair in asked}
         self._balance = evidence_between(found.answers, found.group)
         self._central: dict[int, IntArray] = {}
 
@@ -131,6 +104,34 @@ class Asker:
                 self._asked.add(pair)
                 return a, b
         return None
+
+
+def group_checks(asker: Asker, count: int) -> list[Chain]:
+    """Questions whether groups fell apart or together, at most a share of a round.
+
+    Args:
+        asker: of the round.
+        count: how many questions the round has.
+    """
+    checks = [*_splits(asker), *_merges(asker)]
+    return checks[: int(_MERGE_SHARE * count)]
+
+
+def image_chains(asker: Asker, count: int) -> Iterator[Chain]:
+    """Chains about the images that are worth most, best first.
+
+    Args:
+        asker: of the round.
+        count: how many chains at most.
+    """
+    given = 0
+    for image in _worth_asking(asker.space, asker.found):
+        if given == count:
+            return
+        chain = _chain(asker, image)
+        if chain is not None:
+            given += 1
+            yield chain
 
 
 def _splits(asker: Asker) -> Iterator[Chain]:
