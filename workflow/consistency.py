@@ -99,7 +99,7 @@ def in_words(found: Consistency) -> str | None:
     if share.of < SHOWN_FROM:
         return None
     words = (
-        f"In {share.count} of {share.of} cases ({share.rate:.0%}) an answer contradicted what "
+        f"In {share.count} of {share.of} cases ({_percent(share)}) an answer contradicted what "
         "earlier answers implied."
     )
     again = found.changed
@@ -120,8 +120,12 @@ def steps_back(found: Consistency) -> str | None:
         return None
     return (
         "Similar images seem not to form groups here: many answers contradict what others imply "
-        f"({found.contradicted.rate:.0%}), and people gave the same answers when asked again. The "
+        f"({_percent(found.contradicted)}), and people gave the same answers when asked again. The "
         "pairs that the model is least sure of (MGUE) are asked instead. Where that is right, set "
         'propagation = "one_step" in project.toml. Where the archive does have kinds, settle the '
         "conflicts on the Labels page."
     )
+
+
+def _percent(share: Share) -> str:
+    return f"{100 * share.rate:.0f} %"

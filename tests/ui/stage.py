@@ -57,7 +57,7 @@ def answer_pair(project: Project, first: int, second: int, kind: Kind) -> Receip
 def one_kind(project: Project, count: int) -> list[int]:
     """So many training images of one kind."""
     kinds: dict[str, list[int]] = {}
-    for each in _training(project):
+    for each in training_images(project):
         kinds.setdefault(_kind(each.path), []).append(each.image_id)
     return max(kinds.values(), key=len)[:count]
 
@@ -126,7 +126,7 @@ def ask_chains(project: Project, number: int, chains: Sequence[Sequence[Pair]]) 
 
 def training_pairs(project: Project, count: int, *, skip: int = 0) -> list[Pair]:
     """Some pairs of training images, always the same ones."""
-    ids = [each.image_id for each in _training(project)]
+    ids = [each.image_id for each in training_images(project)]
     everything = [Pair(a, b) for a in ids for b in ids if a < b]
     order = np.random.default_rng(7).permutation(len(everything))
     return [everything[at] for at in order[skip : skip + count]]
@@ -170,7 +170,7 @@ def _kind(path: str) -> str:
     return Path(path).stem.rstrip("0123456789")
 
 
-def _training(project: Project) -> list[ImageRecord]:
+def training_images(project: Project) -> list[ImageRecord]:
     return images.list_images(project.store.reader(), part=Part.TRAIN)
 
 

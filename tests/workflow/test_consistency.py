@@ -1,0 +1,164 @@
+"""How often answers contradict each other, and when "similar" is no longer taken as transitive."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from scipy.stats import binomtest
+
+from domain.answers import Kind, NewAnswer
+from domain.clock import utc_now
+from domain.pairs import Pair, pair
+from tests.pictures import write_archive
+from tests.ui import stage
+from workflow import consistency as module
+from workflow import labels
+from workflow.consistency import Consistency, Share, asked_again, consistency, in_words, steps_back
+from workflow.creation import create_project
+from workflow.project import Project, local_owner
+from workflow.questions import next_questions, submit_answers
+
+NONE = Share(0, 0)
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = create_project(
+        tmp_path / "project", images=write_archive(tmp_path / "i", each=3)
+    ).project
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def say(project: Project) -> Say:
+    """Answers pairs in a round of their own, True for similar."""
+    number = 1
+
+    def ask_and_answer(**said: bool) -> None:
+        nonlocal number
+        number += 1
+        ids = [each.image_id for each in stage.training_images(project)]
+        kinds = {pair(ids[int(name[1])], ids[int(name[2])]): like for name, like in said.items()}
+        stage.next_round(project, number, list(kinds), model="none")
+        given = {
+            Pair(each.image_a, each.image_b): each
+            for each in next_questions(project, local_owner(project), count=20)
+        }
+        for asked, like in kinds.items():
+            submit_answers(
+                project,
+                local_owner(project),
+                [
+                    NewAnswer(
+                        key=str(uuid.uuid4()),
+                        kind=Kind.SIMILAR if like else Kind.DISSIMILAR,
+                        pair=asked,
+                        answered_at=utc_now(),
+                        proposal_id=given[asked].proposal_id,
+                    )
+                ],
+            )
+
+    return ask_and_answer
+
+
+def row(project: Project, number: int) -> int:
+    return stage.training_images(project)[number].image_id
+
+
+@pytest.mark.parametrize(("of", "count"), [(20, 0), (41, 3), (100, 50), (7, 7)])
+def test_intervals_are_wilson_s(of: int, count: int) -> None:
+    expected = binomtest(count, of).proportion_ci(0.95, method="wilson")
+    assert Share(of, count).low == pytest.approx(expected.low, abs=1e-4)
+    assert Share(of, count).high == pytest.approx(expected.high, abs=1e-4)
+
+
+def test_nothing_counted_says_nothing() -> None:
+    assert (NONE.rate, NONE.low, NONE.high) == (0.0, 0.0, 1.0)
+
+
+def test_only_answers_that_earlier_ones_implied_are_checked(project: Project, say: Say) -> None:
+    say(p01=True, p12=True, p34=False)
+    assert consistency(project).contradicted == NONE
+    say(p02=True)
+    assert consistency(project).contradicted == Share(1, 0)
+    say(p13=True, p23=False)
+    assert consistency(project).contradicted == Share(2, 1)
+
+
+def test_the_answer_behind_most_contradictions_is_asked_again_once(
+    project: Project, say: Say
+) -> None:
+    say(p01=True, p23=True, p24=True, p12=True)  # 1 and 2 were called alike by mistake
+    say(p03=False, p04=False)
+    wrong = pair(row(project, 1), row(project, 2))
+    assert asked_again(project, 1) == [wrong]
+    assert asked_again(project, 0) == []
+    say(p12=True)
+    assert consistency(project).changed == Share(1, 0)
+    assert wrong not in asked_again(project, 5)
+
+
+def test_an_answer_that_changes_mends_its_contradictions(project: Project, say: Say) -> None:
+    say(p01=True, p23=True, p24=True, p12=True)
+    say(p03=False, p04=False)
+    say(p12=False)
+    found = consistency(project)
+    assert found.changed == Share(1, 1)
+    assert found.contradicted.count == 0
+    assert asked_again(project, 5) == []
+
+
+def test_an_answer_taken_back_and_given_again_is_no_repeat(project: Project, say: Say) -> None:
+    say(p01=True)
+    (mine,) = labels.recent_answers(project, local_owner(project), 1)
+    labels.take_back(project, local_owner(project), mine.key)
+    say(p01=False)
+    assert consistency(project).changed == NONE
+
+
+GRADED = Consistency(Share(46, 20), Share(21, 0))
+
+
+@pytest.mark.parametrize(
+    ("found", "does"),
+    [
+        (GRADED, True),
+        (Consistency(Share(54, 18), Share(32, 3)), True),  # graded, and 3 % slips
+        (Consistency(Share(42, 20), Share(20, 11)), False),  # 10 % of the answers are wrong
+        (Consistency(Share(29, 20), Share(21, 0)), False),  # too few answers were checked
+        (Consistency(Share(46, 8), Share(21, 0)), False),  # groups with few exceptions
+        (Consistency(Share(46, 20), Share(11, 0)), False),  # too few were asked again
+        (Consistency(NONE, NONE), False),
+    ],
+    ids=["graded", "graded with slips", "wrong answers", "few", "nearly groups", "untested", "new"],
+)
+def test_it_steps_back_where_many_contradictions_stay(found: Consistency, does: bool) -> None:
+    assert (steps_back(found) is not None) is does
+
+
+def test_the_note_says_what_happens_and_what_to_do() -> None:
+    note = steps_back(GRADED) or ""
+    assert "(43%)" in note.replace(" %", "%")
+    assert "MGUE" in note
+    assert 'propagation = "one_step"' in note
+
+
+def test_once_it_is_clear_nothing_is_asked_again(
+    project: Project, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(p01=True, p12=True, p02=False)
+    assert asked_again(project, 5)
+    monkeypatch.setattr(module, "consistency", lambda project: GRADED)
+    assert asked_again(project, 5) == []
+
+
+def test_contradictions_are_told_in_words_once_they_mean_something() -> None:
+    assert in_words(Consistency(Share(19, 3), NONE)) is None
+    said = in_words(Consistency(Share(41, 3), NONE)) or ""
+    assert said == ("In 3 of 41 cases (7 %) an answer contradicted what earlier answers implied.")
+    again = in_words(Consistency(Share(41, 3), Share(2, 1))) or ""
+    assert again.endswith("2 such pairs were asked again; 1 of the answers changed.")
