@@ -1,6 +1,8 @@
 """The worker looks for new answers beside its work: cheaply, and whatever is broken meanwhile."""
 
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,12 +11,14 @@ from domain.config import SelectionSettings, Strategy, config_toml
 from domain.jobs import JobState
 from tests.ui import stage
 from worker import watching
+from worker.lane import Stop, work
 from worker.watching import Watch
 from workflow import continuous, jobs
 from workflow.project import CONFIG_NAME, Project
+from workflow.questions import round_progress
 
 EVERY = 5
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture
@@ -37,11 +41,19 @@ def rounds_of(project: Project) -> list[JobState]:
     return [job.state for job in jobs.recent(project) if job.kind == jobs.ROUND]
 
 
-def wait_for_a_round(project: Project) -> None:
+def wait_for(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not rounds_of(project):
+    while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def wait_for_round(project: Project, number: int) -> None:
+    def is_asked() -> bool:
+        progress = round_progress(project)
+        return progress is not None and progress.round_number == number
+
+    wait_for(is_asked)
 
 
 def test_answers_start_a_round(learning: Project) -> None:
@@ -101,5 +113,26 @@ def test_a_thread_looks_on_while_settings_are_broken(
         time.sleep(0.2)
         assert rounds_of(learning) == []
         path.write_text(whole)
-        wait_for_a_round(learning)
+        wait_for(lambda: bool(rounds_of(learning)))
     assert rounds_of(learning) == [JobState.QUEUED]
+
+
+def test_people_only_answer_and_rounds_follow(
+    learning: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first question on, with the real lane; nobody presses anything."""
+    monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.05)
+    stop = Stop()
+    with ThreadPoolExecutor(1) as pool, watching.watching(learning):
+        working = pool.submit(work, learning, stop)
+        try:
+            answer(learning, 70)  # learning starts at 60
+            for number in (2, 3):
+                wait_for_round(learning, number)
+                stage.answer_questions(learning, EVERY)
+        finally:
+            stop.set()
+        working.result()
+    assert {job.queued_by for job in jobs.recent(learning) if job.kind == jobs.ROUND} == {
+        jobs.BY_ITSELF
+    }
