@@ -21,6 +21,7 @@ from annealing.components.likeness import group_likeness, matrix_root
 from annealing.components.space import COMPONENTS, Space, kernel
 from annealing.components.start import parts_wanted
 from domain.arrays import FloatArray, IntArray
+from training.group_selection import frozen_length
 from training.head import (
     HeadModule,
     Standardise,
@@ -34,9 +35,9 @@ FEWEST_ANSWERS = 60  # with fewer, the frozen features remain the embedding
 MOST_ANCHORS = 4096  # images the regression is fitted to; solved in a second
 _RIDGE = 0.03
 _SHARPNESS = 17.0
-# Length of the frozen part beside the groups' part, whose length is 1: the squared share of the
-# parts that a start compares over the images that have answers. Never below 0.3, so that images
-# of a group have an order; at twice the groups' length these change next to nothing.
+# Least length of the frozen part beside the groups' part, whose length is 1: the squared share of
+# the parts that a start compares over the images that have answers, between these two. With
+# 0.3 images of a group have an order; at twice the groups' length these change little.
 _LEAST_FROZEN, _MOST_FROZEN = 0.3, 2.0
 
 
@@ -128,12 +129,16 @@ def group_head(
     labels = soft_labels(found)
     anchors = _anchors(found)
     weights = _fitted(unit[anchors], labels, anchors)
+    likeness = matrix_root(group_likeness(space, found))
+    frozen = frozen_length(space, found, likeness, least=_least_frozen(found))
+    if frozen is None:
+        return _frozen(features, "The groups tell answered images apart no better than they do.")
     module = GroupHead(
         standardise,
         anchors=torch.from_numpy(unit[anchors]),
         weights=torch.from_numpy(weights),
-        likeness=_tensor(matrix_root(group_likeness(space, found))),
-        frozen=_tensor(_frozen_length(found)),
+        likeness=_tensor(likeness),
+        frozen=_tensor(frozen),
     )
     return TrainedHead(module.eval().to(device), labels=labels)
 
@@ -142,7 +147,8 @@ def _frozen(features: FloatArray, why: str) -> TrainedHead:
     return frozen_head(features, note=f"{why} The frozen features remain the embedding.")
 
 
-def _frozen_length(found: Beliefs) -> float:
+def _least_frozen(found: Beliefs) -> float:
+    """The less is known, the more the frozen part counts, whatever a few answers seem to say."""
     share = parts_wanted(len(found.group)) / len(found.known)
     return float(np.clip(share**2, _LEAST_FROZEN, _MOST_FROZEN))
 
