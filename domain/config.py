@@ -72,9 +72,10 @@ class ModelSettings(_Settings):
 
 
 class SelectionSettings(_Settings):
-    """Which pairs are asked (ANNEAL, sections on MGUE and diversity)."""
+    """Which pairs are asked (for MGUE and BCGUE: ANNEAL, sections on MGUE and diversity)."""
 
-    strategy: Strategy = Strategy.MGUE
+    # Needs the fewest answers where "similar" carries over: if A is like B and B like C, A like C.
+    strategy: Strategy = Strategy.COMPONENTS
     pairs_per_round: int = Field(default=100, ge=1)  # a quarter of an hour of one person
     lambda_: float = Field(default=3.0, alias="lambda", ge=0)  # best of 1…6 in the paper
     clip: Literal["none", "means"] = "means"  # keep the threshold between the two means

@@ -4,7 +4,7 @@ import uuid
 from pathlib import Path
 
 from domain.answers import Kind, NewAnswer, Receipt
-from domain.config import Backbone, Layout, ModelSettings, Views
+from domain.config import Backbone, Layout, ModelSettings, Strategy, Views
 from domain.pairs import pair
 from labeling_store import images
 from training.backbones import build_backbone
@@ -32,12 +32,14 @@ def make_project(
     *,
     layout: Layout = Layout.AUTO,
     views: Views = Views.SINGLE,
+    strategy: Strategy = Strategy.MGUE,
 ) -> Project:
     """A project on a small archive whose backbone is ready at once."""
     model = ModelSettings(weights=weights, image_size_px=SIZE_PX, views=views)
     create_project(folder, images=archive, layout=layout, model=model).project.close()
     with (folder / CONFIG_NAME).open("a") as config:
         config.write(f"\n[training]\nmost_steps = {STEPS}\n")
+        config.write(f'\n[selection]\nstrategy = "{strategy.value}"\n')
     return open_project(folder)
 
 

@@ -28,7 +28,7 @@ from tests.projects import make_project as make_ready_project
 from tests.projects import random_weights
 from workflow import curves, jobs, rounds
 from workflow.creation import create_demo
-from workflow.project import Project
+from workflow.project import CONFIG_NAME, Project
 from workflow.questions import round_progress
 from workflow.run_files import read_embeddings
 
@@ -173,6 +173,8 @@ def play(project: Project, page: Page) -> None:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = create_demo(tmp_path_factory.mktemp("demo") / "project").project
+    with (made.folder / CONFIG_NAME).open("a") as config:
+        config.write('\n[selection]\nstrategy = "mgue"\n')
     yield made
     made.close()
 
