@@ -105,7 +105,9 @@ def archive_features(
     Raises:
         ArchiveError: a new image's file is gone, or a file leads to outside the images folder.
     """
-    backbone, info = ready_backbone(project, device, part_of(progress, 0.0, 0.7))
+    # a warm-up takes longer than the single view; before all views it is long done
+    start = 0.02 if views is Views.MULTI else 0.7
+    backbone, info = ready_backbone(project, device, part_of(progress, 0.0, start))
     records = images.list_images(project.store.reader())
     if views is None:
         views = _views_at_hand(project, backbone, records, device)
@@ -116,7 +118,7 @@ def archive_features(
         size_px=project.config.model.image_size_px,
         views=views,
         device=device,
-        progress=part_of(progress, 0.7, 1.0),
+        progress=part_of(progress, start, 1.0),
     )
     return ArchiveFeatures(tuple(records), features, info, views)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from domain.clock import utc_now
@@ -262,3 +263,17 @@ def test_views_that_are_gone_are_embedded_again(project: Project) -> None:
     do_round(project)
     assert width(project, active(project).name) == SINGLE
     assert newest(project, jobs.VIEWS).state is JobState.QUEUED
+
+
+def test_the_progress_of_views_begins_at_their_beginning(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    told: list[tuple[float, str]] = []
+    backbone.archive_features(
+        project,
+        torch.device("cpu"),
+        lambda done, message: told.append((done, message)),
+        views=Views.MULTI,
+    )
+    first = next(done for done, message in told if "with all views" in message)
+    assert first < 0.05
+    assert told[-1][0] == pytest.approx(1)
