@@ -18,8 +18,11 @@ from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Run
 from labeling_store import answers, images, queue, rounds
 from training.checkpoints import load_head
+from workflow.consistency import asked_again
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, read_embeddings
+
+_AGAIN = "Asked again, because this answer and others contradict each other."
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,17 @@ def group_questions(project: Project, run: Run, count: int) -> list[Proposal]:
     for number, chain in enumerate(chains):
         proposals += _as_proposals(archive, chain, number, held)
     return proposals
+
+
+def repeats(project: Project, run: Run, count: int) -> list[Proposal]:
+    """Up to so many answered pairs that are asked again, because answers contradict each other."""
+    held = _held(project)
+    inside = read_embeddings(project.runs / run.name).rows
+    return [
+        Proposal(pair=each, score=0.0, reason=_AGAIN)
+        for each in asked_again(project, count)
+        if each not in held and each.a in inside and each.b in inside
+    ]
 
 
 def answers_about(project: Project, image_ids: IntArray) -> Answers:

@@ -18,10 +18,11 @@ from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Round, RoundState, Run
 from labeling_store import queue, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
-from worker.group_questions import group_questions
+from worker.group_questions import group_questions, repeats
 from workflow.project import Project
 
 NOTHING_LEFT = "Every pair of training images is answered or implied; there is nothing to ask."
+_REPEATED_SHARE = 0.1  # of a round's target: pairs in contradictions, asked again
 _OWN_SEED, _CHECK_SEED, _SPARE_SEED = 1000, 2000, 3000  # and the round's number
 
 
@@ -83,13 +84,19 @@ class _Asking:
 
 
 def propose_next(
-    project: Project, *, strategy: str, pairs: int, device: torch.device, made_by: str
+    project: Project,
+    *,
+    strategy: str,
+    pairs: int,
+    device: torch.device,
+    made_by: str,
+    notes: tuple[str, ...] = (),
 ) -> Proposed:
     """Put the next questions into the queue: a new round, or the current one if none is answered.
 
     The round's own questions are the strategy's and the random checks; spare ones, which the
     strategy would ask after them, stand behind. The round is marked as made by the job with the
-    key `made_by`.
+    key `made_by`; `notes` stand before those of the strategy.
 
     Raises:
         JobError: there is no model yet.
@@ -107,12 +114,13 @@ def propose_next(
     chosen = asking.choose(pairs, _OWN_SEED)
     wanted = _as_questions(chosen, asking.candidates)
     wanted += _checks(asking, pairs, pair_keys(chosen.pairs, len(asking.candidates.image_ids)))
+    notes = (*notes, *chosen.notes)
     if not wanted:
-        return Proposed(number, 0, 0, (*chosen.notes, NOTHING_LEFT))
+        return Proposed(number, 0, 0, (*notes, NOTHING_LEFT))
     spare = _spare(asking, project.config.selection.spare_pairs(pairs), wanted)
-    source = _Source(strategy, run.name, len(wanted), made_by, chosen.notes)
+    source = _Source(strategy, run.name, len(wanted), made_by, notes)
     _put(project, number, source, [*_mixed(wanted, number), *spare])
-    return Proposed(number, len(wanted), len(spare), chosen.notes)
+    return Proposed(number, len(wanted), len(spare), notes)
 
 
 def _propose_groups(
@@ -121,10 +129,11 @@ def _propose_groups(
     """Chains of questions; the round is reached after few answers, the rest is to spare."""
     settings = project.config.selection
     strategy = Strategy.COMPONENTS.value
-    chains = group_questions(project, run, pairs + settings.spare_pairs(pairs))
+    target = min(pairs, settings.learn_every or pairs)
+    again = repeats(project, run, round(target * _REPEATED_SHARE))
+    chains = [*again, *group_questions(project, run, pairs + settings.spare_pairs(pairs))]
     if not chains:
         return Proposed(number, 0, 0, (NOTHING_LEFT,))
-    target = min(pairs, settings.learn_every or pairs)
     asking = _Asking(project, candidates_of(project, run), strategy, number, device)
     ids = {int(image_id): row for row, image_id in enumerate(asking.candidates.image_ids)}
     taken = np.array([(ids[each.pair.a], ids[each.pair.b]) for each in chains], dtype=np.int64)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from domain.config import Views
+from domain.config import Strategy, Views
 from domain.errors import shortened
 from domain.jobs import JobState, Progress, part_of
 from labeling_store import rounds, runs
@@ -21,6 +21,7 @@ from worker.learning import (
 from worker.proposing import propose_next, replace_first_questions
 from worker.report import JobReport
 from workflow import jobs
+from workflow.consistency import consistency, steps_back
 from workflow.pictures import render_all
 from workflow.project import Project
 
@@ -97,7 +98,7 @@ def _train(
         archive,
         device=_device(params),
         report=report,
-        strategy=_strategy(project, params),
+        strategy=_strategy(project, params)[0],
         progress=part_of(progress, 0.3, 1.0),
     )
     report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
@@ -111,12 +112,14 @@ def _propose(
         report.log(f"round {done.number} got its questions from an earlier attempt")
         return
     progress(0.0, "choosing the next questions")
+    strategy, notes = _strategy(project, params)
     proposed = propose_next(
         project,
-        strategy=_strategy(project, params),
+        strategy=strategy,
         pairs=int(params["pairs"]),
         device=_device(params),
         made_by=report.key,
+        notes=notes,
     )
     for note in proposed.notes:
         report.log(note)
@@ -125,9 +128,16 @@ def _propose(
     )
 
 
-def _strategy(project: Project, params: Mapping[str, Any]) -> str:
-    """The job's strategy, or the project's for a job that only trains."""
-    return str(params.get("strategy", project.config.selection.strategy.value))
+def _strategy(project: Project, params: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+    """The job's strategy, or the project's for a job that only trains; and why it is another.
+
+    Groups are given up where the answers show that "similar" does not carry over.
+    """
+    wanted = str(params.get("strategy", project.config.selection.strategy.value))
+    if wanted != Strategy.COMPONENTS.value:
+        return wanted, ()
+    note = steps_back(consistency(project))
+    return (wanted, ()) if note is None else (Strategy.MGUE.value, (note,))
 
 
 def _device(params: Mapping[str, Any]) -> torch.device:

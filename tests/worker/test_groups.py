@@ -6,11 +6,12 @@ import pytest
 
 from domain.config import Strategy
 from domain.jobs import silent
+from labeling_store import answers, runs
 from labeling_store import rounds as round_store
-from labeling_store import runs
 from tests.projects import answer
 from training import group_head
 from training.checkpoints import load_head
+from worker import group_questions, steps
 from worker.foreground import run_to_end
 from worker.group_questions import answers_about
 from workflow import jobs, rounds
@@ -77,3 +78,30 @@ def test_all_answers_are_learnt_from(sorted_once: Project) -> None:
     training = sorted_once.store.reader().execute("SELECT image_id FROM image")
     assert len(said) == labelled.fetchone()[0]
     assert set(ids) >= {row["image_id"] for row in training}
+
+
+def test_where_answers_contradict_each_other_pairs_are_asked_again(
+    sorted_once: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubted = answers.pair_labels(sorted_once.store.reader())[0].pair
+    monkeypatch.setattr(group_questions, "asked_again", lambda project, count: [doubted][:count])
+    answer(sorted_once)
+    do_round(sorted_once)
+    asked = next_questions(sorted_once, local_owner(sorted_once), count=200)
+    again = [each for each in asked if (each.image_a, each.image_b) == doubted]
+    assert ["contradict" in each.reason for each in again] == [True]
+
+
+def test_where_similar_does_not_carry_over_mgue_takes_over_and_says_why(
+    sorted_once: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "steps_back", lambda found: "No groups here.")
+    answer(sorted_once, 3)
+    do_round(sorted_once)
+    current = round_store.current_round(sorted_once.store.reader())
+    assert current is not None
+    assert current.strategy == "mgue"
+    assert current.notes[0] == "No groups here."
+    run = runs.active_run(sorted_once.store.reader())
+    assert run is not None
+    assert not (sorted_once.runs / run.name / "groups.parquet").exists()
