@@ -93,15 +93,16 @@ def test_where_answers_contradict_each_other_pairs_are_asked_again(
 
 
 def test_where_similar_does_not_carry_over_mgue_takes_over_and_says_why(
-    sorted_once: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "steps_back", lambda found: "No groups here.")
-    answer(sorted_once, 3)
-    do_round(sorted_once)
-    current = round_store.current_round(sorted_once.store.reader())
+    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
+    answer(project, 20)
+    do_round(project)
+    current = round_store.current_round(project.store.reader())
     assert current is not None
     assert current.strategy == "mgue"
     assert current.notes[0] == "No groups here."
-    run = runs.active_run(sorted_once.store.reader())
+    run = runs.active_run(project.store.reader())
     assert run is not None
-    assert not (sorted_once.runs / run.name / "groups.parquet").exists()
+    assert not (project.runs / run.name / "groups.parquet").exists()
