@@ -10,7 +10,9 @@ import math
 from dataclasses import dataclass
 
 from annealing.contradictions import worth_repeating
+from domain.images import Part
 from domain.pairs import Pair
+from labeling_store import images, queue, rounds
 from labeling_store.coherence import coherence, labels_in_order, repeated_pairs
 from workflow.project import Project
 
@@ -85,12 +87,28 @@ def consistency(project: Project) -> Consistency:
 def asked_again(project: Project, count: int) -> list[Pair]:
     """Up to so many answered pairs that are worth asking again, those that explain most first.
 
-    None that was asked in two rounds already, and none once it is clear that answers stay.
+    Of training images only; none that was asked in two rounds already or in the current one, as
+    nobody should meet a pair at once again; and none once it is clear that answers stay.
     """
     if count < 1 or steps_back(consistency(project)) is not None:
         return []
-    labels = labels_in_order(project.store)
-    return worth_repeating(labels, count, but=repeated_pairs(project.store))
+    db = project.store.reader()
+    inside = {each.image_id for each in images.list_images(db, part=Part.TRAIN)}
+    labels = {
+        answered: similar
+        for answered, similar in labels_in_order(project.store).items()
+        if inside.issuperset(answered)
+    }
+    return worth_repeating(labels, count, but=repeated_pairs(project.store) | _of_now(project))
+
+
+def _of_now(project: Project) -> set[Pair]:
+    """The pairs answered in the current round."""
+    db = project.store.reader()
+    current = rounds.current_round(db)
+    if current is None:
+        return set()
+    return {each.pair for each in queue.answered_proposals(db, current.round_id)}
 
 
 def in_words(found: Consistency) -> str | None:

@@ -4,6 +4,7 @@ The strategy `components` learns in about a second, so its rounds are small, and
 them: nobody needs to press a button, and people go on answering meanwhile.
 """
 
+from domain.clock import later, utc_now
 from domain.config import Strategy
 from domain.jobs import Job, JobState
 from domain.rounds import Run
@@ -13,6 +14,7 @@ from workflow.project import Project
 from workflow.questions import RoundProgress, round_progress
 from workflow.rounds import check_can_train, round_params
 
+VIEWS_UNDISTURBED_S = 60.0  # an interruption costs the embedding of all views some seconds
 _WAITED_FOR = (jobs.PREPARE, *jobs.OF_A_ROUND)
 
 
@@ -21,8 +23,8 @@ def start_if_due(project: Project) -> int | None:
 
     It is time `learn_every` answers after the last training, or as soon as the current round has
     its answers, however few it could ask. After a round that failed or was cancelled it is time
-    only when so many answers came since. While all views of the images are embedded, a round is
-    worth the interruption only when questions run short.
+    only when so many answers came since. A round interrupts the embedding of all views, which then
+    goes on undisturbed for a while, unless questions run short.
     """
     job = jobs.newest_of(project, _WAITED_FOR)
     if job is not None and not job.state.ended:
@@ -64,12 +66,15 @@ def _has_come_enough(project: Project, progress: RoundProgress, job: Job | None)
     changes = _changes_since(project, _last_training(project))
     if not changes or (changes < every and progress.left):
         return False
-    return progress.open < every or not _embeds_views(project)
+    return progress.open < every or not _disturbs_views(project, job)
 
 
-def _embeds_views(project: Project) -> bool:
-    job = jobs.newest(project, jobs.VIEWS)
-    return job is not None and not job.state.ended
+def _disturbs_views(project: Project, before: Job | None) -> bool:
+    """Whether all views are being embedded, and were interrupted a moment ago."""
+    views = jobs.newest(project, jobs.VIEWS)
+    if views is None or views.state.ended or before is None or before.ended_at is None:
+        return False
+    return utc_now() < later(before.ended_at, VIEWS_UNDISTURBED_S)
 
 
 def _last_training(project: Project) -> Run | None:

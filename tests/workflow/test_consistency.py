@@ -9,7 +9,9 @@ from scipy.stats import binomtest
 
 from domain.answers import Kind, NewAnswer
 from domain.clock import utc_now
+from domain.images import Part
 from domain.pairs import Pair, pair
+from labeling_store import images
 from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import consistency as module
@@ -94,12 +96,31 @@ def test_the_answer_behind_most_contradictions_is_asked_again_once(
 ) -> None:
     say(p01=True, p23=True, p24=True, p12=True)  # 1 and 2 were called alike by mistake
     say(p03=False, p04=False)
+    say()  # a further round
     wrong = pair(row(project, 1), row(project, 2))
     assert asked_again(project, 1) == [wrong]
     assert asked_again(project, 0) == []
     say(p12=True)
     assert consistency(project).changed == Share(1, 0)
     assert wrong not in asked_again(project, 5)
+
+
+def test_no_pair_is_asked_again_in_the_round_after_its_answer(project: Project, say: Say) -> None:
+    say(p01=True, p12=True)
+    say(p02=False)
+    now = pair(row(project, 0), row(project, 2))
+    assert now not in asked_again(project, 5)
+    assert asked_again(project, 5)
+
+
+def test_only_pairs_of_training_images_are_asked_again(project: Project, say: Say) -> None:
+    records = images.list_images(project.store.reader())
+    outside = next(each.image_id for each in records if each.part is not Part.TRAIN)
+    a, b = row(project, 0), row(project, 1)
+    for other, kind in ((a, Kind.SIMILAR), (b, Kind.DISSIMILAR)):
+        stage.answer_pair(project, outside, other, kind)
+    assert stage.answer_pair(project, a, b, Kind.SIMILAR).conflict
+    assert asked_again(project, 5) == []
 
 
 def test_an_answer_that_changes_mends_its_contradictions(project: Project, say: Say) -> None:
@@ -151,6 +172,7 @@ def test_once_it_is_clear_nothing_is_asked_again(
     project: Project, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     say(p01=True, p12=True, p02=False)
+    say()
     assert asked_again(project, 5)
     monkeypatch.setattr(module, "consistency", lambda project: GRADED)
     assert asked_again(project, 5) == []

@@ -171,15 +171,29 @@ def test_only_one_kind_of_answer_teaches_nothing(make: Make) -> None:
     assert "similar pair" in overview(project).next_step.text
 
 
-def test_while_views_are_embedded_it_learns_only_when_questions_run_short(make: Make) -> None:
+@pytest.fixture
+def embedding(make: Make) -> Project:
+    """In its second round, whose answers are there; all views are being embedded."""
     project = make()
     jobs.enqueue_views(project.jobs, {})
     stage.claim_job(project)
     new_round(project, 2)
     stage.answer_questions(project, EVERY)
-    assert started(project) is None  # as many pairs are open still
-    stage.answer_questions(project, 1)
-    assert started(project) is not None
+    return project
+
+
+def test_the_embedding_of_views_is_not_interrupted_all_the_time(
+    embedding: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert started(embedding) is None  # the preparation ended a moment ago
+    monkeypatch.setattr(continuous, "VIEWS_UNDISTURBED_S", 0.0)
+    assert started(embedding) is not None
+
+
+def test_where_questions_run_short_views_can_wait(embedding: Project) -> None:
+    assert started(embedding) is None
+    stage.answer_questions(embedding, 1)
+    assert started(embedding) is not None
 
 
 def test_a_preparation_comes_first(make: Make) -> None:
