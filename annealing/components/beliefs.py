@@ -19,13 +19,17 @@ from annealing.components.evidence import NO_GROUP, Answers, groups_of
 from annealing.components.space import Space
 from domain.arrays import BoolArray, IntArray
 
-_RIDGE = 0.03
-_SHARPNESS = 15.0  # of the regression's scores; 8 was a little worse
+# Compared on the training images of UC Merced, with none and 10 % of wrong answers. Weighting the
+# groups' images by how sure they are made guesses worse (accuracy -0.7 and -1.0 points).
+_RIDGE = 0.03  # 0.01 and 0.1 the same
+_SHARPNESS = 15.0  # of the regression's scores; 10 and 25 guess as often right, but less sure so
 _LOOKS_AT_MOST = 0.7  # of a belief: the rest is spread evenly, so that answers can outweigh looks
-_PASSES = 3  # over the answers, until both images of each agree
-_EVICTED_BELOW = 0.3  # an image leaves a group that is less probable than this
+_PASSES = 3  # over the answers, until both images of each agree; 8 the same
+# An image leaves a group that is less probable than this; with 0.15 more guesses are wrong, with
+# 0.5 groups fall apart: -0.7 +- 0.3 mAP@5 with 10 % of wrong answers.
+_EVICTED_BELOW = 0.3
 _MOVED_ABOVE = 0.7  # and joins one that is more probable than this
-_REGROUPINGS = 2
+_REGROUPINGS = 2  # 5 the same
 _BLOCK_ROWS = 8192
 
 

@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
-from sklearn.neighbors import NearestNeighbors
 
+from annealing.components.cells import nearest
 from domain.arrays import FloatArray
 
-NEIGHBOURS = 15
+NEIGHBOURS = 15  # 10 guess no better without wrong answers, a little with them
 _SHARPNESS = 3  # a link counts cosine ** 3: near neighbours much more than far ones
 _DAMPING = 0.9  # how much of what an image knows its neighbours take over
 _STEPS = 4  # 8 and infinitely many were no better
@@ -32,11 +32,10 @@ class NeighbourGraph:
         self._links = csr_array((rows, rows), dtype=np.float32)
         if count < 1:
             return
-        search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(unit)
-        distance, near = search.kneighbors()
-        cosine = np.maximum(1 - distance.ravel() ** 2 / 2, 0) ** _SHARPNESS
+        cosine, near = nearest(np.asarray(unit, dtype=np.float32), count)
+        weight = np.maximum(cosine.ravel(), 0) ** _SHARPNESS
         ends = np.repeat(np.arange(rows), count), near.ravel()
-        one_way = coo_array((cosine, ends), shape=(rows, rows)).tocsr()
+        one_way = coo_array((weight, ends), shape=(rows, rows)).tocsr()
         both = one_way.maximum(one_way.T).tocsr()
         scale = np.maximum(both.sum(axis=1), 1e-9) ** -0.5
         normal = both.multiply(scale[:, None]).multiply(scale[None, :])

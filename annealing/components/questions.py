@@ -22,13 +22,14 @@ from annealing.proposals import Question
 from domain.arrays import FloatArray, IntArray
 from domain.vectors import quantised
 
-LONGEST = 6  # questions about one image in a chain
-_REST = 0.06  # a group less probable than this is not asked about
-_MERGE_SHARE = 0.15  # of a round's questions at most
+# Compared on the training images of UC Merced; mAP@5 with 10 % of wrong answers, +- 0.3.
+LONGEST = 6  # questions about one image in a chain; 4 lost 0.7
+_REST = 0.06  # of what is left: a group less probable than this is not asked about
+_MERGE_SHARE = 0.15  # of a round's questions at most; 0.3 and 0.5 the same
 _MERGE_MASS = 0.08  # mean probability of one group's images to belong to another
 _ASK_AGAIN_MASS = 0.3  # the same where one answer said that they do not
 _LARGE = 8  # images; such a group is checked for being two
-_VALUE_NEAR = 0.5  # how much of a question's value is what it says about images near by
+_VALUE_NEAR = 0.5  # of a question's value is what it says about images near by; 0.8 lost 0.6
 _TRIES = 4  # representatives that are looked at for a pair that nobody answered
 _TRUSTED = 0.5  # how much a representative's certainty counts beside its place in the group
 
@@ -163,7 +164,10 @@ def _central(unit: NDArray[np.float32], rows: IntArray) -> list[int]:
 
 
 def _merges(asker: Asker) -> Iterator[Chain]:
-    """Groups that look like one, the likeliest first."""
+    """Groups that look like one, the likeliest first.
+
+    Groups of one image are compared as well: without, 0.9 mAP@5 were lost.
+    """
     found = asker.found
     balance = evidence_between(found.answers, found.group)
     likely = _mass(found)
@@ -221,6 +225,7 @@ def _chain(asker: Asker, image: int) -> Chain | None:
     """Groups for an image, likeliest first, each answer before it being "dissimilar".
 
     A group that the image was compared with before is asked about alone: the answer is doubted.
+    To ask a likely group twice in a chain, lest the first "dissimilar" was wrong, gained nothing.
     """
     found = asker.found
     own = int(found.group[image])
