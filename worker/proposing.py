@@ -14,6 +14,7 @@ from domain.answers import Kind
 from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import JobError
+from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Round, RoundState, Run
 from labeling_store import queue, rounds, runs
@@ -62,6 +63,7 @@ class _Asking:
     strategy: str
     number: int
     device: torch.device
+    progress: Progress = silent
 
     def choose(self, count: int, seed: int, *, but: Keys | None = None) -> Proposals:
         """So many questions, none of them among `but`; each `seed` draws another random stream."""
@@ -80,6 +82,7 @@ class _Asking:
             classifier=candidates.classifier,
             last_answers=candidates.last_answers,
             device=str(self.device),
+            progress=self.progress,
         )
 
 
@@ -91,6 +94,7 @@ def propose_next(
     device: torch.device,
     made_by: str,
     notes: tuple[str, ...] = (),
+    progress: Progress = silent,
 ) -> Proposed:
     """Put the next questions into the queue: a new round, or the current one if none is answered.
 
@@ -110,8 +114,9 @@ def propose_next(
         number += 1
     if strategy == Strategy.COMPONENTS.value:
         return _propose_groups(project, run, number, pairs, device=device, made_by=made_by)
-    asking = _Asking(project, candidates_of(project, run), strategy, number, device)
+    asking = _Asking(project, candidates_of(project, run), strategy, number, device, progress)
     chosen = asking.choose(pairs, _OWN_SEED)
+    asking = replace(asking, progress=silent)  # what follows takes far less
     wanted = _as_questions(chosen, asking.candidates)
     wanted += _checks(asking, pairs, pair_keys(chosen.pairs, len(asking.candidates.image_ids)))
     notes = (*notes, *chosen.notes)

@@ -186,6 +186,7 @@ class PairRounds:
             classifier=state.head.classifier,
             last_answers=state.last_answers,
             device=seed.device.type,
+            progress=part_of(progress, 0.0, 0.2),
         )
         seconds = time.perf_counter() - began
         said = self._asked(chosen.pairs, number)
@@ -198,7 +199,7 @@ class PairRounds:
             similar_share=sum(said.values()) / len(said) if said else None,
             threshold=None if chosen.threshold is None else chosen.threshold.alpha,
         )
-        trained = self._trained({**state.answers, **said}, row, progress)
+        trained = self._trained({**state.answers, **said}, row, part_of(progress, 0.2, 1.0))
         notes = " ".join(each for each in (*chosen.notes, trained.row.note) if each)
         answers = np.array(list(said.values()), dtype=bool)
         return replace(trained, row=replace(trained.row, note=notes), last_answers=answers)

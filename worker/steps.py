@@ -120,6 +120,7 @@ def _propose(
         device=_device(params),
         made_by=report.key,
         notes=notes,
+        progress=progress,
     )
     for note in proposed.notes:
         report.log(note)

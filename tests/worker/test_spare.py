@@ -59,7 +59,7 @@ def test_the_own_questions_are_those_asked_without_spare_ones(
     prepared.store.checkpoint()
     shutil.copytree(prepared.folder, tmp_path / "copy")
     with (tmp_path / "copy" / CONFIG_NAME).open("a") as config:
-        config.write("\n[selection]\nspare_share = 0\n")
+        config.write("spare_share = 0\n")  # under [selection], which is last
     copy = open_project(tmp_path / "copy")
     for each in (prepared, copy):
         run_to_end(each, jobs.PROPOSE, ROUND, silent)
