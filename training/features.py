@@ -9,12 +9,13 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Self
 
 import numpy as np
@@ -32,6 +33,7 @@ from training.views import Embedder, embedder
 
 _IMAGES_AHEAD = 128  # decoded while the network works; 150 kB each at 224 px, 310 kB at 320 px
 _MAX_DECODERS = 8
+_MOST_LANES = 4  # batches in work on a CPU; each has a copy of the network in memory
 # Two CPU cores do 16 images twice as fast as 64, whose intermediate results leave the cache.
 _BATCH_SIZES = {"cpu": 16, "cuda": 256}
 
@@ -91,7 +93,11 @@ def features_for(
     found = cache.read(model, list(paths)) if cache else {}
     missing = [(sha256, path) for sha256, path in paths.items() if sha256 not in found]
     if missing:
-        work = _Work(embed, device, max(at_once // embed.views, 1))
+        lanes = min(torch.get_num_threads(), _MOST_LANES) if device.type == "cpu" else 1
+        embedders = [embedder(backbone, views=views, size_px=size_px) for _ in range(lanes)]
+        for each in embedders:
+            each.prepare()
+        work = _Work(embedders, device, max(at_once // embed.views, 1))
         report = _Reporter(progress, views, total=len(paths), cached=len(found))
         shelf = _Shelf(cache, model, embed.shard_images)
         if problems := _compute(missing, work, shelf, report.add):
@@ -116,9 +122,9 @@ def _key(embed: Embedder, backbone: Backbone, device: torch.device) -> str:
 
 @dataclass(frozen=True)
 class _Work:
-    """How features are computed, and of how many images at once."""
+    """How features are computed: each embedder takes batches of so many images."""
 
-    embed: Embedder
+    embedders: Sequence[Embedder]
     device: torch.device
     batch_images: int
 
@@ -175,15 +181,43 @@ def _compute(
 ) -> list[str]:
     """Put the features of all readable images on the shelf; the answer says what is wrong."""
     problems: list[str] = []
-    with shelf, closing(_decoded(missing, work.embed.sizes_px)) as decoded:
-        while batch := list(islice(decoded, work.batch_images)):
-            readable = [item for item in batch if not item.problem]
+    with (
+        shelf,
+        closing(_decoded(missing, work.embedders[0].sizes_px)) as decoded,
+        closing(_embedded_batches(decoded, work)) as batches,
+    ):
+        for batch, rows in batches:
             problems += [item.problem for item in batch if item.problem]
-            if readable:
-                rows = _embedded([item.squares for item in readable], work)
-                shelf.add([item.sha256 for item in readable], rows)
+            shelf.add([item.sha256 for item in batch if not item.problem], rows)
             report(len(batch))
     return problems
+
+
+def _embedded_batches(
+    decoded: Iterator[_Decoded], work: _Work
+) -> Generator[tuple[list[_Decoded], FloatArray]]:
+    """Batches in order with the features of their readable images.
+
+    On a CPU several batches are in work, each on threads of its own: a network's many small steps
+    are too short to be shared, and on a busy machine each would wait for the slowest thread.
+    """
+    threads, lanes = torch.get_num_threads(), len(work.embedders)
+    free: SimpleQueue[Embedder] = SimpleQueue()
+    for each in work.embedders:
+        free.put(each)
+    waiting: deque[tuple[list[_Decoded], Future[FloatArray]]] = deque()
+    pool = ThreadPoolExecutor(lanes, "embed", torch.set_num_threads, (max(threads // lanes, 1),))
+    try:
+        while batch := list(islice(decoded, work.batch_images)):
+            waiting.append((batch, pool.submit(_embedded, batch, free, work.device)))
+            if len(waiting) >= lanes:
+                first, features = waiting.popleft()
+                yield first, features.result()
+        for batch, features in waiting:
+            yield batch, features.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 def _decoded(missing: Sequence[ImageFile], sizes_px: tuple[int, ...]) -> Generator[_Decoded]:
@@ -213,12 +247,21 @@ def _decode(file: ImageFile, sizes_px: tuple[int, ...]) -> _Decoded:
         return _Decoded(sha256, (), f"{path}: {error.strerror or error}")
 
 
-def _embedded(images: Sequence[tuple[NDArray[np.uint8], ...]], work: _Work) -> FloatArray:
-    """[B, D] float32 features of B images, each given at every size."""
-    stacked = [np.stack(squares) for squares in zip(*images, strict=True)]
-    half = torch.autocast("cuda", torch.bfloat16, enabled=work.device.type == "cuda")
-    with torch.inference_mode(), half:
-        features = work.embed([torch.from_numpy(each).to(work.device) for each in stacked])
+def _embedded(
+    batch: Sequence[_Decoded], free: "SimpleQueue[Embedder]", device: torch.device
+) -> FloatArray:
+    """[B, D] float32 features of the readable images, by an embedder that is not at work."""
+    squares = [item.squares for item in batch if not item.problem]
+    if not squares:
+        return np.empty((0, 0), np.float32)
+    stacked = [torch.from_numpy(np.stack(each)).to(device) for each in zip(*squares, strict=True)]
+    embed = free.get()
+    try:
+        half = torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda")
+        with torch.inference_mode(), half:
+            features = embed(stacked)
+    finally:
+        free.put(embed)
     rows: FloatArray = features.float().cpu().numpy()
     return rows
 

@@ -11,7 +11,6 @@ right angles are the premise of PBFFN's rotation contrast.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -53,6 +52,10 @@ class Embedder(Protocol):
     @property
     def shard_images(self) -> int: ...
 
+    def prepare(self) -> None:
+        """Get ready to be called, from any thread; itself not from several at once."""
+        ...
+
     def __call__(self, squares: Sequence[Tensor]) -> Tensor:
         """[B, D] of [B, size, size, 3] uint8 pixels of each size."""
         ...
@@ -69,6 +72,9 @@ class SingleView:
         self.name = preprocessing_name(size_px)
         self.sizes_px: tuple[int, ...] = (size_px,)
         self.width = backbone.feature_dim
+
+    def prepare(self) -> None:
+        """Nothing to do: the backbone is used as it is."""
 
     def __call__(self, squares: Sequence[Tensor]) -> Tensor:
         """[B, D] of [B, size, size, 3] uint8 pixels."""
@@ -93,6 +99,11 @@ class MultiView:
         self.name = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-2stages"
         last, earlier = backbone.stage_dims
         self.width = last + 2 * earlier
+        self._at_work = backbone
+
+    def prepare(self) -> None:
+        """Copy the backbone as it is now: quicker, and for this embedder's calls alone."""
+        self._at_work = folded(self._backbone)
 
     def __call__(self, squares: Sequence[Tensor]) -> Tensor:
         """[B, D] of [B, size, size, 3] uint8 pixels of each size."""
@@ -102,14 +113,9 @@ class MultiView:
 
     def _seen(self, pixels: Tensor) -> list[Tensor]:
         """Each pooled map of all turns of the images, [4, B, C] unit vectors."""
-        last, earlier = self._quicker.stages(normalised(_turned(pixels)))
+        last, earlier = self._at_work.stages(normalised(_turned(pixels)))
         pooled = (last.mean, earlier.mean, earlier.spread)
         return [_directions(each, len(pixels)) for each in pooled]
-
-    @cached_property
-    def _quicker(self) -> Backbone:
-        """The backbone as it is at the first call; where all features are cached, not needed."""
-        return folded(self._backbone)
 
 
 def embedder(backbone: Backbone, *, views: Views, size_px: int) -> Embedder:

@@ -186,6 +186,23 @@ def test_what_was_computed_before_a_stop_is_not_computed_again(backbone, cache, 
     np.testing.assert_allclose(found, embed(images, backbone), atol=1e-5)
 
 
+@pytest.mark.parametrize("views", Views)
+def test_batches_side_by_side_give_the_same_features_and_free_their_threads(
+    backbone, tmp_path, views
+):
+    images = write_images(tmp_path, random_pixels(12))
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(embed(images, backbone, views=views, batch_size=4))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(*found, atol=1e-5)
+
+
 def test_each_file_is_decoded_once(backbone, tmp_path, monkeypatch):
     images = write_images(tmp_path / "images", random_pixels(3))
     read = []
