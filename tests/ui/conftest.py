@@ -12,7 +12,7 @@ from benchmarks.serving import CHROMIUM_FLAGS, chromium, served
 from tests.pictures import texture, write_archive
 from tests.ui.annotator import Annotator
 from workflow.creation import create_project
-from workflow.project import Project
+from workflow.project import CONFIG_NAME, Project, open_project
 
 HARD_NAMES = (  # of files; each must stay text everywhere
     "<img src=x onerror=document.title='hacked'>.png",
@@ -41,7 +41,10 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         for seed, name in enumerate(HARD_NAMES):
             drawn = texture("checks", np.random.default_rng(100 + seed))
             Image.fromarray(drawn).save(images / name)
-        made.append(create_project(root / "project", images=images).project)
+        create_project(root / "project", images=images).project.close()
+        with (root / "project" / CONFIG_NAME).open("a") as config:
+            config.write("\n[selection]\nlearn_every = 0\n")  # a lead starts rounds
+        made.append(open_project(root / "project"))
         return made[-1]
 
     yield make
