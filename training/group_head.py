@@ -163,7 +163,8 @@ def _anchors(found: Beliefs) -> IntArray:
     left = max(0, MOST_ANCHORS - len(found.known))
     step = max(1, -(-len(others) // max(1, left)))
     chosen = others[::step] if left else others[:0]
-    return np.sort(np.concatenate([found.known[:MOST_ANCHORS], chosen]))
+    spread = np.linspace(0, len(found.known) - 1, min(len(found.known), MOST_ANCHORS))
+    return np.sort(np.concatenate([found.known[spread.astype(np.int64)], chosen]))
 
 
 def _fitted(unit: FloatArray, labels: SoftLabels, anchors: IntArray) -> FloatArray:

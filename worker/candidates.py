@@ -8,7 +8,7 @@ import numpy as np
 from annealing.implications import Implications, implications
 from annealing.pair_classifier import PairClassifier
 from annealing.pool import Keys, joined, keys_within_groups, pair_keys
-from domain.answers import Kind
+from domain.answers import Kind, Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.clock import utc_now
 from domain.images import ImageRecord, Part
@@ -59,15 +59,21 @@ def without_knowledge(candidates: Candidates) -> Candidates:
     )
 
 
-def candidates_of(project: Project, run: Run) -> Candidates:
-    """The candidates under a run, as the answers are now."""
+def candidates_of(
+    project: Project, run: Run, *, propagation: Propagation | None = None
+) -> Candidates:
+    """The candidates under a run, as the answers are now.
+
+    Args:
+        project, run: see there.
+        propagation: how far answers spread; None: as in the project's settings.
+    """
+    spread = project.config.propagation if propagation is None else propagation
     embeddings = read_embeddings(project.runs / run.name)
     training = images.list_images(project.store.reader(), part=Part.TRAIN)
     inside = [image for image in training if image.image_id in embeddings.rows]
     place = {image.image_id: row for row, image in enumerate(inside)}
-    known = relations.known_relations(
-        project.store, project.config.propagation, part=Part.TRAIN, proofs=False
-    )
+    known = relations.known_relations(project.store, spread, part=Part.TRAIN, proofs=False)
     known = [each for each in known if each.pair.a in place and each.pair.b in place]
     answered = {
         pair(place[each.pair.a], place[each.pair.b]): each.similar
@@ -80,7 +86,7 @@ def candidates_of(project: Project, run: Run) -> Candidates:
         known_pairs=_pairs([(place[each.pair.a], place[each.pair.b]) for each in known]),
         known_similar=np.array([each.similar for each in known], dtype=bool),
         closed=_closed(project, inside, place),
-        settles=implications(answered, project.config.propagation),
+        settles=implications(answered, spread),
         classifier=load_head(project.runs / run.name / CHECKPOINT).classifier,
         last_answers=_last_answers(project),
     )

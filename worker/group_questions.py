@@ -49,8 +49,10 @@ def group_questions(project: Project, run: Run, count: int) -> list[Proposal]:
         count: how many answers the questions should be enough for.
     """
     archive = _archive(project, run)
-    said = answers_about(project, archive.image_ids)
-    chains = next_chains(archive.space, said, count, error=project.config.selection.assumed_error)
+    said, unclear = answers_about(project, archive.image_ids), _unclear(project, archive.image_ids)
+    chains = next_chains(
+        archive.space, said, count, error=project.config.selection.assumed_error, unclear=unclear
+    )
     held = _held(project)
     proposals: list[Proposal] = []
     for number, chain in enumerate(chains):
@@ -84,6 +86,16 @@ def answers_about(project: Project, image_ids: IntArray) -> Answers:
     rows = [(place[label.pair.a], place[label.pair.b]) for label in labels]
     similar = [bool(label.similar) for label in labels]
     return Answers(np.array(rows, np.int64).reshape(-1, 2), np.array(similar, bool))
+
+
+def _unclear(project: Project, image_ids: IntArray) -> list[tuple[int, int]]:
+    """Rows of the pairs whose answers say nothing: unsure, skipped, or a tie."""
+    place = {int(image_id): row for row, image_id in enumerate(image_ids)}
+    return [
+        (place[label.pair.a], place[label.pair.b])
+        for label in answers.pair_labels(project.store.reader())
+        if label.similar is None and label.pair.a in place and label.pair.b in place
+    ]
 
 
 def _archive(project: Project, run: Run) -> Archive:

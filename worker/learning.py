@@ -14,7 +14,7 @@ from annealing.components.labels import SoftLabels
 from annealing.mining import similarity_quantile
 from annealing.pool import pair_similarities
 from annealing.uncertainty import mgue_threshold
-from domain.answers import Effort, KnownRelation
+from domain.answers import Effort, KnownRelation, Propagation
 from domain.arrays import FloatArray, IntArray
 from domain.clock import utc_now
 from domain.config import ProjectConfig, Strategy, Views, config_toml
@@ -99,15 +99,16 @@ def train_on_answers(
     with project.store.snapshot() as db:
         current = rounds.current_round(db)
         effort = answers.effort(db)
-        known = relations.known_relations(
-            project.store, project.config.propagation, part=Part.TRAIN, proofs=False
-        )
+        # Groups are learnt from the answers; all that these imply would be millions of pairs.
+        groups = strategy == Strategy.COMPONENTS.value
+        spread = Propagation.OFF if groups else project.config.propagation
+        known = relations.known_relations(project.store, spread, part=Part.TRAIN, proofs=False)
     known = _inside(archive, known)
     number = 0 if current is None else current.number
     if current is not None:
         _set_state(project, current.round_id, RoundState.TRAINING)
     try:
-        if strategy == Strategy.COMPONENTS.value:
+        if groups:
             progress(0.0, "learning the groups")
             head = _learn_groups(project, archive, device)
         else:
@@ -118,7 +119,10 @@ def train_on_answers(
     if head.note:
         report.log(head.note)
     vectors = head.embed(archive.features)
-    run = _run(project, _free_name(project, f"round-{number:03d}"), number, effort, len(known))
+    count = len(known)
+    if groups:
+        count = relations.known_pair_count(project.store, project.config.propagation)
+    run = _run(project, _free_name(project, f"round-{number:03d}"), number, effort, count)
     return _keep(
         project,
         archive,

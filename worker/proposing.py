@@ -10,7 +10,7 @@ from annealing.pool import Keys, pair_keys
 from annealing.proposals import NO_CLUSTER, Proposals
 from annealing.reasons import explain
 from annealing.strategies import propose as choose
-from domain.answers import Kind
+from domain.answers import Kind, Propagation
 from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import JobError
@@ -139,7 +139,8 @@ def _propose_groups(
     chains = [*again, *group_questions(project, run, pairs + settings.spare_pairs(pairs))]
     if not chains:
         return Proposed(number, 0, 0, (NOTHING_LEFT,))
-    asking = _Asking(project, candidates_of(project, run), strategy, number, device)
+    candidates = candidates_of(project, run, propagation=Propagation.OFF)
+    asking = _Asking(project, candidates, strategy, number, device)
     ids = {int(image_id): row for row, image_id in enumerate(asking.candidates.image_ids)}
     taken = np.array([(ids[each.pair.a], ids[each.pair.b]) for each in chains], dtype=np.int64)
     checks = _checks(asking, target, pair_keys(taken, len(ids)))
@@ -147,7 +148,7 @@ def _propose_groups(
     _put(project, number, source, _mixed([*checks, *chains], number, among=target))
     answers = len({each.chain for each in chains if each.chain is not None})
     answers += sum(each.chain is None for each in chains) + len(checks)
-    return Proposed(number, target, max(0, answers - target), ())
+    return Proposed(number, min(target, answers), max(0, answers - target), ())
 
 
 def replace_first_questions(project: Project, *, device: torch.device) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from domain.answers import Propagation
 from domain.config import Strategy, Views
 from domain.errors import shortened
 from domain.jobs import JobState, Progress, part_of
@@ -25,6 +26,10 @@ from workflow.consistency import consistency, steps_back
 from workflow.pictures import render_all
 from workflow.project import Project
 
+NO_CLOSURE = (
+    "Images are not sorted into groups, because answers do not spread by closure in this project "
+    "(propagation in project.toml); pairs are chosen by MGUE instead."
+)
 Step = Callable[[Project, Mapping[str, Any], JobReport], None]
 
 
@@ -137,6 +142,8 @@ def _strategy(project: Project, params: Mapping[str, Any]) -> tuple[str, tuple[s
     wanted = str(params.get("strategy", project.config.selection.strategy.value))
     if wanted != Strategy.COMPONENTS.value:
         return wanted, ()
+    if project.config.propagation is not Propagation.CLOSURE:
+        return Strategy.MGUE.value, (NO_CLOSURE,)
     note = steps_back(consistency(project))
     return (wanted, ()) if note is None else (Strategy.MGUE.value, (note,))
 

@@ -63,3 +63,7 @@ def _watch(watch: Watch, stop: threading.Event) -> None:
             if str(error) != told:
                 _log.warning("cannot look for new answers: %s", error)
             told = str(error)
+        except Exception:  # a thread that ended would leave people waiting without a word
+            if told != "unexpected":
+                _log.exception("cannot look for new answers")
+            told = "unexpected"

@@ -10,6 +10,7 @@ Source: ours.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +115,7 @@ def group_checks(asker: Asker, count: int) -> list[Chain]:
         asker: of the round.
         count: how many questions the round has.
     """
-    checks = [*_splits(asker), *_merges(asker)]
-    return checks[: int(_MERGE_SHARE * count)]
+    return list(islice(_checks(asker), int(_MERGE_SHARE * count)))
 
 
 def image_chains(asker: Asker, count: int) -> Iterator[Chain]:
@@ -133,6 +133,11 @@ def image_chains(asker: Asker, count: int) -> Iterator[Chain]:
         if chain is not None:
             given += 1
             yield chain
+
+
+def _checks(asker: Asker) -> Iterator[Chain]:
+    yield from _splits(asker)
+    yield from _merges(asker)
 
 
 def _splits(asker: Asker) -> Iterator[Chain]:

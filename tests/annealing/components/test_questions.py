@@ -193,3 +193,25 @@ def test_images_of_a_kind_never_seen_are_asked_about(space: Space, kinds: np.nda
     found = beliefs(space, answers, error=0.05)
     images = [chain.pairs[0][0] for chain in image_chains(Asker(space, found), 30)]
     assert len(set(kinds[images])) > 2
+
+
+def test_pairs_whose_answers_say_nothing_are_not_asked_again() -> None:
+    rng = np.random.default_rng(3)
+    kinds = np.repeat(np.arange(4), 15)
+    space = space_of(rng.normal(size=(60, 8)) + 2 * np.eye(8)[kinds])
+    nothing = Answers(np.zeros((0, 2), np.int64), np.zeros(0, bool))
+    first = next_chains(space, nothing, 10, error=0.05)
+    unclear = [pair for chain in first for pair in chain.pairs]
+    again = next_chains(space, nothing, 10, error=0.05, unclear=unclear)
+    assert again
+    asked = {(min(pair), max(pair)) for chain in again for pair in chain.pairs}
+    assert not asked & {(min(pair), max(pair)) for pair in unclear}
+
+
+def test_while_all_answers_are_one_group_others_are_compared_with_it() -> None:
+    rng = np.random.default_rng(3)
+    space = space_of(rng.normal(size=(12, 8)))
+    said = Answers(np.array([(0, 1), (1, 2), (2, 3)]), np.ones(3, bool))
+    chains = next_chains(space, said, 20, error=0.05)
+    compared = {image for chain in chains for pair in chain.pairs for image in pair}
+    assert compared >= set(range(4, 12))
