@@ -126,13 +126,13 @@ def group_head(
     found = beliefs(space, answers, error=error)
     if found.groups < 2:
         return _frozen(features, "All answered images are one group so far.")
-    labels = soft_labels(found)
-    anchors = _anchors(found)
-    weights = _fitted(unit[anchors], labels, anchors)
     likeness = matrix_root(group_likeness(space, found))
     frozen = frozen_length(space, found, likeness, least=_least_frozen(found))
     if frozen is None:
         return _frozen(features, "The groups tell answered images apart no better than they do.")
+    labels = soft_labels(found)
+    anchors = _anchors(found)
+    weights = _fitted(unit[anchors], labels, anchors)
     module = GroupHead(
         standardise,
         anchors=torch.from_numpy(unit[anchors]),

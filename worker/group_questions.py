@@ -1,6 +1,6 @@
 """Questions that sort images into groups, from the answers in the store to chains for its queue."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ from workflow.consistency import asked_again
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, read_embeddings
 
+_Label = tuple[tuple[int, int], bool | None]
 _AGAIN = "Asked again, because this answer and others contradict each other."
 
 
@@ -49,9 +50,13 @@ def group_questions(project: Project, run: Run, count: int) -> list[Proposal]:
         count: how many answers the questions should be enough for.
     """
     archive = _archive(project, run)
-    said, unclear = answers_about(project, archive.image_ids), _unclear(project, archive.image_ids)
+    labels = _labels(project, archive.image_ids)
     chains = next_chains(
-        archive.space, said, count, error=project.config.selection.assumed_error, unclear=unclear
+        archive.space,
+        _answers(labels),
+        count,
+        error=project.config.selection.assumed_error,
+        unclear=[rows for rows, similar in labels if similar is None],
     )
     held = _held(project)
     proposals: list[Proposal] = []
@@ -76,26 +81,29 @@ def answers_about(project: Project, image_ids: IntArray) -> Answers:
 
     Pairs whose members are tied have none.
     """
+    return _answers(_labels(project, image_ids))
+
+
+def _labels(project: Project, image_ids: IntArray) -> list[_Label]:
+    """The rows of each pair of these images that somebody answered, and its label, oldest first.
+
+    None where the answers say nothing: unsure, skipped, or a tie.
+    """
     place = {int(image_id): row for row, image_id in enumerate(image_ids)}
     labels = [
         label
         for label in answers.pair_labels(project.store.reader())
-        if label.similar is not None and label.pair.a in place and label.pair.b in place
+        if label.pair.a in place and label.pair.b in place
     ]
     labels.sort(key=lambda label: (label.answered_at, label.pair))
-    rows = [(place[label.pair.a], place[label.pair.b]) for label in labels]
-    similar = [bool(label.similar) for label in labels]
-    return Answers(np.array(rows, np.int64).reshape(-1, 2), np.array(similar, bool))
+    return [((place[label.pair.a], place[label.pair.b]), label.similar) for label in labels]
 
 
-def _unclear(project: Project, image_ids: IntArray) -> list[tuple[int, int]]:
-    """Rows of the pairs whose answers say nothing: unsure, skipped, or a tie."""
-    place = {int(image_id): row for row, image_id in enumerate(image_ids)}
-    return [
-        (place[label.pair.a], place[label.pair.b])
-        for label in answers.pair_labels(project.store.reader())
-        if label.similar is None and label.pair.a in place and label.pair.b in place
-    ]
+def _answers(labels: Sequence[_Label]) -> Answers:
+    """Those labels that say similar or dissimilar."""
+    said = [(rows, similar) for rows, similar in labels if similar is not None]
+    pairs = np.array([rows for rows, _ in said], np.int64).reshape(-1, 2)
+    return Answers(pairs, np.array([similar for _, similar in said], bool))
 
 
 def _archive(project: Project, run: Run) -> Archive:
