@@ -27,6 +27,8 @@ _MODULES = {
     "import": "commands.exchange",
     "worker": "commands.worker",
     "jobs": "commands.worker",
+    "members": "commands.members",
+    "token": "commands.tokens",
 }
 
 

@@ -2,9 +2,11 @@
 
 AnnealError
 ├── InputError          a value given to a function, a command or a page is not allowed
+├── AccessError         this member may not do that
 ├── ProjectError        the project folder is missing, exists already, or cannot be written
 ├── ArchiveError        the images folder cannot be used
 ├── StoreError          the database cannot be opened or written
+│   ├── DiskFullError   nothing more fits on the disk
 │   └── SchemaError     the database was written by a newer version
 ├── ModelError          weights or a checkpoint cannot be loaded
 ├── JobError            a job cannot be started, or stopped with a reason
@@ -28,6 +30,10 @@ class InputError(AnnealError, ValueError):
     pass
 
 
+class AccessError(AnnealError):
+    pass
+
+
 class ProjectError(AnnealError):
     pass
 
@@ -37,6 +43,10 @@ class ArchiveError(AnnealError):
 
 
 class StoreError(AnnealError):
+    pass
+
+
+class DiskFullError(StoreError):
     pass
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from domain.errors import StoreError
+from domain.errors import DiskFullError, StoreError
 
 _CAUSES = {
     sqlite3.SQLITE_BUSY: ("is locked by another program", "Try again in a moment."),
@@ -31,4 +31,6 @@ def translated(path: Path) -> Iterator[None]:
         cause = _CAUSES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
         if cause is None:
             raise
-        raise StoreError(f"Not saved: {path} {cause[0]}.", cause[1]) from error
+        full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+        kind = DiskFullError if full else StoreError
+        raise kind(f"Not saved: {path} {cause[0]}.", cause[1]) from error

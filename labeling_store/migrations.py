@@ -55,6 +55,12 @@ def m0005_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0006_labels(db: "Database") -> None:
+    """Members who left, and tokens of scripts."""
+    for statement in schema.LABELS_0006:
+        db.conn.execute(statement)
+
+
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
@@ -68,7 +74,14 @@ def m0002_jobs(db: "Database") -> None:
 
 
 MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
-    "labels": (m0001_labels, m0002_labels, m0003_labels, m0004_labels, m0005_labels),
+    "labels": (
+        m0001_labels,
+        m0002_labels,
+        m0003_labels,
+        m0004_labels,
+        m0005_labels,
+        m0006_labels,
+    ),
     "jobs": (m0001_jobs, m0002_jobs),
 }
 

@@ -193,6 +193,26 @@ LABELS_0005 = (
     """,
 )
 
+# Members who left, and tokens of scripts. Of a token only a hash is kept: 32 random bytes need no
+# salt and cannot be guessed from it.
+LABELS_0006 = (
+    "ALTER TABLE member ADD COLUMN left_at TEXT",
+    """
+    CREATE TABLE token (
+        token_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        member_id INTEGER NOT NULL REFERENCES member,
+        name TEXT NOT NULL CHECK (name <> ''),
+        sha256 TEXT NOT NULL UNIQUE CHECK (length(sha256) = 64),
+        role TEXT NOT NULL CHECK (role IN ('annotator', 'lead', 'owner')),
+        created_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL CHECK (expires_at > created_at),
+        last_used_at TEXT,
+        revoked_at TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX token_member ON token (member_id)",
+)
+
 JOBS_0001 = (
     """
     CREATE TABLE job (

@@ -1,6 +1,7 @@
 """The documents say what the program does."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,13 +46,20 @@ def test_no_row_without_a_method() -> None:
     assert set(rows) <= names
 
 
+def parts(command: click.Command) -> list[click.Command]:
+    """A command, or a group with its commands."""
+    return [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+
+
 @pytest.mark.parametrize("command", commands(), ids=lambda command: str(command.name))
 def test_every_command_is_documented_with_all_its_options(command: click.Command) -> None:
-    assert command.help, f"{command.name} has no help"
     assert f"## {command.name}\n" in COMMANDS
     section = COMMANDS.split(f"## {command.name}\n", 1)[1].split("\n## ", 1)[0]
     common = ("--project", "--json", "--device")
-    for parameter in command.params:
+    for part in parts(command):
+        assert part.help, f"{part.name} has no help"
+        assert part is command or re.search(rf"\b{part.name}\b", section)
+    for parameter in [each for part in parts(command) for each in part.params]:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             (name,) = [each for each in parameter.opts if each.startswith("--")][:1]
             assert name in common or name in section, f"{command.name} {name}"

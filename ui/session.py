@@ -8,6 +8,7 @@ import streamlit as st
 
 from domain.members import Member
 from ui.tokens import Signer
+from workflow import members
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project, project_folder
 
 
@@ -38,8 +39,7 @@ def member() -> Member:
 
 def find_member(member_id: int) -> Member | None:
     """The member with that id as the store knows it now; None for someone who left."""
-    owner = local_owner(project())
-    return owner if owner.member_id == member_id else None
+    return members.get_member(project(), member_id)
 
 
 def token() -> str:

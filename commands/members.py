@@ -1,0 +1,104 @@
+"""members: who works in the project, as what."""
+
+import click
+
+from commands.options import Settings, command_options
+from commands.output import show, table
+from domain.members import Member, Role
+from workflow import members as people
+from workflow.project import local_owner
+
+ROLES = [role.value for role in Role]
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+@command_options
+def members(context: click.Context, *, settings: Settings) -> None:
+    """List the members; add one, change a role, take one out."""
+    context.obj = settings
+    if context.invoked_subcommand is None:
+        _list(settings, former=False)
+
+
+@members.command("list")
+@click.option("--former", is_flag=True, help="Those who left.")
+@command_options
+def list_(*, former: bool, settings: Settings) -> None:
+    """List the members with their roles."""
+    _list(settings, former=former)
+
+
+@members.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default=Role.ANNOTATOR.value,
+    show_default=True,
+    help="What they may do.",
+)
+@command_options
+def add(*, name: str, role: str, settings: Settings) -> None:
+    """Add a member."""
+    project = settings.open()
+    _show(people.add_member(project, local_owner(project), name, Role(role)), settings)
+
+
+@members.command()
+@click.argument("name")
+@click.argument("role", type=click.Choice(ROLES))
+@command_options
+def role(*, name: str, role: str, settings: Settings) -> None:
+    """Give a member another role."""
+    project = settings.open()
+    member = people.member_named(project, name)
+    changed = people.set_role(project, local_owner(project), member.member_id, Role(role))
+    _show(changed, settings)
+
+
+@members.command()
+@click.argument("name")
+@command_options
+def remove(*, name: str, settings: Settings) -> None:
+    """Take a member out, and the name out of everything; it cannot be undone.
+
+    The answers stay and count, as those of "former member N". Questions that the member had on the
+    screen go to others, and tokens are revoked. Backups made before keep the name.
+    """
+    project = settings.open()
+    member = people.member_named(project, name)
+    former = people.remove_member(project, local_owner(project), member.member_id)
+    show(
+        _as_dict(former),
+        as_json=settings.as_json,
+        text=lambda: f'{member.name} left; the answers are now those of "{former.name}".',
+    )
+
+
+def _list(settings: Settings, *, former: bool) -> None:
+    found = people.list_members(settings.open(), former=former)
+    rows = [[each.member_id, each.name, each.role.value, each.left_at or ""] for each in found]
+    header = ["id", "name", "role", "left"]
+    show(
+        {"members": [_as_dict(each) for each in found]},
+        as_json=settings.as_json,
+        text=lambda: table(rows, header) if rows else "Nobody has left.",
+    )
+
+
+def _show(member: Member, settings: Settings) -> None:
+    show(
+        _as_dict(member),
+        as_json=settings.as_json,
+        text=lambda: f"{member.name} is {member.role.value}.",
+    )
+
+
+def _as_dict(member: Member) -> dict[str, object]:
+    return {
+        "id": member.member_id,
+        "name": member.name,
+        "role": member.role.value,
+        "left_at": member.left_at,
+    }
