@@ -80,6 +80,7 @@ _LIST = f"SELECT {_COLUMNS} FROM job ORDER BY job_id DESC LIMIT :limit"  # noqa:
 _NEWEST = f"""
     SELECT {_COLUMNS} FROM job WHERE kind = :kind ORDER BY job_id DESC LIMIT 1
 """  # noqa: S608 a constant
+_KEYS = "SELECT DISTINCT key FROM job WHERE queued_by = :by"
 _GET = f"SELECT {_COLUMNS} FROM job WHERE job_id = :job_id"  # noqa: S608 a constant
 _ADD_LINE = "INSERT INTO job_log (job_id, logged_at, text) VALUES (:job_id, :now, :text)"
 _LINES = """
@@ -222,6 +223,11 @@ def newest_job(jobs: Store, kind: str) -> Job | None:
     """The newest job of a kind, None if there is none."""
     row = jobs.reader().execute(_NEWEST, {"kind": kind}).fetchone()
     return _job(row) if row else None
+
+
+def keys_queued_by(jobs: Store, by: str) -> set[str]:
+    """The keys of all jobs that somebody wanted."""
+    return {row["key"] for row in jobs.reader().execute(_KEYS, {"by": by})}
 
 
 def get_job(jobs: Store, job_id: int) -> Job | None:

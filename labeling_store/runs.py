@@ -1,6 +1,7 @@
 """Trained models of a project and what they scored; exactly one at most is active."""
 
 import sqlite3
+from collections.abc import Mapping
 
 from domain.errors import StoreError
 from domain.rounds import Run
@@ -12,10 +13,14 @@ _ADD = """
         :known_pairs, 0, :made_by)
 """
 _ADD_METRIC = "INSERT INTO metric (run, name, value) VALUES (:run, :name, :value)"
+_ADD_IF_ABSENT = """
+    INSERT INTO metric (run, name, value) VALUES (:run, :name, :value) ON CONFLICT DO NOTHING
+"""
 _COLUMNS = "name, round_number, created_at, backbone, depth, bits, answers, known_pairs, active"
 _LIST = f"SELECT {_COLUMNS} FROM run ORDER BY created_at, rowid"  # noqa: S608 a constant
 _ACTIVE = f"SELECT {_COLUMNS} FROM run WHERE active = 1"  # noqa: S608 a constant
 _MADE_BY = f"SELECT {_COLUMNS} FROM run WHERE made_by = :key"  # noqa: S608 a constant
+_MAKERS = "SELECT name, made_by FROM run WHERE made_by IS NOT NULL"
 _METRICS = "SELECT name, value FROM metric WHERE run = :run ORDER BY name"
 
 
@@ -48,6 +53,17 @@ def run_made_by(db: sqlite3.Connection, key: str) -> Run | None:
     """The run that a job trained, None if it has not."""
     row = db.execute(_MADE_BY, {"key": key}).fetchone()
     return _run(db, row) if row else None
+
+
+def makers(db: sqlite3.Connection) -> dict[str, str]:
+    """The key of the job that trained each run, by the run's name; of those that a job did."""
+    return dict(db.execute(_MAKERS).fetchall())
+
+
+def add_metrics(db: sqlite3.Connection, name: str, metrics: Mapping[str, float]) -> None:
+    """Keep further figures of a run; those that it has stay as they are."""
+    values = [{"run": name, "name": metric, "value": value} for metric, value in metrics.items()]
+    db.executemany(_ADD_IF_ABSENT, values)
 
 
 def activate_run(db: sqlite3.Connection, name: str) -> None:

@@ -14,7 +14,10 @@ def model_menu(project: Project) -> None:
         return
 
     def use(run_name: str) -> None:
-        components.attempt(rounds.activate, project, run_name, done="It is used from now on.")
+        done = "It is used from now on."
+        if not rounds.is_embedded(project, run_name):
+            done = "The images are embedded with it first; then it is used."
+        components.attempt(rounds.activate, project, run_name, done=done)
 
     with st.expander("Use another model"):
         st.caption("Search and the next proposals use the model chosen here; nothing is deleted.")

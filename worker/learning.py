@@ -1,13 +1,10 @@
 """From answers to a model: snapshot, training, embeddings, quality, run directory, store."""
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 
 from annealing.components.labels import SoftLabels
@@ -17,13 +14,12 @@ from annealing.uncertainty import mgue_threshold
 from domain.answers import Effort, KnownRelation, Propagation
 from domain.arrays import FloatArray, IntArray
 from domain.clock import utc_now
-from domain.config import ProjectConfig, Strategy, Views, config_toml
+from domain.config import ProjectConfig, Strategy, config_toml
 from domain.images import Part
 from domain.jobs import Progress
-from domain.pairs import pair
 from domain.rounds import RoundState, Run
 from labeling_store import answers, relations, rounds, runs
-from training.checkpoints import load_head, save_head
+from training.checkpoints import save_head
 from training.group_head import group_head
 from training.head import TrainedHead, frozen_head
 from training.trainer import train_head
@@ -33,11 +29,9 @@ from worker.quality import retrieval_quality
 from worker.report import JobReport
 from workflow.project import Project
 from workflow.run_files import (
-    CHECKPOINT,
     Embeddings,
     GroupLabels,
     RunFiles,
-    read_embeddings,
     views_of,
     write_run,
 )
@@ -79,7 +73,7 @@ def _keep_frozen(project: Project, archive: ArchiveFeatures, name: str) -> None:
     head = frozen_head(archive.features[archive.rows_in(Part.TRAIN)])
     vectors = head.embed(archive.features)
     run = _run(project, name, 0, Effort(0, 0, 0, 0, 0, 0), 0)
-    _keep(project, archive, run, vectors, [], [], lambda path: save_head(head, path))
+    keep_run(project, archive, run, vectors, [], [], lambda path: save_head(head, path))
 
 
 def train_on_answers(
@@ -122,8 +116,8 @@ def train_on_answers(
     count = len(known)
     if groups:
         count = relations.known_pair_count(project.store, project.config.propagation)
-    run = _run(project, _free_name(project, f"round-{number:03d}"), number, effort, count)
-    return _keep(
+    run = _run(project, free_name(project, f"round-{number:03d}"), number, effort, count)
+    return keep_run(
         project,
         archive,
         run,
@@ -134,43 +128,6 @@ def train_on_answers(
         made_by=report.key,
         labels=head.labels,
     )
-
-
-def needs_views(project: Project) -> bool:
-    """Whether all views are to be embedded: the settings say so, or the active model has them."""
-    if project.config.model.views is Views.MULTI:
-        return True
-    run = runs.active_run(project.store.reader())
-    return run is not None and views_of(project.runs / run.name) is Views.MULTI
-
-
-def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
-    """Give images that came after the active run's training an embedding: a run beside it.
-
-    It is the same model: its threshold, the pairs it was trained on and its log stay. Features of
-    other views than its own do not concern it.
-    """
-    run = runs.active_run(project.store.reader())
-    if run is None:
-        return
-    folder = project.runs / run.name
-    if views_of(folder) is not archive.views or _covers(folder, archive):
-        return
-    name = f"{run.name.split('+', 1)[0]}+{len(archive.records)}"
-    if name in _taken(project) and _covers(project.runs / name, archive):
-        with project.store.transaction() as db:
-            runs.activate_run(db, name)
-        return
-    head = load_head(folder / CHECKPOINT)
-    wider = replace(run, name=_free_name(project, name), created_at=utc_now())
-    vectors = head.embed(archive.features)
-    known, log = _read_pairs(folder), _read_log(folder)
-    threshold = run.metrics.get("threshold")
-    _keep(project, archive, wider, vectors, known, log, _copy(folder), threshold=threshold)
-
-
-def _covers(folder: Path, archive: ArchiveFeatures) -> bool:
-    return set(read_embeddings(folder).rows) == set(archive.image_ids.tolist())
 
 
 def _inside(archive: ArchiveFeatures, known: Sequence[KnownRelation]) -> list[KnownRelation]:
@@ -222,14 +179,14 @@ def _group_labels(image_ids: IntArray, labels: SoftLabels) -> GroupLabels:
     )
 
 
-def _free_name(project: Project, name: str) -> str:
+def free_name(project: Project, name: str) -> str:
     """The name, with a number behind it where the round was trained before."""
-    taken = _taken(project)
+    taken = taken_names(project)
     names = [name, *(f"{name}-{attempt}" for attempt in range(2, len(taken) + 2))]
     return next(each for each in names if each not in taken)
 
 
-def _taken(project: Project) -> set[str]:
+def taken_names(project: Project) -> set[str]:
     return {run.name for run in runs.list_runs(project.store.reader())}
 
 
@@ -247,7 +204,7 @@ def _run(project: Project, name: str, number: int, effort: Effort, known: int) -
     )
 
 
-def _keep(
+def keep_run(
     project: Project,
     archive: ArchiveFeatures,
     run: Run,
@@ -313,28 +270,3 @@ def _threshold(
 def _set_state(project: Project, round_id: int, state: RoundState) -> None:
     with project.store.transaction() as db:
         rounds.set_round_state(db, round_id, state)
-
-
-def _read_pairs(folder: Path) -> list[KnownRelation]:
-    """The relations that a run was trained on, without their proofs."""
-    return [
-        KnownRelation(
-            pair=pair(row["image_a"], row["image_b"]),
-            similar=row["similar"],
-            implied=row["implied"],
-            weight=row["weight"],
-        )
-        for row in pq.read_table(folder / "pairs.parquet").to_pylist()
-    ]
-
-
-def _read_log(folder: Path) -> list[dict[str, float]]:
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def _copy(folder: Path) -> Callable[[Path], None]:
-    def copy(target: Path) -> None:
-        shutil.copyfile(folder / CHECKPOINT, target)
-
-    return copy

@@ -12,19 +12,16 @@ from domain.jobs import JobState, Progress, part_of
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
 from worker.backbone import ArchiveFeatures, archive_features
-from worker.learning import (
-    embed_new_images,
-    keep_frozen,
-    keep_frozen_views,
-    needs_views,
-    train_on_answers,
-)
+from worker.embedding import embed_again, embed_new_images, needs_views
+from worker.learning import keep_frozen, keep_frozen_views, train_on_answers
 from worker.proposing import propose_next, replace_first_questions
 from worker.report import JobReport
 from workflow import jobs
 from workflow.consistency import consistency, steps_back
+from workflow.old_runs import drop_old_embeddings
 from workflow.pictures import render_all
 from workflow.project import Project
+from workflow.run_files import views_of
 
 NO_CLOSURE = (
     "Images are not sorted into groups, because answers do not spread by closure in this project "
@@ -60,6 +57,15 @@ def views(project: Project, params: Mapping[str, Any], report: JobReport) -> Non
     embed_new_images(project, archive)
 
 
+def use(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """An earlier model, whose embeddings were dropped, becomes the active one again."""
+    name = str(params["run"])
+    kept_views = views_of(project.runs / name)
+    archive = _features(project, params, report, report, views=kept_views)
+    embed_again(project, name, archive)
+    report.log(f"search and new questions use the model {name} from now on")
+
+
 def train(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """Train on the answers of now; the new model becomes the active one."""
     _train(project, params, report, report)
@@ -82,6 +88,7 @@ STEPS: Mapping[str, Step] = {
     jobs.PROPOSE: propose,
     jobs.ROUND: round_,
     jobs.VIEWS: views,
+    jobs.USE: use,
 }
 
 
@@ -107,6 +114,9 @@ def _train(
         progress=part_of(progress, 0.3, 1.0),
     )
     report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
+    dropped = drop_old_embeddings(project)
+    if dropped:
+        report.log(f"embeddings of earlier models dropped: {shortened(dropped)}")
 
 
 def _propose(

@@ -11,7 +11,7 @@ from domain.rounds import Run
 from labeling_store import answers, queue, rounds, runs
 from retrieval.pair_metrics import balanced_accuracy, pair_average_precision, roc_auc
 from workflow.project import Project
-from workflow.run_files import Embeddings, read_embeddings
+from workflow.run_files import Embeddings, has_embeddings, read_embeddings
 
 SIMILARITY_RANGE = (-1.0, 1.0)
 
@@ -110,11 +110,14 @@ def _point(project: Project, run: Run) -> CurvePoint:
         bits=run.bits,
         answers=run.answers,
         known_pairs=run.known_pairs,
-        metrics={**run.metrics, **_metrics_from_next_round(project, run)},
+        metrics={**run.metrics, **metrics_from_next_round(project, run)},
     )
 
 
-def _metrics_from_next_round(project: Project, run: Run) -> dict[str, float]:
+def metrics_from_next_round(project: Project, run: Run) -> dict[str, float]:
+    """How well a run agrees with the answers of the round after it; empty without embeddings."""
+    if not has_embeddings(project.runs / run.name):
+        return {}
     db = project.store.reader()
     following = [each for each in rounds.list_rounds(db) if each.number == run.round_number + 1]
     if not following:

@@ -15,8 +15,9 @@ TRAIN = "train"  # learn from the answers, embed, evaluate
 PROPOSE = "propose"  # the next questions from the active model
 ROUND = "round"  # train, then propose
 VIEWS = "views"  # features of all views, once those of the single view are in use
+USE = "use"  # an earlier model again, whose embeddings were dropped
 OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
-KINDS = (PREPARE, *OF_A_ROUND, VIEWS)
+KINDS = (PREPARE, *OF_A_ROUND, VIEWS, USE)
 IN_THE_BACKGROUND = (VIEWS,)  # nobody waits for these: they make way for all others
 WORKER_LOCK = "worker.lock"
 
@@ -52,6 +53,22 @@ def enqueue_views(queue: Store, params: Mapping[str, Any]) -> int:
     """
     device = {name: value for name, value in params.items() if name == "device"}
     return store.enqueue_once(queue, VIEWS, device, by=BY_WORKER)[0]
+
+
+def enqueue_use(queue: Store, run_name: str) -> int:
+    """Ask the worker to embed the images with an earlier model and use it; one at a time.
+
+    Raises:
+        JobError: another model is waiting for that.
+    """
+    job_id, new = store.enqueue_once(queue, USE, {"run": run_name}, by=BY_PAGE)
+    job = store.get_job(queue, job_id)
+    if not new and job is not None and job.params["run"] != run_name:
+        raise JobError(
+            f"The images are being embedded with the model {job.params['run']} already.",
+            "Wait until it is in use, or cancel that job; then choose again.",
+        )
+    return job_id
 
 
 def recent(project: Project, limit: int = 20) -> list[Job]:

@@ -10,6 +10,7 @@ from domain.rounds import Round, Run
 from labeling_store import answers, queue, rounds, runs
 from workflow import jobs
 from workflow.project import Project
+from workflow.run_files import has_embeddings
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,11 @@ def round_params(
 def activate(project: Project, run_name: str) -> None:
     """Use an earlier model again for search and for the next proposals.
 
+    Where its embeddings were dropped, the worker makes them first.
+
     Raises:
         InputError: there is no such run.
+        JobError: another model's embeddings are being made.
     """
     names = [run.name for run in list_runs(project)]
     if run_name not in names:
@@ -164,5 +168,13 @@ def activate(project: Project, run_name: str) -> None:
             f'There is no run "{run_name}"; there are {", ".join(names) or "none yet"}.',
             "Choose one of them.",
         )
+    if not is_embedded(project, run_name):
+        jobs.enqueue_use(project.jobs, run_name)
+        return
     with project.store.transaction() as db:
         runs.activate_run(db, run_name)
+
+
+def is_embedded(project: Project, run_name: str) -> bool:
+    """Whether a run's embeddings are kept, so that it can be used at once."""
+    return has_embeddings(project.runs / run_name)

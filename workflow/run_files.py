@@ -1,12 +1,12 @@
 """The directory of a run: what a model was trained with and what it gives; written whole or not.
 
 `config.toml`, `pairs.parquet`, `checkpoint.safetensors`, `embeddings.npy` + `image_ids.npy`,
-`metrics.json`, `log.jsonl`, and `groups.parquet` where it was learnt from groups of images. Nothing
-here loads PyTorch or unpickles; the checkpoint is written and read by `training.checkpoints`.
+`metrics.json`, `log.jsonl`, and `groups.parquet` where it was learnt from groups of images. What is
+large, embeddings and groups, can be dropped, and the embeddings made again. Nothing here loads
+PyTorch or unpickles; the checkpoint is written and read by `training.checkpoints`.
 """
 
 import json
-import os
 import shutil
 import tempfile
 import tomllib
@@ -24,8 +24,10 @@ from domain.answers import KnownRelation
 from domain.arrays import FloatArray, IntArray
 from domain.config import Views
 from domain.errors import ModelError
+from domain.files import sync, written_whole
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, RUN_CONFIG = "checkpoint.safetensors", "config.toml"
+_EMBEDDINGS, _IDS, _GROUPS = "embeddings.npy", "image_ids.npy", "groups.parquet"
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,14 @@ def write_run(runs: Path, name: str, files: RunFiles) -> Path:
     try:
         _fill(draft, files)
         for path in draft.iterdir():
-            _sync(path)
+            sync(path)
         draft.chmod(0o755)  # mkdtemp's is for its owner alone; colleagues read runs too
-        _sync(draft)
+        sync(draft)
         target = runs / name
         if target.exists():
             shutil.rmtree(target)
         draft.rename(target)
-        _sync(runs)
+        sync(runs)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
@@ -114,8 +116,8 @@ def read_embeddings(folder: Path) -> Embeddings:
         ModelError: a file is missing or damaged, or the two do not belong together.
     """
     try:
-        image_ids = np.load(folder / "image_ids.npy", allow_pickle=False)
-        vectors = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+        image_ids = np.load(folder / _IDS, allow_pickle=False)
+        vectors = np.load(folder / _EMBEDDINGS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ModelError(
             f"The embeddings of run {folder.name} cannot be read: {error}.",
@@ -129,6 +131,24 @@ def read_embeddings(folder: Path) -> Embeddings:
     return Embeddings(image_ids, vectors)
 
 
+def has_embeddings(folder: Path) -> bool:
+    """Whether a run has its embeddings, or they were dropped."""
+    return (folder / _EMBEDDINGS).is_file()
+
+
+def drop_embeddings(folder: Path) -> None:
+    """Take from a run what is large; its model, settings and figures stay."""
+    for name in (_EMBEDDINGS, _GROUPS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def write_embeddings(folder: Path, embeddings: Embeddings) -> None:
+    """Give embeddings to a run whose own were dropped; they count once both files are there."""
+    for name, array in ((_IDS, embeddings.image_ids), (_EMBEDDINGS, embeddings.vectors)):
+        with written_whole(folder / name) as draft, draft.open("wb") as file:
+            np.save(file, array, allow_pickle=False)
+
+
 def views_of(folder: Path) -> Views:
     """Of which views the features are that a run was made from.
 
@@ -136,20 +156,20 @@ def views_of(folder: Path) -> Views:
     settings, whose model then refuses features of another length.
     """
     try:
-        settings = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
+        settings = tomllib.loads((folder / RUN_CONFIG).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError):
         return Views.SINGLE
     return Views(settings.get("model", {}).get("views", Views.SINGLE))
 
 
 def _fill(draft: Path, files: RunFiles) -> None:
-    (draft / "config.toml").write_text(files.config_toml, encoding="utf-8")
+    (draft / RUN_CONFIG).write_text(files.config_toml, encoding="utf-8")
     pq.write_table(_pair_table(files.relations), draft / "pairs.parquet")
     if files.groups is not None:
-        pq.write_table(pa.table(vars(files.groups)), draft / "groups.parquet")
+        pq.write_table(pa.table(vars(files.groups)), draft / _GROUPS)
     files.save_checkpoint(draft / CHECKPOINT)
-    np.save(draft / "embeddings.npy", files.embeddings.vectors, allow_pickle=False)
-    np.save(draft / "image_ids.npy", files.embeddings.image_ids, allow_pickle=False)
+    np.save(draft / _EMBEDDINGS, files.embeddings.vectors, allow_pickle=False)
+    np.save(draft / _IDS, files.embeddings.image_ids, allow_pickle=False)
     (draft / "metrics.json").write_text(json.dumps(dict(files.metrics), indent=1))
     lines = "".join(json.dumps(dict(line)) + "\n" for line in files.log)
     (draft / "log.jsonl").write_text(lines, encoding="utf-8")
@@ -165,11 +185,3 @@ def _pair_table(relations: Sequence[KnownRelation]) -> pa.Table:
             "weight": pa.array([each.weight for each in relations], pa.float32()),
         }
     )
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,0 +1,120 @@
+"""Models that there are already, for images that they have not embedded."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from domain.answers import KnownRelation
+from domain.clock import utc_now
+from domain.config import Views, read_config
+from domain.errors import ModelError
+from domain.pairs import pair
+from labeling_store import runs
+from training.checkpoints import load_head
+from worker.backbone import ArchiveFeatures
+from worker.learning import free_name, keep_run, taken_names
+from workflow.project import CONFIG_NAME, Project
+from workflow.run_files import (
+    CHECKPOINT,
+    RUN_CONFIG,
+    Embeddings,
+    has_embeddings,
+    read_embeddings,
+    views_of,
+    write_embeddings,
+)
+
+
+def needs_views(project: Project) -> bool:
+    """Whether all views are to be embedded: the settings say so, or the active model has them."""
+    if project.config.model.views is Views.MULTI:
+        return True
+    run = runs.active_run(project.store.reader())
+    return run is not None and views_of(project.runs / run.name) is Views.MULTI
+
+
+def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
+    """Give images that came after the active run's training an embedding: a run beside it.
+
+    It is the same model: its threshold, the pairs it was trained on and its log stay. Features of
+    other views than its own do not concern it.
+    """
+    run = runs.active_run(project.store.reader())
+    if run is None:
+        return
+    folder = project.runs / run.name
+    if views_of(folder) is not archive.views or _covers(folder, archive):
+        return
+    name = f"{run.name.split('+', 1)[0]}+{len(archive.records)}"
+    if name in taken_names(project) and _covers(project.runs / name, archive):
+        with project.store.transaction() as db:
+            runs.activate_run(db, name)
+        return
+    head = load_head(folder / CHECKPOINT)
+    wider = replace(run, name=free_name(project, name), created_at=utc_now())
+    vectors = head.embed(archive.features)
+    known, log = _read_pairs(folder), _read_log(folder)
+    threshold = run.metrics.get("threshold")
+    keep_run(project, archive, wider, vectors, known, log, _copy(folder), threshold=threshold)
+
+
+def embed_again(project: Project, name: str, archive: ArchiveFeatures) -> None:
+    """Make the embeddings of a run that were dropped anew, and the run the active one.
+
+    Args:
+        project: with the same backbone as the run.
+        name: of the run.
+        archive: features of all images of now, of the run's views.
+
+    Raises:
+        ModelError: the run was made with another backbone, weights or image size than the
+            settings name now.
+    """
+    folder = project.runs / name
+    made_with = read_config(folder / RUN_CONFIG).model
+    wanted = project.config.model.model_copy(update={"views": made_with.views})
+    if made_with != wanted:
+        raise ModelError(
+            f"The model {name} reads features of another backbone than the settings name.",
+            f"Set [model] in {CONFIG_NAME} as it stands in {folder / RUN_CONFIG}, then try again.",
+        )
+    vectors = load_head(folder / CHECKPOINT).embed(archive.features)
+    write_embeddings(folder, Embeddings(archive.image_ids, vectors))
+    with project.store.transaction() as db:
+        runs.activate_run(db, name)
+
+
+def _covers(folder: Path, archive: ArchiveFeatures) -> bool:
+    if not has_embeddings(folder):
+        return False
+    return np.array_equal(np.sort(read_embeddings(folder).image_ids), np.sort(archive.image_ids))
+
+
+def _read_pairs(folder: Path) -> list[KnownRelation]:
+    """The relations that a run was trained on, without their proofs."""
+    return [
+        KnownRelation(
+            pair=pair(row["image_a"], row["image_b"]),
+            similar=row["similar"],
+            implied=row["implied"],
+            weight=row["weight"],
+        )
+        for row in pq.read_table(folder / "pairs.parquet").to_pylist()
+    ]
+
+
+def _read_log(folder: Path) -> list[dict[str, float]]:
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _copy(folder: Path) -> Callable[[Path], None]:
+    def copy(target: Path) -> None:
+        shutil.copyfile(folder / CHECKPOINT, target)
+
+    return copy
