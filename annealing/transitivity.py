@@ -8,16 +8,15 @@ overwrites an answer: what contradicts is handed back with the answers that it c
 Source: ANNEAL, transitivity of pair labels (single step); full closure with cannot-links is ours.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations, pairwise, product
-from typing import Any, NamedTuple
+from itertools import chain, combinations, pairwise, product
+from typing import NamedTuple
 
+from annealing.paths import Neighbours, shortest_path
 from domain.pairs import Pair, pair
-
-_Place = tuple[int, bool]  # a number, and whether a dissimilar answer was passed on the way
 
 
 @dataclass(frozen=True)
@@ -102,17 +101,14 @@ class Contradiction:
     evidence: tuple[Pair, ...]
 
 
-class _Step(NamedTuple):
-    """How to take one answer back."""
+class _Merge(NamedTuple):
+    """How to split again what an answer merged."""
 
-    pair: Pair
-    similar: bool
-    outcome: Outcome
-    created: tuple[int, ...]  # numbers that were not known before
-    roots: tuple[int, int] = (0, 0)  # merged: which went and which stayed; linked: both
-    moved: int = 0  # how many numbers were re-pointed
-    enemies: frozenset[int] = frozenset()  # roots cannot-linked with the one that went
-    inherited: tuple[int, ...] = ()  # roots that became cannot-linked with the one that stayed
+    gone: int  # the root that went
+    stays: int
+    moved: int  # how many numbers were re-pointed
+    enemies: frozenset[int]  # roots cannot-linked with the one that went
+    inherited: tuple[int, ...]  # roots that became cannot-linked with the one that stayed
 
 
 class Closure:
@@ -128,51 +124,49 @@ class Closure:
         self._root: dict[int, int] = {}
         self._members: dict[int, list[int]] = {}
         self._enemies: dict[int, set[int]] = {}  # root -> roots cannot-linked with it
-        self._similar: dict[int, list[int]] = {}  # accepted answers, both directions
-        self._dissimilar: dict[int, list[int]] = {}
-        self._tables: tuple[dict[int, Any], ...] = (
-            self._root,
-            self._members,
-            self._enemies,
-            self._similar,
-            self._dissimilar,
-        )
-        self._steps: list[_Step] = []
-        self._contradictions: dict[int, Contradiction] = {}  # by position of the step
+        self._similar = defaultdict[int, list[int]](list)  # accepted answers, both directions
+        self._dissimilar = defaultdict[int, list[int]](list)
+        self._answers: list[Pair] = []
+        self._said: list[bool] = []  # of each answer
+        self._outcomes: list[Outcome] = []
+        self._merges: list[_Merge] = []  # of the answers that merged
+        self._contradictions: dict[int, Contradiction] = {}  # by position of the answer
 
     def __len__(self) -> int:
         """How many answers were added, contradicting ones included."""
-        return len(self._steps)
+        return len(self._answers)
 
     def add(self, answered: Pair, similar: bool) -> Outcome:
         """Take an answer in, unless it contradicts what the answers before it imply.
 
         Returns:
-            MERGED or CANNOT_LINK: something new; REDUNDANT: was implied already (the answer still
+            MERGED, CANNOT_LINK: something new is known; REDUNDANT: it was implied already (it still
             counts as a further proof); CONFLICT: not taken in, see `contradictions`.
         """
-        created = tuple([number for number in answered if number not in self._root])
-        for number in created:
-            self._create(number)
-        known = self.relation(*answered)
+        first, second = answered
+        known = self.relation(first, second)
         if known is None:
-            step = self._merge(answered, created) if similar else self._link(answered, created)
+            outcome = self._merge(first, second) if similar else self._link(first, second)
         elif known == similar:
-            step = _Step(answered, similar, Outcome.REDUNDANT, created)
+            outcome = Outcome.REDUNDANT
         else:
-            step = _Step(answered, similar, Outcome.CONFLICT, created)
-            evidence = self.proof(*answered)
-            self._contradictions[len(self._steps)] = Contradiction(answered, similar, evidence)
-        if step.outcome is not Outcome.CONFLICT:
-            self._connect(answered, similar)
-        self._steps.append(step)
-        return step.outcome
+            outcome = Outcome.CONFLICT
+            evidence = self.proof(first, second)
+            self._contradictions[len(self)] = Contradiction(answered, similar, evidence)
+        if outcome is not Outcome.CONFLICT:
+            graph = self._similar if similar else self._dissimilar
+            graph[first].append(second)
+            graph[second].append(first)
+        self._answers.append(answered)
+        self._said.append(similar)
+        self._outcomes.append(outcome)
+        return outcome
 
     def rollback(self, kept: int) -> None:
         """Take back all answers but the first `kept`, latest first."""
-        while len(self._steps) > kept:
-            self._undo(self._steps.pop())
-            self._contradictions.pop(len(self._steps), None)
+        while len(self) > kept:
+            self._undo(self._answers.pop(), self._said.pop(), self._outcomes.pop())
+            self._contradictions.pop(len(self), None)
 
     def relation(self, first: int, second: int) -> bool | None:
         """True or False where the answers imply it, None where nothing is known."""
@@ -192,8 +186,12 @@ class Closure:
         known = self.relation(first, second)
         if known is None:
             return ()
-        path = self._shortest_path((first, False), (second, not known))
-        return tuple(pair(a, b) for (a, _), (b, _) in pairwise(path))
+        if known:
+            path = shortest_path(first, second, self.similar_to, self.similar_to)
+        else:
+            across = self._crossing(first, second), self._crossing(second, first)
+            path = shortest_path(first, second, *across)
+        return tuple(pair(a, b) for a, b in pairwise(path))
 
     @property
     def contradictions(self) -> list[Contradiction]:
@@ -207,13 +205,12 @@ class Closure:
     @property
     def checked(self) -> int:
         """How many answers those before them had implied, or the opposite of them."""
-        return sum(step.outcome in (Outcome.REDUNDANT, Outcome.CONFLICT) for step in self._steps)
+        return self._outcomes.count(Outcome.REDUNDANT) + len(self._contradictions)
 
     def accepted(self) -> dict[Pair, bool]:
         """The answers that were taken in, in their order."""
-        return {
-            step.pair: step.similar for step in self._steps if step.outcome is not Outcome.CONFLICT
-        }
+        added = zip(self._answers, self._said, self._outcomes, strict=True)
+        return {each: said for each, said, outcome in added if outcome is not Outcome.CONFLICT}
 
     def root(self, number: int) -> int:
         """A number that stands for the group of similar ones; itself while nothing is known."""
@@ -231,9 +228,9 @@ class Closure:
         """The numbers in the group of this root."""
         return self._members.get(root, [root])
 
-    def similar_to(self, number: int) -> list[int]:
+    def similar_to(self, number: int) -> Sequence[int]:
         """The numbers that accepted answers call similar to this one."""
-        return self._similar.get(number, [])
+        return self._similar.get(number, ())
 
     def cannot_links(self) -> Iterator[tuple[int, int]]:
         """Roots of groups known to be dissimilar, each two once."""
@@ -251,29 +248,23 @@ class Closure:
             for first, second in product(self._members[root], self._members[other]):
                 yield pair(first, second), False
 
-    def _create(self, number: int) -> None:
-        self._root[number] = number
-        self._members[number] = [number]
-        self._enemies[number] = set()
-        self._similar[number] = []
-        self._dissimilar[number] = []
+    def _created(self, number: int) -> int:
+        """The root of a number, which is made known if it was not."""
+        root = self._root.get(number)
+        if root is None:
+            root = self._root[number] = number
+            self._members[number] = [number]
+            self._enemies[number] = set()
+        return root
 
-    def _connect(self, answered: Pair, similar: bool) -> None:
-        graph = self._similar if similar else self._dissimilar
-        graph[answered.a].append(answered.b)
-        graph[answered.b].append(answered.a)
-
-    def _link(self, answered: Pair, created: tuple[int, ...]) -> _Step:
-        root, other = self._root[answered.a], self._root[answered.b]
+    def _link(self, first: int, second: int) -> Outcome:
+        root, other = self._created(first), self._created(second)
         self._enemies[root].add(other)
         self._enemies[other].add(root)
-        return _Step(answered, False, Outcome.CANNOT_LINK, created, roots=(root, other))
+        return Outcome.CANNOT_LINK
 
-    def _weight(self, root: int) -> int:
-        return len(self._members[root]) + len(self._enemies[root])
-
-    def _merge(self, answered: Pair, created: tuple[int, ...]) -> _Step:
-        gone, stays = sorted((self._root[number] for number in answered), key=self._weight)
+    def _merge(self, first: int, second: int) -> Outcome:
+        gone, stays = sorted((self._created(first), self._created(second)), key=self._weight)
         moved = self._members.pop(gone)
         for number in moved:
             self._root[number] = stays
@@ -285,65 +276,50 @@ class Closure:
         for enemy in inherited:
             self._enemies[enemy].add(stays)
             self._enemies[stays].add(enemy)
-        return _Step(
-            answered,
-            True,
-            Outcome.MERGED,
-            created,
-            roots=(gone, stays),
-            moved=len(moved),
-            enemies=enemies,
-            inherited=inherited,
-        )
+        self._merges.append(_Merge(gone, stays, len(moved), enemies, inherited))
+        return Outcome.MERGED
 
-    def _undo(self, step: _Step) -> None:
-        if step.outcome is not Outcome.CONFLICT:
-            graph = self._similar if step.similar else self._dissimilar
-            graph[step.pair.a].pop()
-            graph[step.pair.b].pop()
-        if step.outcome is Outcome.CANNOT_LINK:
-            root, other = step.roots
+    def _weight(self, root: int) -> int:
+        return len(self._members[root]) + len(self._enemies[root])
+
+    def _undo(self, answered: Pair, similar: bool, outcome: Outcome) -> None:
+        if outcome is Outcome.CONFLICT:
+            return
+        if outcome is Outcome.CANNOT_LINK:
+            root, other = self._root[answered.a], self._root[answered.b]
             self._enemies[root].discard(other)
             self._enemies[other].discard(root)
-        if step.outcome is Outcome.MERGED:
-            self._split(step)
-        for number in step.created:
-            for table in self._tables:
-                del table[number]
+        if outcome is Outcome.MERGED:
+            self._split(self._merges.pop())
+        graph = self._similar if similar else self._dissimilar
+        for number in answered:
+            graph[number].pop()
+            if not graph[number]:
+                del graph[number]
+            if number not in self._similar and number not in self._dissimilar:
+                del self._root[number], self._members[number], self._enemies[number]
 
-    def _split(self, step: _Step) -> None:
-        gone, stays = step.roots
-        for enemy in step.inherited:
+    def _split(self, merge: _Merge) -> None:
+        gone, stays, moved, enemies, inherited = merge
+        for enemy in inherited:
             self._enemies[enemy].discard(stays)
             self._enemies[stays].discard(enemy)
-        for enemy in step.enemies:
+        for enemy in enemies:
             self._enemies[enemy].add(gone)
-        self._enemies[gone] = set(step.enemies)
-        self._members[gone] = self._members[stays][-step.moved :]
-        del self._members[stays][-step.moved :]
+        self._enemies[gone] = set(enemies)
+        self._members[gone] = self._members[stays][-moved:]
+        del self._members[stays][-moved:]
         for number in self._members[gone]:
             self._root[number] = gone
 
-    def _shortest_path(self, start: _Place, goal: _Place) -> list[_Place]:
-        """Breadth first along accepted answers, at most one of them dissimilar."""
-        group = self._root[goal[0]]
-        came_from: dict[_Place, _Place] = {start: start}
-        waiting = deque([start])
-        while goal not in came_from:
-            here = waiting.popleft()
-            number, crossed = here
-            ahead = [(other, crossed) for other in self._similar[number]]
-            if goal[1] and not crossed:
-                ahead += [(n, True) for n in self._dissimilar[number] if self._root[n] == group]
-            for place in ahead:
-                if place not in came_from:
-                    came_from[place] = here
-                    waiting.append(place)
-        return _walk_back(came_from, goal)
+    def _crossing(self, start: int, goal: int) -> Neighbours:
+        """The ways on from a number, with one dissimilar answer from start's group to goal's."""
+        near, far = self._root[start], self._root[goal]
 
+        def onward(number: int) -> Iterable[int]:
+            if self._root[number] != near:
+                return self.similar_to(number)
+            crossed = (n for n in self._dissimilar.get(number, ()) if self._root[n] == far)
+            return chain(self.similar_to(number), crossed)
 
-def _walk_back(came_from: Mapping[_Place, _Place], goal: _Place) -> list[_Place]:
-    path = [goal]
-    while came_from[path[-1]] != path[-1]:
-        path.append(came_from[path[-1]])
-    return path[::-1]
+        return onward

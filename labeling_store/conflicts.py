@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterable
 
 from domain.answers import Conflict
 from domain.pairs import Pair
@@ -15,10 +16,10 @@ _ADD = """
     INSERT INTO conflict (a, b, event_id, evidence, opened_at)
     VALUES (:a, :b, :event_id, :evidence, :now)
 """
-_CLOSE = "UPDATE conflict SET closed_at = :now WHERE conflict_id = :conflict_id"
+_CLOSE = "UPDATE conflict SET closed_at = :now WHERE a = :a AND b = :b AND closed_at IS NULL"
 _CHANGE = """
     UPDATE conflict SET event_id = :event_id, evidence = :evidence
-    WHERE conflict_id = :conflict_id
+    WHERE a = :a AND b = :b AND closed_at IS NULL
 """
 
 
@@ -36,17 +37,16 @@ def open_conflicts(db: sqlite3.Connection) -> list[Conflict]:
     ]
 
 
-def update_conflicts(db: sqlite3.Connection, ledger: Ledger, *, now: str) -> None:
-    """Open what the ledger found, and close what no longer holds (an answer was taken back)."""
-    findings = ledger.findings()
-    for conflict in open_conflicts(db):
-        finding = findings.pop(conflict.pair, None)
-        ids = {"conflict_id": conflict.conflict_id}
+def update_conflicts(
+    db: sqlite3.Connection, ledger: Ledger, changed: Iterable[Pair], *, now: str
+) -> None:
+    """Open, change or close the conflicts of pairs whose finding has changed."""
+    for pair in changed:
+        finding = ledger.finding(pair)
+        values = {**pair._asdict(), "now": now}
         if finding is None:
-            db.execute(_CLOSE, {**ids, "now": now})
-        elif (finding.event_id, finding.evidence) != (conflict.event_id, conflict.evidence):
-            values = {"event_id": finding.event_id, "evidence": json.dumps(finding.evidence)}
-            db.execute(_CHANGE, {**ids, **values})
-    for pair, finding in findings.items():
-        values = {"event_id": finding.event_id, "evidence": json.dumps(finding.evidence)}
-        db.execute(_ADD, {**pair._asdict(), **values, "now": now})
+            db.execute(_CLOSE, values)
+            continue
+        values |= {"event_id": finding.event_id, "evidence": json.dumps(finding.evidence)}
+        if db.execute(_CHANGE, values).rowcount == 0:
+            db.execute(_ADD, values)

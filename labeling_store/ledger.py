@@ -6,10 +6,12 @@ standing answers; labels enter the closure in the order of the events that gave 
 contradiction is laid to the later answer.
 """
 
+import gc
 import sqlite3
 import threading
 from bisect import bisect_left
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,11 +19,13 @@ from annealing.transitivity import Closure
 from domain.answers import Kind
 from domain.pairs import Pair
 
-_BULK = 1000  # pairs to catch up with, from which reading the whole log is quicker
+_BULK = 1000  # events to catch up with, from which reading the whole log may be quicker
+_BULK_SHARE = 1 / 8  # and which share of the labels they must be at least
 
 _NEW_PAIRS = """
-    SELECT event_id, a, b FROM event WHERE event_id > :after ORDER BY event_id
+    SELECT event_id, a, b FROM event WHERE event_id > :after ORDER BY event_id LIMIT :limit
 """
+_NEWEST = "SELECT coalesce(max(event_id), 0) FROM event"
 _STANDING = """
     SELECT e.event_id, e.a, e.b, e.member_id, e.kind, e.similar FROM event AS e
     WHERE e.kind <> 'void' AND NOT EXISTS
@@ -31,6 +35,7 @@ STANDING_IN_ORDER = _STANDING + " ORDER BY e.event_id"
 _OF_PAIR = " AND e.a = :a AND e.b = :b ORDER BY e.event_id"
 _KINDS = {kind.value: kind for kind in Kind}
 _WORDS = {None: None, 0: False, 1: True}
+_LABELS = {kind.value: kind is Kind.SIMILAR for kind in Kind if kind.is_label}
 
 _Line = tuple[int, Pair]  # an event, and the pair it gave its label
 
@@ -119,28 +124,34 @@ class Ledger:
         self._clashes: dict[Pair, Finding] = {}
         self._ties: dict[Pair, Finding] = {}
 
-    def catch_up(self, db: sqlite3.Connection) -> bool:
-        """Take in the events since the last call; whether contradictions may have changed."""
-        new = db.execute(_NEW_PAIRS, {"after": self.last_event_id}).fetchall()
-        if not new:
-            return False
-        touched = dict.fromkeys(Pair(row["a"], row["b"]) for row in new)
-        if len(touched) > _BULK:
-            standing = _settled_everywhere(db)
-            settled = {each: standing.get(each, Settled()) for each in {**self._settled, **touched}}
-        else:
-            settled = {each: _settled_now(db, each) for each in touched}
-        self.last_event_id = new[-1]["event_id"]
+    def catch_up(self, db: sqlite3.Connection) -> set[Pair]:
+        """Take in the events since the last call; the pairs whose finding changed by them."""
+        (newest,) = db.execute(_NEWEST).fetchone()
+        if newest == self.last_event_id:
+            return set()
+        bulk = max(_BULK, int(_BULK_SHARE * len(self._settled)))
+        ids = {"after": self.last_event_id, "limit": bulk + 1}
+        touched = [Pair(a, b) for _, a, b in db.execute(_NEW_PAIRS, ids)]
         self.memo.clear()
-        return self._replace(settled)
+        if len(touched) > bulk:
+            changed = self._rebuild(_settled_everywhere(db))
+        else:
+            settled = {each: _settled_now(db, each) for each in dict.fromkeys(touched)}
+            changed = self._replace(settled)
+        self.last_event_id = newest
+        return changed
 
     def findings(self) -> dict[Pair, Finding]:
         """Pairs in conflict: answers that contradict earlier ones, and ties."""
         return {**self._clashes, **self._ties}
 
+    def finding(self, asked: Pair) -> Finding | None:
+        """The conflict that this pair opened and that still holds, if any."""
+        return self._clashes.get(asked) or self._ties.get(asked)
+
     def in_conflict(self, asked: Pair) -> bool:
         """Whether this pair opened a conflict that still holds."""
-        return asked in self._clashes or asked in self._ties
+        return self.finding(asked) is not None
 
     def labels(self) -> dict[Pair, bool]:
         """The labelled pairs in the order of the events that gave the labels."""
@@ -154,14 +165,37 @@ class Ledger:
         """What the answers say of a pair, by themselves or by implication; None: nothing."""
         return self._closure.relation(*asked)
 
+    def proof(self, asked: Pair) -> tuple[Pair, ...]:
+        """The fewest labelled pairs that say it, in the order of the path."""
+        return self._closure.proof(*asked)
+
     def checked(self) -> tuple[int, int]:
         """How many labels earlier ones implied or contradicted; how many they contradicted."""
         return self._closure.checked, len(self._clashes)
 
-    def _replace(self, settled: Mapping[Pair, Settled]) -> bool:
-        """Put pairs' new states in place of their old ones; whether contradictions may differ."""
-        old = {each: self._settled.get(each, Settled()) for each in settled}
+    def _rebuild(self, settled: dict[Pair, Settled]) -> set[Pair]:
+        """Put everybody's new state in place of all that was; the pairs whose finding changed."""
+        before = self.findings()
+        with _no_collector():
+            self._settled, self._closure = settled, Closure()
+            self._ties = {q: Finding(now.since, (q,)) for q, now in settled.items() if now.tie}
+            self._order = sorted(
+                (now.since, each) for each, now in settled.items() if now.similar is not None
+            )
+            for _, each in self._order:
+                self._closure.add(each, settled[each].similar is True)
+            self._clashes = {
+                clash.pair: Finding(settled[clash.pair].since, clash.evidence)
+                for clash in self._closure.contradictions
+            }
+        after = self.findings()
+        return {each for each in {**before, **after} if before.get(each) != after.get(each)}
+
+    def _replace(self, settled: Mapping[Pair, Settled]) -> set[Pair]:
+        """Put pairs' new states in place of their old ones; the pairs whose finding changed."""
+        old = {each: self.settled(each) for each in settled}
         changed = [each for each in settled if settled[each] != old[each]]
+        before = {each: self.finding(each) for each in changed}
         gone = {(old[each].since, each) for each in changed if old[each].similar is not None}
         new = [(settled[each].since, each) for each in changed if settled[each].similar is not None]
         for each in changed:
@@ -169,29 +203,28 @@ class Ledger:
             self._settled[each] = settled[each]
             if settled[each].tie:
                 self._ties[each] = Finding(settled[each].since, (each,))
-        ties_changed = any(old[each].tie or settled[each].tie for each in changed)
-        return self._reorder(gone, new) or ties_changed
+        before = {**self._reorder(gone, new), **before}
+        return {each for each in before if before[each] != self.finding(each)}
 
-    def _reorder(self, gone: Set[_Line], new: list[_Line]) -> bool:
-        """Replay the closure from the first change on; whether contradictions may differ."""
+    def _reorder(self, gone: Set[_Line], new: list[_Line]) -> dict[Pair, Finding | None]:
+        """Replay the closure from the first change on; what clashed there before or does now."""
         if not gone and not new:
-            return False
+            return {}
         kept = bisect_left(self._order, min([*gone, *new]))
         tail = self._order[kept:]
-        clashes_before = len(self._clashes)
-        for _, each in tail:
-            self._clashes.pop(each, None)
+        before = {each: self._clashes.pop(each) for _, each in tail if each in self._clashes}
         self._closure.rollback(kept)
         self._order[kept:] = sorted([*(line for line in tail if line not in gone), *new])
-        for since, each in self._order[kept:]:
-            self._add(since, each)
-        return bool(tail) or len(self._clashes) != clashes_before
+        found = [each for since, each in self._order[kept:] if self._add(since, each)]
+        return {**dict.fromkeys(found), **before}
 
-    def _add(self, since: int, answered: Pair) -> None:
-        self._closure.add(answered, bool(self._settled[answered].similar))
+    def _add(self, since: int, answered: Pair) -> bool:
+        """Take a label in; whether it clashes with those before it."""
+        self._closure.add(answered, self._settled[answered].similar is True)
         clash = self._closure.contradiction_at(len(self._closure) - 1)
         if clash is not None:
             self._clashes[answered] = Finding(since, clash.evidence)
+        return clash is not None
 
 
 def votes_by_pair(rows: Iterable[sqlite3.Row]) -> dict[Pair, list[Vote]]:
@@ -204,10 +237,35 @@ def votes_by_pair(rows: Iterable[sqlite3.Row]) -> dict[Pair, list[Vote]]:
 
 
 def _settled_everywhere(db: sqlite3.Connection) -> dict[Pair, Settled]:
-    votes = votes_by_pair(db.execute(STANDING_IN_ORDER))
-    return {each: settle(cast) for each, cast in votes.items()}
+    """The state of every pair with a standing event; quick where most have just one."""
+    settled: dict[Pair, Settled] = {}
+    others: dict[Pair, None] = {}
+    with _no_collector():
+        rows = db.cursor()
+        rows.row_factory = None  # plain tuples
+        for event_id, a, b, _, kind, _ in rows.execute(STANDING_IN_ORDER):
+            each = Pair(a, b)
+            if kind in _LABELS and each not in settled:
+                settled[each] = Settled(_LABELS[kind], event_id)
+            else:
+                others[each] = None
+        for each in others:
+            settled[each] = _settled_now(db, each)
+    return settled
 
 
 def _settled_now(db: sqlite3.Connection, asked: Pair) -> Settled:
     rows = db.execute(_STANDING + _OF_PAIR, asked._asdict())
     return settle(votes_by_pair(rows).get(asked, ()))
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Spare a million new tuples the search for cycles, which takes longer than making them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -62,8 +62,7 @@ def record(
             clash = ledger.in_conflict(answer.pair)
             return Receipt(answer.key, ReceiptStatus.REPEATED, reason.event_id, clash)
         return Receipt(answer.key, ReceiptStatus.REJECTED, message=str(reason))
-    if ledger.catch_up(db):
-        update_conflicts(db, ledger, now=now)
+    update_conflicts(db, ledger, ledger.catch_up(db), now=now)
     db.execute("RELEASE answer")
     clash = answer.kind.is_label and ledger.in_conflict(answer.pair)
     return Receipt(answer.key, ReceiptStatus.STORED, event_id, clash)
