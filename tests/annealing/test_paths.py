@@ -1,6 +1,7 @@
 """Shortest paths from both ends, against breadth-first search from one."""
 
 from collections import deque
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ def test_a_path_is_as_short_as_it_can_be_and_goes_along_the_steps(
         return
     path = shortest_path(first, second, ahead, behind)
     assert (path[0], path[-1], len(path) - 1) == (first, second, expected)
-    assert all(step in steps for step in zip(path, path[1:], strict=False))
+    assert all(step in steps for step in pairwise(path))
 
 
 def test_neither_search_looks_at_all_numbers() -> None:
@@ -55,4 +56,4 @@ def test_neither_search_looks_at_all_numbers() -> None:
         return [number * 10 + digit for digit in range(1, 10)] + [number // 10]
 
     assert len(shortest_path(1111, 9999, neighbours, neighbours)) == 9
-    assert len(looked_at) < 1000
+    assert len(looked_at) < 3000  # from one end: millions
