@@ -14,7 +14,7 @@ from domain.members import Member
 from domain.pairs import Pair
 from labeling_store.conflicts import open_conflicts
 from labeling_store.db import Store
-from labeling_store.ledger import STANDING_IN_ORDER, Vote, settle, votes_by_pair
+from labeling_store.ledger import STANDING_IN_ORDER, STANDING_OF_PAIR, Vote, settle, votes_by_pair
 from labeling_store.recording import record
 
 _PAGE = 1000  # events read at once, so that a long export never holds a read open
@@ -48,6 +48,12 @@ _LABEL_CHANGES_AFTER = """
 _FACTS = """
     SELECT e.event_id, e.source, e.answered_at, e.round_number, m.name AS member
     FROM event AS e JOIN member AS m USING (member_id)
+"""
+_FACTS_OF_PAIR = _FACTS + " WHERE e.a = :a AND e.b = :b"
+_ANSWERED_AFTER = """
+    SELECT DISTINCT a, b FROM event
+    WHERE (a, b) > (:a, :b) AND (:image_id IS NULL OR :image_id IN (a, b))
+    ORDER BY a, b LIMIT :limit
 """
 
 
@@ -170,6 +176,35 @@ def pair_labels(db: sqlite3.Connection) -> list[PairLabel]:
         _pair_label(each, votes[each], facts, in_conflict=each in disputed)
         for each in sorted(votes)
     ]
+
+
+def pairs_answered(
+    db: sqlite3.Connection, *, after: Pair, limit: int, image_id: int | None = None
+) -> list[Pair]:
+    """So many pairs that the log names, by ascending pair, from the one after the given on.
+
+    Args:
+        db: the store.
+        after: the pair to go on from; (0, 0) for the first.
+        limit: how many at most.
+        image_id: only pairs of this image.
+    """
+    values = {**after._asdict(), "limit": limit, "image_id": image_id}
+    return [Pair(row["a"], row["b"]) for row in db.execute(_ANSWERED_AFTER, values)]
+
+
+def labels_of_pairs(db: sqlite3.Connection, pairs: Sequence[Pair]) -> list[PairLabel]:
+    """The current labels of those of the pairs that have a standing answer, in their order."""
+    disputed = {conflict.pair for conflict in open_conflicts(db)}
+    found = []
+    for each in pairs:
+        votes = votes_by_pair(db.execute(STANDING_OF_PAIR, each._asdict())).get(each)
+        if votes is None:
+            continue
+        rows = db.execute(_FACTS_OF_PAIR, each._asdict())
+        facts = {row["event_id"]: row for row in rows}
+        found.append(_pair_label(each, votes, facts, in_conflict=each in disputed))
+    return found
 
 
 def _pair_label(

@@ -18,6 +18,11 @@ _ADD = """
 """
 _LIST = f"SELECT {_COLUMNS} FROM image ORDER BY image_id"  # noqa: S608 a constant
 _LIST_PART = f"SELECT {_COLUMNS} FROM image WHERE part = :part ORDER BY image_id"  # noqa: S608
+_PAGE = f"""
+    SELECT {_COLUMNS} FROM image
+    WHERE image_id > :after AND (:part IS NULL OR part = :part)
+    ORDER BY image_id LIMIT :limit
+"""  # noqa: S608 a constant
 _GET = f"SELECT {_COLUMNS} FROM image WHERE image_id = :image_id"  # noqa: S608
 _QUARANTINE = """
     INSERT INTO quarantine (path, reason) VALUES (:path, :reason)
@@ -60,6 +65,14 @@ def list_images(db: sqlite3.Connection, *, part: Part | None = None) -> list[Ima
     if part is None:
         return [_record(row) for row in db.execute(_LIST)]
     return [_record(row) for row in db.execute(_LIST_PART, {"part": part.value})]
+
+
+def images_after(
+    db: sqlite3.Connection, image_id: int, *, limit: int, part: Part | None = None
+) -> list[ImageRecord]:
+    """So many images by ascending id, from the one after the given on."""
+    values = {"after": image_id, "limit": limit, "part": part.value if part else None}
+    return [_record(row) for row in db.execute(_PAGE, values)]
 
 
 def get_image(db: sqlite3.Connection, image_id: int) -> ImageRecord | None:

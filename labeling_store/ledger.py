@@ -32,7 +32,7 @@ _STANDING = """
         (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
 """
 STANDING_IN_ORDER = _STANDING + " ORDER BY e.event_id"
-_OF_PAIR = " AND e.a = :a AND e.b = :b ORDER BY e.event_id"
+STANDING_OF_PAIR = _STANDING + " AND e.a = :a AND e.b = :b ORDER BY e.event_id"
 _KINDS = {kind.value: kind for kind in Kind}
 _WORDS = {None: None, 0: False, 1: True}
 _LABELS = {kind.value: kind is Kind.SIMILAR for kind in Kind if kind.is_label}
@@ -255,7 +255,7 @@ def _settled_everywhere(db: sqlite3.Connection) -> dict[Pair, Settled]:
 
 
 def _settled_now(db: sqlite3.Connection, asked: Pair) -> Settled:
-    rows = db.execute(_STANDING + _OF_PAIR, asked._asdict())
+    rows = db.execute(STANDING_OF_PAIR, asked._asdict())
     return settle(votes_by_pair(rows).get(asked, ()))
 
 

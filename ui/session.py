@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from domain.answers import KnownRelation
 from domain.members import Member
 from ui.tokens import Signer
-from workflow import members
+from workflow import members, pages
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project, project_folder
 
 
@@ -42,6 +43,13 @@ def find_member(member_id: int) -> Member | None:
     return members.get_member(project(), member_id)
 
 
+def known_by_pair() -> tuple[KnownRelation, ...]:
+    """What training knows now, in order; worked out once until the next answer."""
+    opened = project()
+    state = (opened.config.propagation.value, pages.last_event_id(opened))
+    return _known_by_pair(opened.folder, state, opened)
+
+
 def token() -> str:
     """A short-lived proof of who looks at the page, for a component's data."""
     return signer().token(member().member_id)
@@ -57,6 +65,13 @@ def _current() -> _Opened:
     settings = folder / CONFIG_NAME
     changed_ns = settings.stat().st_mtime_ns if settings.exists() else 0
     return _open(folder, changed_ns)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _known_by_pair(
+    folder: Path, state: tuple[str, int], _project: Project
+) -> tuple[KnownRelation, ...]:
+    return pages.known_by_pair(_project)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -1,12 +1,15 @@
-"""The JSON that the annotate page and the server exchange, checked."""
+"""The JSON of the annotator's loop, checked: sessions, questions out, answers in.
 
-from collections.abc import Mapping
+The description of the routes (`ui/openapi.py`) is made of these models.
+"""
+
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from domain.answers import Kind, NewAnswer, Receipt
+from domain.answers import Kind, NewAnswer, Receipt, ReceiptStatus
+from domain.members import Member, Role
 from domain.pairs import pair
 from workflow.questions import Question, RoundProgress
 
@@ -20,23 +23,119 @@ Id = Annotated[int, Field(ge=0, le=LARGEST_ID)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 
 
-class _Message(BaseModel):
+class Message(BaseModel):
+    """What stands in a request or a reply."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class TokenMessage(_Message):
+class ErrorReply(Message):
+    """Why a request was refused, and what to do next."""
+
+    message: str
+    hint: str
+
+
+# --- sessions ------------------------------------------------------------------------------
+
+
+class TokenMessage(Message):
+    """The token that the page's script signed; it is not one of `token create`."""
+
     token: Annotated[str, Field(max_length=1000)]
 
 
-class PairsMessage(_Message):
-    """A request for further pairs; `held` are proposals still in the browser."""
+class SessionReply(Message):
+    """As whom the request acts; the role is what counts for it."""
+
+    member_id: int
+    name: str
+    role: Role
+
+    @classmethod
+    def of(cls, member: Member) -> Self:
+        return cls(member_id=member.member_id, name=member.name, role=member.role)
+
+
+class HealthReply(Message):
+    status: Literal["ok"] = "ok"
+
+
+# --- questions and answers -----------------------------------------------------------------
+
+
+class PairsMessage(Message):
+    """A request for further pairs; `held` are proposals that the client still has."""
 
     count: Annotated[int, Field(ge=1, le=MOST_PAIRS)]
     held: Annotated[list[Id], Field(max_length=MOST_HELD)] = []
 
 
-class AnswerMessage(_Message):
-    """One answer, or the undo of one; times as the browser saw them."""
+class QuestionReply(Message):
+    """A pair to show; ids only, so that no file name is in the page."""
+
+    proposal_id: int
+    a: int
+    b: int
+    reason: str
+    round: int
+    round_id: int
+    model: str | None
+
+    @classmethod
+    def of(cls, question: Question) -> Self:
+        return cls(
+            proposal_id=question.proposal_id,
+            a=question.image_a,
+            b=question.image_b,
+            reason=question.reason,
+            round=question.round_number,
+            round_id=question.round_id,
+            model=question.model,
+        )
+
+
+class ProgressReply(Message):
+    """How far people are in the current round, in questions.
+
+    At `target` answers the round can be trained on, `left` are left until then; `total` are
+    answered, before somebody (`leased`), or `open`.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    round_id: int
+    round_number: int
+    answered: int
+    open: int
+    leased: int
+    total: int
+    target: int
+    left: int
+    by_itself: bool
+
+    @classmethod
+    def of(cls, progress: RoundProgress | None) -> Self | None:
+        return None if progress is None else cls.model_validate(progress)
+
+
+class PairsReply(Message):
+    """Pairs leased to the member for a quarter of an hour; `settled` of those held need no answer.
+
+    `progress` is null before the first round.
+    """
+
+    pairs: list[QuestionReply]
+    settled: list[int]
+    progress: ProgressReply | None
+
+
+class AnswerMessage(Message):
+    """One answer, or the undo of one; times as the client saw them.
+
+    `key` is made by the client, anew for every answer: an answer that is sent again with its key is
+    stored once. An undo (`void`) names the key of the answer it takes back in `refers_to_key`.
+    """
 
     key: Key
     kind: Literal["similar", "dissimilar", "unsure", "skip", "void"]
@@ -72,46 +171,33 @@ class AnswerMessage(_Message):
         )
 
 
-class AnswersMessage(_Message):
+class AnswersMessage(Message):
     answers: Annotated[list[AnswerMessage], Field(min_length=1, max_length=MOST_ANSWERS)]
 
 
-def question_json(question: Question) -> Mapping[str, Any]:
-    """A pair to show; ids only, so that no file name is in the page."""
-    return {
-        "proposal_id": question.proposal_id,
-        "a": question.image_a,
-        "b": question.image_b,
-        "reason": question.reason,
-        "round": question.round_number,
-        "round_id": question.round_id,
-        "model": question.model,
-    }
+class ReceiptReply(Message):
+    """What became of one answer; a rejected one says why and leaves the others alone."""
+
+    key: str
+    status: ReceiptStatus
+    conflict: bool
+    message: str
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        return cls(
+            key=receipt.key,
+            status=receipt.status,
+            conflict=receipt.conflict,
+            message=receipt.message,
+        )
 
 
-def receipt_json(receipt: Receipt) -> Mapping[str, Any]:
-    return {
-        "key": receipt.key,
-        "status": receipt.status.value,
-        "conflict": receipt.conflict,
-        "message": receipt.message,
-    }
+class AnswersReply(Message):
+    """One receipt an answer, in their order, after all of them are on the disk."""
 
-
-def progress_json(progress: RoundProgress | None) -> Mapping[str, Any] | None:
-    if progress is None:
-        return None
-    return {
-        "round_id": progress.round_id,
-        "round_number": progress.round_number,
-        "answered": progress.answered,
-        "open": progress.open,
-        "leased": progress.leased,
-        "total": progress.total,
-        "target": progress.target,
-        "left": progress.left,
-        "by_itself": progress.by_itself,
-    }
+    receipts: list[ReceiptReply]
+    progress: ProgressReply | None
 
 
 def _as_text(moment: datetime | None) -> str | None:

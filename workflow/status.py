@@ -48,6 +48,31 @@ class Overview:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far a project is, in figures that are quick to get."""
+
+    round: RoundProgress | None
+    effort: Effort
+    conflicts: int
+    active_run: Run | None
+    running_job: Job | None
+    worker_alive: bool
+
+
+def standing(project: Project) -> Standing:
+    """How far a project is now."""
+    db = project.store.reader()
+    return Standing(
+        round=round_progress(project),
+        effort=answers.effort(db),
+        conflicts=len(relations.open_conflicts(db)),
+        active_run=runs.active_run(db),
+        running_job=jobs.running(project),
+        worker_alive=jobs.worker_alive(project),
+    )
+
+
 def overview(project: Project) -> Overview:
     """The state of a project, read afresh."""
     db = project.store.reader()

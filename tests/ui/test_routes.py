@@ -16,7 +16,8 @@ from domain.pairs import pair
 from labeling_store import answers
 from tests.ui import stage
 from ui import session, writer
-from ui.routes import BODY_LIMIT_BYTES, api_routes
+from ui.routes import api_routes
+from ui.serving import BODY_LIMIT_BYTES
 from ui.tokens import COOKIE_LIFE_S, TOKEN_LIFE_S, Signer
 from workflow.project import Project
 
@@ -174,7 +175,8 @@ def test_a_name_that_is_not_ours_is_refused(client: Client, path: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost:8501", "localhost", "[::1]:8501"])
 def test_every_port_of_this_machine_is_served(client: Client, host: str) -> None:
-    assert client.get("/api/health", headers={"Host": host}).status_code == 200
+    own = {"Host": host, "Origin": f"http://{host}"}
+    assert client.get("/api/health", headers=own).status_code == 200
 
 
 def test_a_form_is_refused(client: Client) -> None:

@@ -1,0 +1,143 @@
+"""The routes of the annotator's loop: session, questions, pictures, answers."""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from domain.members import Member
+from ui import access, session
+from ui.access import Refusal
+from ui.endpoint import Call, Reply
+from ui.serving import Threads
+from ui.tokens import COOKIE_LIFE_S
+from ui.wire import (
+    LARGEST_ID,
+    AnswersMessage,
+    AnswersReply,
+    PairsMessage,
+    PairsReply,
+    ProgressReply,
+    QuestionReply,
+    ReceiptReply,
+    SessionReply,
+    TokenMessage,
+)
+from ui.wire_lists import PictureQuery
+from ui.writer import AnswerWriter
+from workflow.pictures import picture
+from workflow.questions import drop_settled, next_questions, round_progress
+
+FOREVER = "private, max-age=31536000, immutable"
+ASK_AGAIN = "private, no-cache"
+
+
+class Annotating:
+    """What the annotate page asks for between two key presses, and scripts that do the same."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._writer = AnswerWriter()
+
+    async def open_session(self, call: Call) -> Reply:
+        """Exchange the script's token for a cookie."""
+        message: TokenMessage = call.body
+        opened = await self._threads.run(_open_session, message.token)
+        response = Response(status_code=HTTPStatus.NO_CONTENT)
+        response.set_cookie(
+            opened.cookie_name,
+            opened.cookie,
+            max_age=COOKIE_LIFE_S,
+            path="/api",
+            httponly=True,
+            samesite="strict",
+            secure=call.request.url.scheme == "https",
+        )
+        return response
+
+    async def who(self, call: Call) -> Reply:
+        """As whom the request acts."""
+        return SessionReply.of(call.member)
+
+    async def pairs(self, call: Call) -> Reply:
+        """Further pairs for the member, those held in vain, and how far the round is."""
+        return await self._threads.run(_pairs, call.member, call.body)
+
+    async def answers(self, call: Call) -> Reply:
+        """Store answers; the receipts come after the commit."""
+        message: AnswersMessage = call.body
+        new = [answer.as_answer() for answer in message.answers]
+        project = session.project()
+        receipts = await asyncio.wrap_future(self._writer.submit(project, call.member, new))
+        progress = await self._threads.run(round_progress, project)
+        return AnswersReply(
+            receipts=[ReceiptReply.of(receipt) for receipt in receipts],
+            progress=ProgressReply.of(progress),
+        )
+
+    async def image(self, call: Call) -> Reply:
+        """A picture as JPEG."""
+        query: PictureQuery = call.query
+        wanted = _Wanted(
+            image_id=int(call.request.path_params["image_id"]),
+            size_px=query.size,
+            version=query.v,
+            known_etag=call.request.headers.get("if-none-match", ""),
+        )
+        return await self._threads.run(_image, wanted)
+
+
+@dataclass(frozen=True)
+class _OpenedSession:
+    cookie_name: str
+    cookie: str
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    image_id: int
+    size_px: int
+    version: str
+    known_etag: str
+
+
+def _open_session(token: str) -> _OpenedSession:
+    signer = session.signer()
+    member_id = signer.read_token(token)
+    if member_id is None:
+        raise Refusal(
+            HTTPStatus.UNAUTHORIZED, "The token is not valid or too old.", "Reload the page."
+        )
+    access.standing(member_id)
+    return _OpenedSession(signer.cookie_name(), signer.cookie(member_id))
+
+
+def _pairs(member: Member, message: PairsMessage) -> PairsReply:
+    project = session.project()
+    settled = drop_settled(project, member, message.held)
+    held = [each for each in message.held if each not in settled]
+    questions = next_questions(project, member, count=message.count, held=held)
+    return PairsReply(
+        pairs=[QuestionReply.of(question) for question in questions],
+        settled=settled,
+        progress=ProgressReply.of(round_progress(project)),
+    )
+
+
+def _image(wanted: _Wanted) -> Response:
+    path = None
+    if wanted.image_id <= LARGEST_ID:
+        path = picture(session.project(), wanted.image_id, wanted.size_px)
+    if path is None:
+        raise Refusal(HTTPStatus.NOT_FOUND, f"There is no image {wanted.image_id}.")
+    status = path.stat()
+    headers = {
+        "ETag": f'"{status.st_mtime_ns:x}-{status.st_size:x}"',
+        "Cache-Control": FOREVER if wanted.version == session.signer().fingerprint() else ASK_AGAIN,
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+    if wanted.known_etag == headers["ETag"]:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(path.read_bytes(), media_type="image/jpeg", headers=headers)
