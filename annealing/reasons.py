@@ -7,20 +7,25 @@ import numpy as np
 from annealing.implications import Gain
 from annealing.proposals import Proposals, Question
 
-_RIGHT_AT = 0.005  # two decimals are shown: nearer than this, both numbers read the same
+_RIGHT_AT = 0.005  # nearer to the threshold than this, nobody can say on which side a pair is
 
 _FIXED: Mapping[Question, str] = {
-    Question.NEIGHBOURS: "Close neighbours in one cluster: a likely similar pair to start with.",
+    Question.NEIGHBOURS: "Close neighbours in one cluster: a telling pair to start with.",
     Question.BORDER: "About as alike as similar pairs begin to be: a telling pair to start with.",
     Question.RANDOM: "Random pair: checks how good the model is.",
+}
+_BEYOND = "As near to the model's threshold as any: all pairs of this round are on one side of it."
+_UNCERTAIN = {
+    True: "Right at the model's threshold: the model cannot tell.",
+    False: "Near the model's threshold: the model is unsure.",
 }
 
 
 def explain(proposals: Proposals) -> tuple[str, ...]:
     """One sentence for each proposed pair, in their order.
 
-    It gives the numbers and never the answer that the model expects, so that people judge the
-    images. The exception is the cold start, where there is no model yet.
+    It gives neither the model's figures nor the answer that it expects, so that people judge the
+    images; the figures are in `proposals`.
     """
     beyond = _are_beyond(proposals)
     sentences = (
@@ -40,12 +45,12 @@ def _are_beyond(proposals: Proposals) -> bool:
 
 
 def _why(proposals: Proposals, place: int, *, beyond: bool) -> str:
-    kind, similarity = proposals.kinds[place], float(proposals.similarity[place])
+    kind = proposals.kinds[place]
     if kind is Question.UNCERTAIN and proposals.threshold is not None:
-        alpha = proposals.threshold.alpha
-        return _beyond(similarity, alpha) if beyond else _uncertain(similarity, alpha)
+        away = abs(float(proposals.similarity[place]) - proposals.threshold.alpha)
+        return _BEYOND if beyond else _UNCERTAIN[away < _RIGHT_AT]
     if kind is Question.CLASSIFIER:
-        return f"Similarity {similarity:.2f}; the classifier of pairs is unsure of this one."
+        return "The classifier of pairs is unsure of this one."
     return _FIXED[kind]
 
 
@@ -60,19 +65,3 @@ def _settles(gain: Gain) -> str:
 
 def _pairs(count: int) -> str:
     return "1 pair" if count == 1 else f"{count} pairs"
-
-
-def _beyond(similarity: float, alpha: float) -> str:
-    side = "below" if similarity < alpha else "above"
-    return (
-        f"Similarity {similarity:.2f}, {side} the model's threshold {alpha:.2f}, as all pairs of "
-        "this round are: these are the nearest to it."
-    )
-
-
-def _uncertain(similarity: float, alpha: float) -> str:
-    if abs(similarity - alpha) < _RIGHT_AT:
-        where = f"right at the model's threshold {alpha:.2f}: the model cannot tell"
-    else:
-        where = f"near the model's threshold {alpha:.2f}: the model is unsure"
-    return f"Similarity {similarity:.2f}, {where}."

@@ -99,6 +99,20 @@ class SelectionSettings(_Settings):
         return math.ceil(self.spare_share * pairs)
 
 
+class AnnotatorSettings(_Settings):
+    """Several people at work, and how far their answers hold."""
+
+    # Members who are asked the same pair, for a share of all pairs; nobody waits for the further
+    # ones, so that with one member these settings change nothing.
+    overlap: int = Field(default=2, ge=1)
+    overlap_share: float = Field(default=0.1, ge=0, le=1)  # 100 answers bring 10 common pairs
+    # Share of a member's answers that repeat one of their own, unmarked; they measure the error.
+    repeat_share: float = Field(default=0.03, ge=0, le=0.5)
+    repeat_after: int = Field(default=50, ge=1)  # answers in between: nobody remembers the pair
+    # Whether people who answer see neither what the model reckons nor that others disagree.
+    blind: bool = True
+
+
 class TrainingSettings(_Settings):
     """How the projection head learns from known pairs."""
 
@@ -136,6 +150,7 @@ class ProjectConfig(_Settings):
     archive: ArchiveSettings
     model: ModelSettings = ModelSettings()
     selection: SelectionSettings = SelectionSettings()
+    annotators: AnnotatorSettings = AnnotatorSettings()
     training: TrainingSettings = TrainingSettings()
     propagation: Propagation = Propagation.CLOSURE
     seed: int = 0

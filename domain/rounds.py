@@ -42,6 +42,9 @@ class Proposal:
         chain_position: where in its chain, ascending.
         unless_implied: not asked once other answers imply its answer; where they imply "similar",
             its chain ends. False: asked whatever they imply.
+        overlap: of how many members it is asked; the round waits only for the first.
+        asked_of: the only member it is asked of, who answered the pair before: a hidden repeat,
+            which measures their error. None: asked of anybody.
     """
 
     pair: Pair
@@ -54,11 +57,13 @@ class Proposal:
     chain: int | None = None
     chain_position: int = 0
     unless_implied: bool = False
+    overlap: int = 1
+    asked_of: int | None = None
 
 
 @dataclass(frozen=True)
 class QueuedPair:
-    """A question leased to a member."""
+    """A question leased to a member; `similarity` and `threshold` are the model's, for leads."""
 
     proposal_id: int
     pair: Pair
@@ -68,6 +73,8 @@ class QueuedPair:
     model: str | None
     lease_expires_at: str
     check: bool = False
+    similarity: float | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class QueueStatus:
         open: can be asked now, spare ones included: single questions, and one of each chain that
             goes on and is before nobody.
         leased: are before somebody now.
-        answered: are answered or skipped; more than `target` where people went on.
+        answered: answers, skips and second opinions too; more than `target` where people went on.
         target: so many answers make the round; the questions beyond it are spare, so that nobody
             waits while the model learns. Never more than there can still be: of a chain, all that
             is left of it counts, until it ends.

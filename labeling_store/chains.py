@@ -21,10 +21,10 @@ _HAS_CHAINS = """
     SELECT EXISTS (SELECT 1 FROM proposal
         WHERE round_id = :round_id AND state = 'open' AND chain IS NOT NULL)
 """
-# The kinds of the responses are looked up only where there can be any; NULL: none.
+# The kinds of the responses are looked up only where there are any; NULL: none.
 _LINKS = """
-    SELECT chain, proposal_id, a, b, unless_implied, state = 'open',
-        CASE WHEN state = 'closed' OR overlap > 1 THEN
+    SELECT chain, proposal_id, a, b, unless_implied,
+        CASE WHEN state = 'closed' THEN
             (SELECT group_concat(e.kind) FROM response AS r JOIN event AS e USING (event_id)
              WHERE r.proposal_id = p.proposal_id) END
     FROM proposal AS p
@@ -83,10 +83,11 @@ def has_chains(db: sqlite3.Connection, round_id: int) -> bool:
 def open_chains(db: sqlite3.Connection, ledger: Ledger, round_id: int) -> list[Chain]:
     """The chains of a round that go on, as the answers are now.
 
-    A question is passed when it was answered "dissimilar" or "unsure" by as many members as it
-    wants. "Similar" anywhere in the chain ends it; so do a skip, as the image cannot be judged, and
-    a tie, which is a conflict for the lead. What was said of its pair elsewhere counts too; what
-    answers to other pairs imply, only for questions that are asked unless implied.
+    A question is passed when it was answered "dissimilar" or "unsure"; a further opinion counts
+    when it comes, but nobody waits for it. "Similar" anywhere in the chain ends it; so do a skip,
+    as the image cannot be judged, and a tie, which is a conflict for the lead. What was said of its
+    pair elsewhere counts too; what answers to other pairs imply, only for questions that are asked
+    unless implied.
 
     Args:
         db: a transaction or snapshot, inside of which the ledger is brought up to date.
@@ -161,14 +162,11 @@ def live_leases(
 def _chain(ledger: Ledger, links: Iterable[sqlite3.Row]) -> Chain | None:
     """The chain of these questions, None if it is over."""
     questions, waiting = {}, []
-    for _, number, a, b, unless_implied, is_open, said in links:
+    for _, number, a, b, unless_implied, said in links:
         asked = Pair(a, b)
         questions[asked] = number
         known = ledger.relation(asked) if unless_implied else ledger.settled(asked).similar
-        if said is None:
-            ends = known
-        else:
-            ends = None if is_open else bool(known) or _answered(ledger, asked, said)
+        ends = known if said is None else bool(known) or _answered(ledger, asked, said)
         if ends:
             return None
         if ends is None:
@@ -177,6 +175,6 @@ def _chain(ledger: Ledger, links: Iterable[sqlite3.Row]) -> Chain | None:
 
 
 def _answered(ledger: Ledger, asked: Pair, said: str) -> bool:
-    """Whether a question ends its chain that as many members answered as it wants."""
+    """Whether a question that was answered ends its chain."""
     own = ledger.settled(asked)
     return bool(own.similar) or own.tie or (own.similar is None and Kind.SKIP in said.split(","))

@@ -61,6 +61,12 @@ def m0006_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0007_labels(db: "Database") -> None:
+    """Hidden repeats for one member, second opinions found quickly, and reports about people."""
+    for statement in schema.LABELS_0007:
+        db.conn.execute(statement)
+
+
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
@@ -81,6 +87,7 @@ MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
         m0004_labels,
         m0005_labels,
         m0006_labels,
+        m0007_labels,
     ),
     "jobs": (m0001_jobs, m0002_jobs),
 }

@@ -1,16 +1,17 @@
 """The questions of a round: proposed, leased to a member for a while, answered.
 
-A question is open until as many members as its overlap (1 until several opinions are wanted) have
-responded to it. A skip is a response too and closes the question, so that a round always comes to
-its end; the pair may be proposed again in a later round. A lease holds an open question for one
-member until it expires; leases that seem to come from the future (the clock was set back) do not
-hold, so that a wrong clock never empties the queue. Questions may stand in chains, of which one
-at a time is asked; see `labeling_store.chains`.
+A question is open until somebody has responded to it. A skip is a response too and closes the
+question, so that a round always comes to its end; the pair may be proposed again in a later round.
+Where further opinions are wanted (`overlap` members), a closed question is asked of others too, for
+some rounds, but nobody waits for them: neither the round nor the question's chain. A lease holds a
+question for one member until it expires; leases that seem to come from the future (the clock was
+set back) do not hold, so that a wrong clock never empties the queue. Questions may stand in chains,
+of which one at a time is asked; see `labeling_store.chains`.
 """
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from domain.answers import Kind
@@ -21,22 +22,24 @@ from labeling_store.chains import Chain, Leases, consistent, has_chains, live_le
 from labeling_store.db import Store
 
 CLOCK_TOLERANCE_S = 60.0  # longer than a claim waits for the write lock, shorter than people notice
+OPINION_ROUNDS = 10  # so many rounds back: who comes new to a project is not kept from its present
 
 _ADD = """
     INSERT INTO proposal (round_id, a, b, rank, score, reason, similarity, threshold, cluster,
-        is_check, chain, chain_position, unless_implied)
+        is_check, chain, chain_position, unless_implied, overlap, asked_of)
     VALUES (:round_id, :a, :b, :rank, :score, :reason, :similarity, :threshold, :cluster, :check,
-        :chain, :chain_position, :unless_implied)
+        :chain, :chain_position, :unless_implied, :overlap, :asked_of)
     ON CONFLICT (round_id, a, b) DO UPDATE SET
         rank = excluded.rank, state = 'open', score = excluded.score, reason = excluded.reason,
         similarity = excluded.similarity, threshold = excluded.threshold,
         cluster = excluded.cluster, is_check = excluded.is_check, chain = excluded.chain,
-        chain_position = excluded.chain_position, unless_implied = excluded.unless_implied
+        chain_position = excluded.chain_position, unless_implied = excluded.unless_implied,
+        overlap = excluded.overlap, asked_of = excluded.asked_of
         WHERE state = 'withdrawn'
 """
 _JOIN_CHAIN = """
     UPDATE proposal SET chain = :chain, chain_position = :chain_position, rank = :rank,
-        unless_implied = :unless_implied
+        unless_implied = :unless_implied, asked_of = NULL
     WHERE round_id = :round_id AND a = :a AND b = :b
 """
 _NEXT = """
@@ -50,29 +53,43 @@ _WITHDRAW = """
         AND NOT EXISTS (SELECT 1 FROM lease AS l WHERE l.proposal_id = proposal.proposal_id
             AND l.expires_at > :now AND l.leased_at <= :soon)
 """
-_LEASE = """
-    INSERT INTO lease (proposal_id, member_id, leased_at, expires_at)
-    SELECT p.proposal_id, :member_id, :now, :expires_at FROM proposal AS p
-    WHERE p.state = 'open'
+# A question that a member may have: asked of everybody or of them, not answered by them yet, and
+# before fewer others than may answer it.
+_MAY_HAVE = """
+    SELECT p.proposal_id, p.rank, p.chain_position FROM proposal AS p
+    WHERE (p.asked_of IS NULL OR p.asked_of = :member_id)
         AND NOT EXISTS (SELECT 1 FROM response AS r
             WHERE r.proposal_id = p.proposal_id AND r.member_id = :member_id)
         AND (SELECT count(*) FROM response AS r WHERE r.proposal_id = p.proposal_id)
             + (SELECT count(*) FROM lease AS l
                WHERE l.proposal_id = p.proposal_id AND l.member_id <> :member_id
                    AND l.expires_at > :now AND l.leased_at <= :soon) < p.overlap
+        AND p.state <> 'withdrawn'
 """
 _OF_HELD = " AND p.proposal_id IN (SELECT value FROM json_each(:held))"
-_OF_OTHERS = """
-        AND p.round_id = :round_id
+_OF_OPEN = """
+        AND p.state = 'open' AND p.round_id = :round_id
         AND p.proposal_id NOT IN (SELECT value FROM json_each(:held))
         AND (p.chain IS NULL OR p.proposal_id IN (SELECT value FROM json_each(:free)))
     ORDER BY p.rank LIMIT :count
 """
+# What others answered, where the member has said nothing of the pair yet.
+_OF_ANSWERED = """
+        AND p.state = 'closed' AND p.overlap > 1
+        AND p.round_id BETWEEN :round_id - :rounds_back AND :round_id
+        AND p.proposal_id NOT IN (SELECT value FROM json_each(:held))
+        AND NOT EXISTS (SELECT 1 FROM event AS e
+            WHERE e.a = p.a AND e.b = p.b AND e.member_id = :member_id AND e.kind <> 'void'
+                AND NOT EXISTS (SELECT 1 FROM event AS v
+                    WHERE v.kind = 'void' AND v.refers_to = e.event_id))
+    ORDER BY p.rank LIMIT :count
+"""
 # A lease of one's own is prolonged; one that ran out is taken up again.
-_OR_PROLONG = """
+_LEASE = """
+    INSERT INTO lease (proposal_id, member_id, leased_at, expires_at)
+    SELECT value, :member_id, :now, :expires_at FROM json_each(:chosen) WHERE true
     ON CONFLICT (proposal_id, member_id)
         DO UPDATE SET leased_at = excluded.leased_at, expires_at = excluded.expires_at
-    RETURNING proposal_id
 """
 _LEASED_PAIRS = """
     SELECT DISTINCT p.a, p.b FROM proposal AS p JOIN lease AS l USING (proposal_id)
@@ -81,21 +98,25 @@ _LEASED_PAIRS = """
 """
 _LEASED = """
     SELECT p.proposal_id, p.a, p.b, p.reason, p.round_id, r.number, r.model, l.expires_at,
-        p.is_check
+        p.is_check, p.similarity, p.threshold
     FROM proposal AS p JOIN round AS r USING (round_id)
         JOIN lease AS l ON l.proposal_id = p.proposal_id AND l.member_id = :member_id
     WHERE p.proposal_id IN (SELECT value FROM json_each(:chosen))
-    ORDER BY p.rank
+    ORDER BY p.rank, p.chain_position, p.proposal_id
 """
+# Questions for one member alone are extra: nobody else could answer them.
 _STATUS = """
     SELECT
         (SELECT target FROM round WHERE round_id = :round_id) AS target,
-        count(*) FILTER (WHERE state = 'closed') AS answered,
+        coalesce(sum(said), 0) AS answered,
         count(*) FILTER (WHERE state = 'open' AND held) AS leased,
-        count(*) FILTER (WHERE state = 'open' AND NOT held AND chain IS NULL) AS single
-    FROM (SELECT state, chain, EXISTS (SELECT 1 FROM lease AS l
-            WHERE l.proposal_id = p.proposal_id
-                AND l.expires_at > :now AND l.leased_at <= :soon) AS held
+        count(*) FILTER (WHERE state = 'open' AND NOT held AND chain IS NULL
+            AND asked_of IS NULL) AS single
+    FROM (SELECT state, chain, asked_of,
+            (SELECT count(*) FROM response AS r WHERE r.proposal_id = p.proposal_id) AS said,
+            EXISTS (SELECT 1 FROM lease AS l
+                WHERE l.proposal_id = p.proposal_id
+                    AND l.expires_at > :now AND l.leased_at <= :soon) AS held
         FROM proposal AS p WHERE round_id = :round_id)
 """
 _ANSWERED = """
@@ -106,6 +127,7 @@ _ANSWERED = """
 _ASKED = """
     SELECT proposal_id FROM proposal WHERE proposal_id = :proposal_id AND a = :a AND b = :b
     UNION SELECT proposal_id FROM proposal WHERE a = :a AND b = :b AND state = 'open'
+        AND (asked_of IS NULL OR asked_of = :member_id)
 """
 _RESPOND = """
     INSERT INTO response (proposal_id, member_id, event_id)
@@ -115,7 +137,7 @@ _RESPOND = """
 _END_LEASE = "DELETE FROM lease WHERE proposal_id = :proposal_id AND member_id = :member_id"
 _SETTLE_STATE = """
     UPDATE proposal SET state = iif(
-        (SELECT count(*) FROM response AS r WHERE r.proposal_id = proposal.proposal_id) >= overlap,
+        EXISTS (SELECT 1 FROM response AS r WHERE r.proposal_id = proposal.proposal_id),
         'closed', 'open')
     WHERE proposal_id = :proposal_id
 """
@@ -186,7 +208,7 @@ def claim(
     lease_s: float,
     held: Sequence[int] = (),
 ) -> list[QueuedPair]:
-    """Further questions for a member, leased to nobody else and not answered by them.
+    """Further questions for a member, which fewer others have or answered than may, and not they.
 
     Args:
         store: people's work; not inside a transaction.
@@ -198,27 +220,31 @@ def claim(
         held: ids of the questions that the member has before them; prolonged, not given again.
 
     Returns:
-        In the order of the queue, each of another chain. Questions of the member's own lease that
-        are not held come first in rank like any other: after a reload nothing is lost.
+        In the order of the queue, open ones each of another chain; where others' answers want a
+        second opinion, those too, at the place that they had in their round. Questions of the
+        member's own lease that are not held come in rank like any other: after a reload nothing
+        is lost.
     """
     values = {
         "member_id": member_id,
         "round_id": round_id,
+        "rounds_back": OPINION_ROUNDS,
         "count": count,
         "held": json.dumps(list(held)),
         "expires_at": later(now, lease_s),
         **_times(now),
     }
     with consistent(store, round_id), store.transaction() as db:
-        db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
+        _lease(db, values, db.execute(_MAY_HAVE + _OF_HELD, values))
         leases = live_leases(db, _times(now), member_id=member_id, held={*held})
         chains = open_chains(db, store.ledger, round_id)
         free = [chain.next for chain in chains if chain.is_free(leases)]
         values["free"] = json.dumps(free)
-        chosen = db.execute(_LEASE + _OF_OTHERS + _OR_PROLONG, values).fetchall()
-        ids = json.dumps([row["proposal_id"] for row in chosen])
-        rows = db.execute(_LEASED, {"member_id": member_id, "chosen": ids})
-        return [_queued(row) for row in rows]
+        found = db.execute(_MAY_HAVE + _OF_OPEN, values).fetchall()
+        found += db.execute(_MAY_HAVE + _OF_ANSWERED, values).fetchall()
+        in_order = sorted(found, key=lambda row: (row["rank"], row["chain_position"]))
+        values["chosen"] = _lease(db, values, in_order[:count])
+        return [_queued(row) for row in db.execute(_LEASED, values)]
 
 
 def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
@@ -229,7 +255,7 @@ def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
 
 
 def queue_status(store: Store, round_id: int, now: str) -> QueueStatus:
-    """How many questions of a round can be asked, are before somebody, are answered, are wanted.
+    """How far a round is: what can be asked, what is before people, what came and is wanted.
 
     Args:
         store: people's work; not inside a transaction.
@@ -264,7 +290,8 @@ def respond(
     db: sqlite3.Connection, member_id: int, event_id: int, *, pair: Pair, proposal_id: int | None
 ) -> None:
     """Close, for this member, the question answered and every open one about the same pair."""
-    asked = db.execute(_ASKED, {**pair._asdict(), "proposal_id": proposal_id}).fetchall()
+    about = {**pair._asdict(), "proposal_id": proposal_id, "member_id": member_id}
+    asked = db.execute(_ASKED, about).fetchall()
     for (question,) in asked:
         ids = {"proposal_id": question, "member_id": member_id, "event_id": event_id}
         db.execute(_RESPOND, ids)
@@ -290,7 +317,16 @@ def reopen(
         if lease_to is not None:
             times = {"expires_at": later(now, lease_s), **_times(now)}
             values = {"member_id": lease_to, "held": json.dumps([question]), **times}
-            db.execute(_LEASE + _OF_HELD + _OR_PROLONG, values).fetchall()
+            _lease(db, values, db.execute(_MAY_HAVE + _OF_HELD, values))
+
+
+def _lease(
+    db: sqlite3.Connection, values: Mapping[str, object], rows: Iterable[sqlite3.Row]
+) -> str:
+    """Lease what these rows name to a member; their ids as JSON."""
+    chosen = json.dumps([row["proposal_id"] for row in rows])
+    db.execute(_LEASE, {**values, "chosen": chosen})
+    return chosen
 
 
 def _status(
@@ -324,4 +360,6 @@ def _queued(row: sqlite3.Row) -> QueuedPair:
         model=row["model"],
         lease_expires_at=row["expires_at"],
         check=bool(row["is_check"]),
+        similarity=row["similarity"],
+        threshold=row["threshold"],
     )

@@ -43,7 +43,7 @@ LABELS_0001 = (
     ) STRICT
     """,
     # A chain's next question opens when the one before it is answered "dissimilar"; single
-    # questions have no chain. `overlap` is the number of members who are to answer.
+    # questions have no chain. `overlap` is the number of members who are asked.
     """
     CREATE TABLE proposal (
         proposal_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -211,6 +211,53 @@ LABELS_0006 = (
     ) STRICT
     """,
     "CREATE INDEX token_member ON token (member_id)",
+)
+
+# `asked_of`: the only member who is asked, about a pair that they answered before; such questions
+# measure their error, and stand alone. The tables below keep what the worker found out about
+# people's answers, as of `last_event_id`; they are written anew each time.
+LABELS_0007 = (
+    """
+    ALTER TABLE proposal ADD COLUMN asked_of INTEGER REFERENCES member
+        CHECK (asked_of IS NULL OR chain IS NULL)
+    """,
+    "CREATE INDEX proposal_opinion ON proposal (round_id, rank) WHERE overlap > 1",
+    "CREATE INDEX proposal_asked_of ON proposal (asked_of) WHERE asked_of IS NOT NULL",
+    """
+    CREATE TABLE people_report (
+        report_id INTEGER PRIMARY KEY CHECK (report_id = 1),
+        computed_at TEXT NOT NULL,
+        last_event_id INTEGER NOT NULL,
+        pairs INTEGER NOT NULL CHECK (pairs >= 0),
+        agreed INTEGER NOT NULL CHECK (agreed BETWEEN 0 AND pairs),
+        kappa REAL CHECK (kappa BETWEEN -1 AND 1)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE member_report (
+        member_id INTEGER PRIMARY KEY REFERENCES member,
+        answers INTEGER NOT NULL CHECK (answers >= 0),
+        days INTEGER NOT NULL CHECK (days >= 0),
+        unsure INTEGER NOT NULL CHECK (unsure >= 0),
+        skipped INTEGER NOT NULL CHECK (skipped >= 0),
+        taken_back INTEGER NOT NULL CHECK (taken_back >= 0),
+        median_ms INTEGER CHECK (median_ms >= 0),
+        last_answered_at TEXT,
+        repeated INTEGER NOT NULL CHECK (repeated >= 0),
+        changed INTEGER NOT NULL CHECK (changed BETWEEN 0 AND repeated)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE agreement (
+        first_id INTEGER NOT NULL REFERENCES member,
+        second_id INTEGER NOT NULL REFERENCES member,
+        pairs INTEGER NOT NULL CHECK (pairs > 0),
+        agreed INTEGER NOT NULL CHECK (agreed BETWEEN 0 AND pairs),
+        kappa REAL CHECK (kappa BETWEEN -1 AND 1),
+        PRIMARY KEY (first_id, second_id),
+        CHECK (first_id < second_id)
+    ) STRICT, WITHOUT ROWID
+    """,
 )
 
 JOBS_0001 = (

@@ -12,18 +12,16 @@ from annealing.components.space import Space, space_of
 from annealing.components.words import reason
 from annealing.pool import pair_similarities
 from domain.arrays import IntArray
-from domain.clock import utc_now
 from domain.images import ImageRecord, Part
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Run
-from labeling_store import answers, images, queue, rounds
+from labeling_store import answers, images
 from training.checkpoints import load_head
-from workflow.consistency import asked_again
+from worker.repeats import held_pairs
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, read_embeddings
 
 _Label = tuple[tuple[int, int], bool | None]
-_AGAIN = "Asked again, because this answer and others contradict each other."
 
 
 @dataclass(frozen=True)
@@ -58,22 +56,11 @@ def group_questions(project: Project, run: Run, count: int) -> list[Proposal]:
         error=project.config.selection.assumed_error,
         unclear=[rows for rows, similar in labels if similar is None],
     )
-    held = _held(project)
+    held = held_pairs(project)
     proposals: list[Proposal] = []
     for number, chain in enumerate(chains):
         proposals += _as_proposals(archive, chain, number, held)
     return proposals
-
-
-def repeats(project: Project, run: Run, count: int) -> list[Proposal]:
-    """Up to so many answered pairs that are asked again, because answers contradict each other."""
-    held = _held(project)
-    inside = read_embeddings(project.runs / run.name).rows
-    return [
-        Proposal(pair=each, score=0.0, reason=_AGAIN)
-        for each in asked_again(project, count)
-        if each not in held and each.a in inside and each.b in inside
-    ]
 
 
 def answers_about(project: Project, image_ids: IntArray) -> Answers:
@@ -121,13 +108,6 @@ def _archive(project: Project, run: Run) -> Archive:
         np.array([image.duplicate_group for image in inside], dtype=np.int64),
         space_of(frozen),
     )
-
-
-def _held(project: Project) -> set[Pair]:
-    """What people have before them: it comes back answered."""
-    db = project.store.reader()
-    current = rounds.current_round(db)
-    return set() if current is None else {*queue.leased_pairs(db, current.round_id, utc_now())}
 
 
 def _as_proposals(

@@ -19,12 +19,14 @@ from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Round, RoundState, Run
 from labeling_store import queue, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
-from worker.group_questions import group_questions, repeats
+from worker.group_questions import group_questions
+from worker.repeats import doubted, hidden, with_overlap
 from workflow.project import Project
 
 NOTHING_LEFT = "Every pair of training images is answered or implied; there is nothing to ask."
 _REPEATED_SHARE = 0.1  # of a round's target: pairs in contradictions, asked again
-_OWN_SEED, _CHECK_SEED, _SPARE_SEED = 1000, 2000, 3000  # and the round's number
+# To each the round's number is added.
+_OWN_SEED, _CHECK_SEED, _SPARE_SEED, _OVERLAP_SEED, _REPEAT_SEED = 1000, 2000, 3000, 4000, 5000
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class _Asking:
             candidates.known_pairs,
             candidates.known_similar,
             count,
-            rng=np.random.default_rng([self.project.config.seed, seed + self.number]),
+            rng=_rng(self.project, seed, self.number),
             settings=self.project.config.selection,
             excluded=closed,
             settles=candidates.settles,
@@ -124,6 +126,7 @@ def propose_next(
         return Proposed(number, 0, 0, (*notes, NOTHING_LEFT))
     spare = _spare(asking, project.config.selection.spare_pairs(pairs), wanted)
     source = _Source(strategy, run.name, len(wanted), made_by, notes)
+    wanted += hidden(project, len(wanted), _rng(project, _REPEAT_SEED, number))
     _put(project, number, source, [*_mixed(wanted, number), *spare])
     return Proposed(number, len(wanted), len(spare), notes)
 
@@ -135,7 +138,7 @@ def _propose_groups(
     settings = project.config.selection
     strategy = Strategy.COMPONENTS.value
     target = min(pairs, settings.learn_every or pairs)
-    again = repeats(project, run, round(target * _REPEATED_SHARE))
+    again = doubted(project, run, round(target * _REPEATED_SHARE))
     chains = [*again, *group_questions(project, run, pairs + settings.spare_pairs(pairs))]
     if not chains:
         return Proposed(number, 0, 0, (NOTHING_LEFT,))
@@ -145,7 +148,8 @@ def _propose_groups(
     taken = np.array([(ids[each.pair.a], ids[each.pair.b]) for each in chains], dtype=np.int64)
     checks = _checks(asking, target, pair_keys(taken, len(ids)))
     source = _Source(strategy, run.name, target, made_by, ())
-    _put(project, number, source, _mixed([*checks, *chains], number, among=target))
+    extra = [*checks, *hidden(project, target, _rng(project, _REPEAT_SEED, number))]
+    _put(project, number, source, _mixed([*extra, *chains], number, among=target))
     answers = len({each.chain for each in chains if each.chain is not None})
     answers += sum(each.chain is None for each in chains) + len(checks)
     return Proposed(number, min(target, answers), max(0, answers - target), ())
@@ -179,6 +183,8 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
         proposals = [*wanted, *_spare(asking, waiting - missing, wanted)]
     if not proposals:
         return 0
+    rng = _rng(project, _OVERLAP_SEED, 1)
+    proposals = with_overlap(proposals, project.config.annotators, rng)
     with project.store.transaction() as db:
         queue.withdraw_open(db, current.round_id)
         rounds.set_round_source(
@@ -191,8 +197,11 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
 def _put(project: Project, number: int, source: _Source, proposals: Sequence[Proposal]) -> None:
     """The questions into a new round after the current, or into that one, emptied.
 
-    What people took out of the queue while the questions were chosen is not asked again.
+    What people took out of the queue while the questions were chosen is not asked again. A share
+    of them is asked of several members.
     """
+    rng = _rng(project, _OVERLAP_SEED, number)
+    proposals = with_overlap(proposals, project.config.annotators, rng)
     taken: set[Pair] = set()
     with project.store.transaction() as db:
         current = rounds.current_round(db)
@@ -207,9 +216,22 @@ def _put(project: Project, number: int, source: _Source, proposals: Sequence[Pro
             if current is not None:
                 rounds.set_round_state(db, current.round_id, RoundState.DONE)
             current = rounds.create_round(db, number=number, **vars(source))
-        # The store knows how far a chain is; with gaps it would ask what is answered already
-        open_ones = [each for each in proposals if each.chain is not None or each.pair not in taken]
-        queue.add_proposals(db, current.round_id, open_ones)
+        queue.add_proposals(db, current.round_id, _still_open(proposals, taken))
+
+
+def _still_open(proposals: Sequence[Proposal], taken: set[Pair]) -> list[Proposal]:
+    """Without single questions about what was taken; hidden repeats are about that."""
+    return [
+        each
+        for each in proposals
+        # The store knows how far a chain is; with gaps it would ask what is answered already.
+        if each.chain is not None or each.asked_of is not None or each.pair not in taken
+    ]
+
+
+def _rng(project: Project, seed: int, number: int) -> np.random.Generator:
+    """Another random stream for each purpose and round."""
+    return np.random.default_rng([project.config.seed, seed + number])
 
 
 def _was_answered(project: Project, current: Round) -> bool:
@@ -257,10 +279,10 @@ def _as_questions(
 def _mixed(
     proposals: Sequence[Proposal], number: int, *, among: int | None = None
 ) -> list[Proposal]:
-    """The checks spread among the rest, or its first ones, whose order stays."""
-    checks = [each for each in proposals if each.check]
-    mixed = [each for each in proposals if not each.check]
+    """Checks and hidden repeats spread among the rest, or its first ones, whose order stays."""
+    extra = [each for each in proposals if each.check or each.asked_of is not None]
+    mixed = [each for each in proposals if not each.check and each.asked_of is None]
     rng = np.random.default_rng(number)
-    for check in checks:
-        mixed.insert(int(rng.integers(min(among or len(mixed), len(mixed)) + 1)), check)
+    for each in extra:
+        mixed.insert(int(rng.integers(min(among or len(mixed), len(mixed)) + 1)), each)
     return mixed

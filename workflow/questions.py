@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from domain.answers import NewAnswer, Receipt
 from domain.clock import utc_now
 from domain.members import Member
+from domain.rounds import QueuedPair
 from labeling_store import answers, queue, rounds
 from labeling_store.chains import release_settled
 from workflow.project import Project
@@ -16,7 +17,10 @@ LEASE_S = 900.0  # a quarter of an hour: longer than a coffee, shorter than a da
 
 @dataclass(frozen=True)
 class Question:
-    """A pair leased to one member, with the reason it is asked."""
+    """A pair leased to one member, with the reason it is asked.
+
+    The reason gives the model's figures only where the project is not `blind`.
+    """
 
     proposal_id: int
     image_a: int
@@ -85,11 +89,18 @@ def next_questions(
             image_b=each.pair.b,
             round_id=each.round_id,
             round_number=each.round_number,
-            reason=each.reason,
+            reason=_reason(each, blind=project.config.annotators.blind),
             model=each.model,
         )
         for each in claimed
     ]
+
+
+def _reason(asked: QueuedPair, *, blind: bool) -> str:
+    if blind or asked.similarity is None:
+        return asked.reason
+    bound = "" if asked.threshold is None else f", the model's threshold {asked.threshold:.2f}"
+    return f"{asked.reason} Similarity {asked.similarity:.2f}{bound}."
 
 
 def drop_settled(project: Project, member: Member, held: Sequence[int]) -> list[int]:

@@ -25,10 +25,13 @@ class Asked:
 
     @property
     def open(self):
-        return not self.withdrawn and len(self.said) < self.wanted
+        return not self.withdrawn and not self.said
+
+    def leased_to(self, now):
+        return {name for name, until in self.leases.items() if until > now}
 
     def holders(self, now):
-        return {name for name, until in self.leases.items() if until > now} if self.open else set()
+        return self.leased_to(now) if self.open else set()
 
 
 @dataclass
@@ -92,7 +95,7 @@ class Model:
         own = None if label in (0, None) else label == 1
         known = closure.relation(*asked) if question.unless_implied else own
         if question.open:
-            return None if question.said else known
+            return known
         skipped = any(self.log[number].kind is Kind.SKIP for number in question.said.values())
         return bool(known) or label in (0, 1) or (skipped and label is None)
 
@@ -112,10 +115,15 @@ class Model:
     def may_have(self, name, asked):
         """Whether the question wants a member, whatever its chain."""
         question = self.questions[asked]
-        others = question.holders(self.now) - {name}
-        if not question.open or name in question.said:
+        others = question.leased_to(self.now) - {name}
+        if question.withdrawn or name in question.said:
             return False
         return len(question.said) + len(others) < question.wanted
+
+    def spoke(self, name, asked):
+        """Whether a member has said anything of a pair that stands, a skip too."""
+        mine = [given for given in self.log if (given.name, given.pair) == (name, asked)]
+        return any(not given.taken_back for given in mine)
 
     def claim(self, name, count, held):
         for asked in held:
@@ -131,6 +139,7 @@ class Model:
             }
             if screens <= {waiting[0]}:
                 free.append(waiting[0])
+        free += [q for q, each in self.questions.items() if each.said and not self.spoke(name, q)]
         mine = [q for q in free if q not in held and self.may_have(name, q)]
         mine = sorted(mine, key=lambda q: self.questions[q].place)[:count]
         for asked in mine:
@@ -200,7 +209,7 @@ class Model:
         single = [q for q, each in self.questions.items() if each.chain is None and each.open]
         chains = self.chains()
         at_rest = [links for links, _ in chains if not set(links) & set(held)]
-        answered = sum(len(e.said) >= e.wanted and not e.withdrawn for e in self.questions.values())
+        answered = sum(len(each.said) for each in self.questions.values())
         to_come = {*single, *held, *(q for _, waiting in chains for q in waiting)}
         return QueueStatus(
             open=len(set(single) - set(held)) + len(at_rest),

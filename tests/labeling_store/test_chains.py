@@ -227,16 +227,23 @@ def want_two(store):
         db.execute("UPDATE proposal SET overlap = 2")
 
 
-def test_where_two_are_to_answer_the_chain_waits_for_both(store, ann, bob, lead):
+def test_where_two_are_to_answer_the_chain_does_not_wait_for_the_second(store, ann, bob, lead):
     round_id = ask_in_chains(store, chain_of(0, 10, [1, 2]))
     want_two(store)
     assert pairs_of(claim(store, ann, round_id)) == pairs_of(claim(store, bob, round_id))
     answer(store, ann, 10, 1, key="ann")
+    assert pairs_of(claim(store, ann, round_id)) == [(2, 10)]
+    assert pairs_of(claim(store, lead, round_id)) == [(2, 10)]
+    answer(store, bob, 10, 1, UNSURE, key="bob")
+    assert status(store, round_id).answered == 2
+
+
+def test_a_second_opinion_is_asked_for_after_the_chain_has_ended(store, ann, bob):
+    round_id = ask_in_chains(store, chain_of(0, 10, [1, 2]))
+    want_two(store)
+    answer(store, ann, 10, 1, YES)
     assert claim(store, ann, round_id) == []
     assert pairs_of(claim(store, bob, round_id)) == [(1, 10)]
-    assert claim(store, lead, round_id) == []
-    answer(store, bob, 10, 1, UNSURE, key="bob")
-    assert pairs_of(claim(store, lead, round_id)) == [(2, 10)]
 
 
 def test_a_tie_waits_for_the_lead(store, ann, bob, lead):

@@ -14,6 +14,25 @@ from labeling_store import answers, members, queue
 from tests.labeling_store.building import NOW, ask, claim, said, undo
 
 PAIRS = 400
+ANSWERER = """
+import sys
+from pathlib import Path
+from domain.answers import Kind, NewAnswer
+from domain.members import Role
+from labeling_store import answers, members, queue
+from labeling_store.db import Store
+store = Store.open(Path(sys.argv[1]))
+with store.transaction() as db:
+    me = members.ensure_member(db, sys.argv[2], Role.ANNOTATOR)
+while new := queue.claim(store, me.member_id, 1, count=5, now=sys.argv[3], lease_s=60):
+    said = [
+        NewAnswer(f"{me.name}-{each.proposal_id}", Kind.UNSURE, each.pair, answered_at=sys.argv[3],
+            proposal_id=each.proposal_id)
+        for each in new
+    ]
+    answers.record_answers(store, me, said, now=sys.argv[3])
+    print(*(each.proposal_id for each in new))
+"""
 CLAIMER = """
 import sys
 from pathlib import Path
@@ -241,3 +260,108 @@ def test_leased_pairs_are_the_open_ones_somebody_holds(store, ann):
     answers.record_answers(store, ann, [said("k", 1, 2, proposal_id=1)], now=NOW)
     assert queue.leased_pairs(store.reader(), round_id, NOW) == [Pair(1, 3)]
     assert queue.leased_pairs(store.reader(), round_id, later(NOW, 61)) == []
+
+
+# --- several opinions ---
+
+
+def ask_two(store, count, **more):
+    """A round in which two members are to answer each question; its id."""
+    round_id = ask(store, count, **more)
+    with store.transaction() as db:
+        db.execute("UPDATE proposal SET overlap = 2")
+    return round_id
+
+
+def say(store, member, proposal_id, b, kind=Kind.SIMILAR):
+    new = said(f"{member.name}-{proposal_id}-{kind.value}", 1, b, kind, proposal_id=proposal_id)
+    answers.record_answers(store, member, [new], now=NOW)
+
+
+def test_eight_processes_never_ask_more_than_two_nor_anybody_twice(store):
+    ask_two(store, PAIRS)
+    command = [sys.executable, "-c", ANSWERER, str(store.path)]
+    started = [
+        subprocess.Popen([*command, f"m{n}", NOW], stdout=subprocess.PIPE, text=True)
+        for n in range(8)
+    ]
+    own = [[*map(int, process.communicate(timeout=120)[0].split())] for process in started]
+    assert all(len(asked) == len({*asked}) for asked in own)
+    assert sorted(chain(*own)) == sorted([*range(1, PAIRS + 1)] * 2)
+    assert queue.queue_status(store, 1, NOW).answered == 2 * PAIRS
+
+
+def test_nobody_waits_for_a_second_opinion(store, ann):
+    round_id = ask_two(store, 2)
+    assert queue.queue_status(store, round_id, NOW) == QueueStatus(2, 0, 0, 2)
+    for number in (1, 2):
+        say(store, ann, number, 1 + number)
+    assert queue.queue_status(store, round_id, NOW) == QueueStatus(0, 0, 2, 2)
+    assert claim(store, ann, round_id) == []
+
+
+def test_second_opinions_stand_where_their_questions_stood(store, ann, bob):
+    round_id = ask(store, 5)
+    with store.transaction() as db:
+        db.execute("UPDATE proposal SET overlap = 2 WHERE proposal_id = 3")
+    for number in (1, 2, 3):
+        say(store, ann, number, 1 + number)
+    assert ids(claim(store, bob, round_id, count=2)) == [3, 4]
+    assert ids(claim(store, ann, round_id, count=2)) == [5]
+
+
+def test_who_comes_later_is_asked_for_opinions_on_earlier_rounds_but_not_on_all(store, ann, bob):
+    for number in range(1, queue.OPINION_ROUNDS + 3):
+        ask_two(store, 1, number=number, image_count=2)
+        say(store, ann, number, 2)
+    newest = queue.OPINION_ROUNDS + 2
+    assert ids(claim(store, bob, newest, count=50)) == [*range(2, newest + 1)]
+
+
+def test_no_second_opinion_from_somebody_who_spoke_of_the_pair_already(store, ann, bob):
+    round_id = ask_two(store, 2)
+    say(store, ann, 1, 2)
+    queue_closed = said("elsewhere", 1, 2, Kind.UNSURE)
+    answers.record_answers(store, bob, [queue_closed], now=NOW)
+    assert ids(claim(store, bob, round_id)) == [2]
+    answers.record_answers(store, bob, [undo("v", "elsewhere")], now=NOW)
+    assert ids(claim(store, bob, round_id)) == [1, 2]
+
+
+def test_a_second_opinion_that_is_taken_back_is_asked_again(store, ann, bob):
+    round_id = ask_two(store, 1)
+    say(store, ann, 1, 2)
+    say(store, bob, 1, 2)
+    answers.record_answers(store, bob, [undo("v", "bob-1-similar")], now=NOW)
+    assert ids(claim(store, bob, round_id)) == [1]
+    assert queue.queue_status(store, round_id, NOW).answered == 1
+
+
+def ask_of(store, member, b=9):
+    """A further question of the round for one member alone."""
+    with store.transaction() as db:
+        asked = Proposal(Pair(1, b), 0.0, "", asked_of=member.member_id)
+        queue.add_proposals(db, 1, [asked])
+
+
+def test_a_question_for_one_member_is_asked_of_nobody_else_and_kept_for_nobody(store, ann, bob):
+    round_id = ask(store, 1)
+    ask_of(store, bob)
+    assert queue.queue_status(store, round_id, NOW) == QueueStatus(1, 0, 0, 1)
+    assert ids(claim(store, ann, round_id)) == [1]
+    assert ids(claim(store, bob, round_id)) == [2]
+
+
+def test_what_others_say_of_the_pair_does_not_close_a_members_own_question(store, ann, bob):
+    round_id = ask(store, 1)
+    ask_of(store, bob)
+    answers.record_answers(store, ann, [said("k", 1, 9)], now=NOW)
+    assert 2 in ids(claim(store, bob, round_id))
+
+
+def test_a_question_for_one_member_that_joins_a_chain_is_for_everybody(store, ann, bob):
+    round_id = ask(store, 1)
+    ask_of(store, bob)
+    with store.transaction() as db:
+        queue.add_proposals(db, round_id, [Proposal(Pair(1, 9), 0.0, "", chain=0)])
+    assert ids(claim(store, ann, round_id)) == [1, 2]

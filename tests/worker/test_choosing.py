@@ -1,21 +1,30 @@
 """Rounds by other strategies, and what a round says of how its questions were chosen."""
 
+import sqlite3
 import uuid
+
+import pytest
 
 from domain.answers import Kind, NewAnswer
 from domain.config import Strategy
 from domain.jobs import silent
-from domain.pairs import pair
+from domain.pairs import Pair, pair
 from labeling_store import rounds as round_store
 from labeling_store import runs
+from labeling_store.answers import events
 from tests.projects import answer
 from training.checkpoints import load_head
 from worker.candidates import candidates_of
 from worker.foreground import run_to_end
 from workflow import jobs, rounds
-from workflow.project import Project, local_owner
-from workflow.questions import next_questions, round_progress, submit_answers
+from workflow.project import CONFIG_NAME, Project, local_owner, with_settings_of_now
+from workflow.questions import Question, next_questions, round_progress, submit_answers
 from workflow.run_files import CHECKPOINT
+
+NEWEST_ROUND = """
+    SELECT a, b, overlap, asked_of, reason FROM proposal
+    WHERE round_id = (SELECT max(round_id) FROM round) AND state = 'open'
+"""
 
 
 def do(project: Project, kind: str, **params: object) -> None:
@@ -96,3 +105,74 @@ def test_candidates_know_the_latest_answers_of_the_strategy(project: Project) ->
     said = candidates_of(project, run).last_answers
     assert len(said) > 50
     assert not said.any()
+
+
+# --- asked of several people, or again ---
+
+
+def with_settings(project: Project, lines: str) -> Project:
+    """The same project with settings for its annotators."""
+    path = project.folder / CONFIG_NAME
+    path.write_text(path.read_text() + f"\n[annotators]\n{lines}\n")
+    return with_settings_of_now(project)
+
+
+def asked_in_newest_round(project: Project) -> list[sqlite3.Row]:
+    return project.store.reader().execute(NEWEST_ROUND).fetchall()
+
+
+@pytest.mark.parametrize("strategy", [Strategy.MGUE, Strategy.COMPONENTS])
+def test_a_share_of_a_round_is_asked_of_two_members(project: Project, strategy: Strategy) -> None:
+    project = with_settings(project, "overlap_share = 0.2")
+    do(project, jobs.PREPARE)
+    answer(project, 30)
+    do_round(project, strategy)
+    overlaps = [row["overlap"] for row in asked_in_newest_round(project)]
+    assert set(overlaps) == {1, 2}
+    assert overlaps.count(2) == round(0.2 * len(overlaps))
+
+
+@pytest.mark.parametrize("strategy", [Strategy.MGUE, Strategy.COMPONENTS])
+def test_members_are_asked_some_of_their_pairs_again_among_the_others(
+    project: Project, strategy: Strategy
+) -> None:
+    project = with_settings(project, "repeat_share = 0.1\nrepeat_after = 10")
+    do(project, jobs.PREPARE)
+    answer(project, 30)
+    reasons_before = {each.pair: each.reason for each in events(project.store.reader())}
+    do_round(project, strategy, pairs=20)
+    rows = asked_in_newest_round(project)
+    again = [row for row in rows if row["asked_of"] == local_owner(project).member_id]
+    assert len(again) == (3 if strategy is Strategy.MGUE else 2)  # of 21 and 20 answers
+    for row in again:
+        assert row["reason"] == reasons_before[Pair(row["a"], row["b"])]
+        assert row["overlap"] == 1
+    progress = round_progress(project)
+    assert progress is not None
+    assert progress.total <= len(rows) - len(again)
+    asked = {(each.image_a, each.image_b) for each in questions_of_all(project)}
+    assert asked >= {(row["a"], row["b"]) for row in again}
+
+
+def test_nothing_is_repeated_before_enough_other_answers(project: Project) -> None:
+    do(project, jobs.PREPARE)
+    answer(project, 45)
+    do_round(project)
+    assert {row["asked_of"] for row in asked_in_newest_round(project)} == {None}
+
+
+def questions_of_all(project: Project) -> list[Question]:
+    return next_questions(project, local_owner(project), count=1000)
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_questions_give_the_models_figures_only_where_the_lead_wants_it(
+    project: Project, blind: bool
+) -> None:
+    do(project, jobs.PREPARE)
+    answer(project, 30)
+    do_round(project)
+    project = with_settings(project, f"blind = {str(blind).lower()}")
+    given = [each.reason for each in questions_of_all(project)]
+    assert given
+    assert {"Similarity 0." in each or "Similarity -0." in each for each in given} == {not blind}

@@ -11,7 +11,7 @@ from labeling_store import rounds as round_store
 from tests.projects import answer
 from training import group_head
 from training.checkpoints import load_head
-from worker import group_questions, steps
+from worker import repeats, steps
 from worker.foreground import run_to_end
 from worker.group_questions import answers_about
 from workflow import jobs, rounds
@@ -84,7 +84,7 @@ def test_where_answers_contradict_each_other_pairs_are_asked_again(
     sorted_once: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doubted = answers.pair_labels(sorted_once.store.reader())[0].pair
-    monkeypatch.setattr(group_questions, "asked_again", lambda project, count: [doubted][:count])
+    monkeypatch.setattr(repeats, "asked_again", lambda project, count: [doubted][:count])
     answer(sorted_once)
     do_round(sorted_once)
     asked = next_questions(sorted_once, local_owner(sorted_once), count=200)
