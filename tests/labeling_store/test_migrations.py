@@ -6,8 +6,8 @@ import pytest
 from sqlite_utils import Database
 
 from domain.answers import Kind
-from domain.members import Role
-from labeling_store import jobs, members, migrations, rounds
+from domain.members import Member, Role
+from labeling_store import jobs, migrations, rounds
 from labeling_store.db import Store
 from tests.labeling_store.building import answer, catalogue, claim, pairs_of
 
@@ -119,12 +119,13 @@ def test_questions_of_the_fourth_version_are_asked_also_when_implied(tmp_path, m
     old = written_by_version(4, tmp_path / "labels.db", monkeypatch)
     catalogue(old, train=4)
     with old.transaction() as db:
-        ann = members.ensure_member(db, "ann", Role.ANNOTATOR)
+        db.execute("INSERT INTO member (name, role) VALUES ('ann', 'annotator')")
         asked_in = rounds.create_round(db, number=1, strategy="components", model=None)
         for place, b in enumerate((2, 3)):
             db.execute(OLD_QUESTION, {"round_id": asked_in.round_id, "b": b, "place": place})
     old.close()
     store = Store.open(tmp_path / "labels.db")
+    ann = Member(1, "ann", Role.ANNOTATOR)
     answer(store, ann, 2, 4, Kind.SIMILAR)
     answer(store, ann, 1, 4, Kind.DISSIMILAR)
     assert pairs_of(claim(store, ann, asked_in.round_id)) == [(1, 2)]
