@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from commands.options import Settings, command_options
 from commands.output import as_dicts, progress_bar, show, warn, warn_put_aside
-from domain.config import Backbone, Layout, ModelSettings
+from domain.config import Backbone, Journal, Layout, ModelSettings
 from domain.errors import InputError
 from labeling_store import images
 from workflow import jobs
@@ -35,6 +35,13 @@ from workflow.project import Project, project_folder
     help="Network that turns an image into features.",
 )
 @click.option("--weights", metavar="FILE", help="Weights of the backbone (.safetensors or .pth).")
+@click.option(
+    "--journal",
+    type=click.Choice([journal.value for journal in Journal]),
+    default=Journal.AUTO.value,
+    show_default=True,
+    help="Of the databases; delete, slower, is for a project folder on a network file system.",
+)
 @command_options
 def init(
     *,
@@ -43,6 +50,7 @@ def init(
     layout: str,
     backbone: str,
     weights: str | None,
+    journal: str,
     settings: Settings,
 ) -> None:
     """Make a project from a folder of images.
@@ -65,13 +73,14 @@ def init(
     )
     with progress_bar("Making the project") as progress:
         if images_folder is None:
-            made = create_demo(folder, model=model, progress=progress)
+            made = create_demo(folder, model=model, journal=Journal(journal), progress=progress)
         else:
             made = create_project(
                 folder,
                 images=Path(images_folder),
                 layout=Layout(layout),
                 model=model,
+                journal=Journal(journal),
                 progress=progress,
             )
     _show_new(made, settings)

@@ -48,6 +48,14 @@ class Views(StrEnum):
     MULTI = "multi"
 
 
+class Journal(StrEnum):
+    """How the databases keep a transaction whole."""
+
+    AUTO = "auto"  # wal, and nothing on a network file system
+    WAL = "wal"  # a write-ahead log: people never wait for readers; one computer only
+    DELETE = "delete"  # a rollback journal: slower, but works where WAL does not
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -143,6 +151,21 @@ class TrainingSettings(_Settings):
     out: int = Field(default=256, ge=1)  # paper
 
 
+class StoreSettings(_Settings):
+    """How people's work is kept."""
+
+    journal: Journal = Journal.AUTO
+
+
+class BackupSettings(_Settings):
+    """Copies that the worker makes by itself."""
+
+    every_hours: float = Field(default=24.0, ge=0)  # 0: none; none either where nothing is new
+    keep: int = Field(default=7, ge=1)  # a week; older ones that it made itself are deleted
+    folder: Path = Path("backups")  # absolute, or relative to the project; better another disk
+    with_model: bool = True  # also the files of the model in use, which search needs
+
+
 class ProjectConfig(_Settings):
     """Everything that is set once a project."""
 
@@ -152,6 +175,8 @@ class ProjectConfig(_Settings):
     selection: SelectionSettings = SelectionSettings()
     annotators: AnnotatorSettings = AnnotatorSettings()
     training: TrainingSettings = TrainingSettings()
+    store: StoreSettings = StoreSettings()
+    backup: BackupSettings = BackupSettings()
     propagation: Propagation = Propagation.CLOSURE
     seed: int = 0
 

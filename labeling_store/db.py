@@ -13,9 +13,12 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
+from domain.config import Journal
 from domain.errors import StoreError
 from labeling_store.failures import translated
+from labeling_store.filesystems import network_file_system
 from labeling_store.ledger import Ledger
 from labeling_store.migrations import check_version, migrate
 
@@ -38,17 +41,32 @@ class _Connection:
 class Store:
     """One SQLite file, safe to use from many threads and processes at once."""
 
-    def __init__(self, path: Path, *, read_only: bool = False, checkpoints: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        checkpoints: bool = False,
+        journal: Journal = Journal.AUTO,
+    ) -> None:
         self.path = path
         self.read_only = read_only
         self.checkpoints = checkpoints
+        self.journal = journal
         self.ledger = Ledger()
         self._thread = threading.local()
         self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
         self._opening = threading.Lock()
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False, checkpoints: bool = False) -> "Store":
+    def open(
+        cls,
+        path: Path,
+        *,
+        create: bool = False,
+        checkpoints: bool = False,
+        journal: Journal = Journal.AUTO,
+    ) -> "Store":
         """The store in a file, brought to the newest schema.
 
         The schema follows the file's name: `jobs.db` holds the worker's jobs, every other name
@@ -59,14 +77,18 @@ class Store:
             create: make the file if it is missing.
             checkpoints: this process folds the write-ahead log into the file; exactly one process
                 of a project should (a race between two corrupts the file before SQLite 3.51.3).
+            journal: with `auto` a network file system is refused.
 
         Raises:
-            StoreError: missing, no database, unreadable, or locked for longer than the timeout.
+            StoreError: missing, no database, unreadable, locked for longer than the timeout, or on
+                a network file system.
             SchemaError: written by a newer version of the program.
         """
         _check_file(path, create)
         read_only = path.exists() and not _writable(path)
-        store = cls(path, read_only=read_only, checkpoints=checkpoints)
+        if journal is Journal.AUTO and not read_only:
+            _refuse_network(path)
+        store = cls(path, read_only=read_only, checkpoints=checkpoints, journal=journal)
         with translated(path):
             if read_only:
                 check_version(store.reader(), path)
@@ -129,6 +151,23 @@ class Store:
         with translated(self.path):
             self.reader().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def copy_to(self, target: Path) -> None:
+        """Write a database file with everything of one moment, while others go on writing.
+
+        The copy is one file, without a log beside it. It is not checked.
+
+        Raises:
+            StoreError: it does not fit, or this file is damaged; the target may be half written.
+        """
+        with translated(target):
+            copy = sqlite3.connect(target, isolation_level=None)
+            try:
+                # At once: copied in parts, it would start again whenever somebody writes.
+                self.reader().backup(copy, pages=-1)
+                copy.execute("PRAGMA journal_mode = DELETE").fetchall()
+            finally:
+                copy.close()
+
     def close(self) -> None:
         """Close the connections of all threads; the store cannot be used afterwards."""
         with self._opening:
@@ -140,7 +179,7 @@ class Store:
             if self.read_only:
                 return _connect_for_reading(self.path)
             db = _connected(str(self.path))
-            _use_write_ahead_log(db)
+            _use_journal(db, "DELETE" if self.journal is Journal.DELETE else "WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
             db.execute("PRAGMA recursive_triggers = ON")  # else REPLACE deletes past the triggers
@@ -169,12 +208,12 @@ def _connected(target: str, *, uri: bool = False) -> sqlite3.Connection:
     return db
 
 
-def _use_write_ahead_log(db: sqlite3.Connection) -> None:
+def _use_journal(db: sqlite3.Connection, name: Literal["DELETE", "WAL"]) -> None:
     """Switch the file over; where others do the same, SQLite fails at once instead of waiting."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL").fetchall()
+            db.execute(f"PRAGMA journal_mode = {name}").fetchall()
             return
         except sqlite3.OperationalError as error:
             busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
@@ -193,6 +232,18 @@ def _connect_for_reading(path: Path) -> sqlite3.Connection:
 
 def _writable(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _refuse_network(path: Path) -> None:
+    kind = network_file_system(path.parent)
+    if kind is not None:
+        raise StoreError(
+            f"{path.parent} is on a network file system ({kind}), where the write-ahead log of the "
+            "database is not safe.",
+            "Put the project folder on a disk of this computer (--project DIR); the images may "
+            'stay. Or keep it here, slower, with journal = "delete" under [store] in project.toml '
+            "(init --journal delete), and open it on one computer at a time.",
+        )
 
 
 def _check_file(path: Path, create: bool) -> None:

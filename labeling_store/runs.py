@@ -78,6 +78,11 @@ def activate_run(db: sqlite3.Connection, name: str) -> None:
     db.execute("UPDATE run SET active = 1 WHERE name = :name", {"name": name})
 
 
+def activate_none(db: sqlite3.Connection) -> None:
+    """Leave no run active, as before the first: its files are gone."""
+    db.execute("UPDATE run SET active = 0 WHERE active = 1")
+
+
 def _run(db: sqlite3.Connection, row: sqlite3.Row) -> Run:
     metrics = dict(db.execute(_METRICS, {"run": row["name"]}).fetchall())
     return Run(**{**dict(row), "active": bool(row["active"])}, metrics=metrics)

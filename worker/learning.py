@@ -42,12 +42,12 @@ _LEAST_PROBABILITY = 0.01  # of an image to belong to a group: the rest is not k
 
 
 def keep_frozen(project: Project, archive: ArchiveFeatures) -> None:
-    """Make the features as they come the first run, unless there is one already.
+    """Make the features as they come the active run, unless there is one already.
 
     They are standardised with the training images' statistics and have length 1.
     """
-    if not runs.list_runs(project.store.reader()):
-        _keep_frozen(project, archive, FROZEN)
+    if runs.active_run(project.store.reader()) is None:
+        _keep_frozen(project, archive, free_name(project, FROZEN))
 
 
 def keep_frozen_views(project: Project, archive: ArchiveFeatures) -> bool:

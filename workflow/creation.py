@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archive.demo import write_demo
-from domain.config import ArchiveSettings, Layout, ModelSettings, ProjectConfig, project_toml
+from domain.config import (
+    ArchiveSettings,
+    Journal,
+    Layout,
+    ModelSettings,
+    ProjectConfig,
+    StoreSettings,
+    project_toml,
+)
 from domain.errors import InputError
 from domain.jobs import Progress, part_of, silent
 from labeling_store.db import Store
@@ -29,6 +37,7 @@ def create_project(
     images: Path,
     layout: Layout = Layout.AUTO,
     model: ModelSettings | None = None,
+    journal: Journal = Journal.AUTO,
     progress: Progress = silent,
 ) -> NewProject:
     """Make a project: catalogue the images, split them, ask first questions, enqueue embedding.
@@ -41,6 +50,7 @@ def create_project(
             cannot be written.
         ArchiveError: the images folder cannot be used, or has fewer than 3 distinct images.
         InputError: the weights file does not exist, or the project would be the images folder.
+        StoreError: the project folder is on a network file system, and `journal` is `auto`.
     """
     images = images.absolute()
     if images.resolve() == folder.resolve():
@@ -54,13 +64,18 @@ def create_project(
             name=images.name or "archive",
             archive=ArchiveSettings(images=images, layout=layout),
             model=model,
+            store=StoreSettings(journal=journal),
         )
         report = _fill(workshop, config, images, progress)
     return NewProject(open_project(folder), report)
 
 
 def create_demo(
-    folder: Path, *, model: ModelSettings | None = None, progress: Progress = silent
+    folder: Path,
+    *,
+    model: ModelSettings | None = None,
+    journal: Journal = Journal.AUTO,
+    progress: Progress = silent,
 ) -> NewProject:
     """Make a project with the synthetic aerial archive, drawn into the project folder."""
     model = _checked(model or ModelSettings())
@@ -70,6 +85,7 @@ def create_demo(
             name="Demo: synthetic aerial tiles",
             archive=ArchiveSettings(images=Path(DEMO_FOLDER), layout=Layout.CLASSES),
             model=model,
+            store=StoreSettings(journal=journal),
         )
         images = workshop / DEMO_FOLDER
         report = _fill(workshop, config, images, part_of(progress, 0.5, 1.0))
@@ -91,8 +107,9 @@ def _checked(model: ModelSettings) -> ModelSettings:
 def _fill(
     workshop: Path, config: ProjectConfig, images: Path, progress: Progress
 ) -> catalogue.IngestReport:
-    store = Store.open(workshop / "labels.db", create=True)
-    queue = Store.open(workshop / "jobs.db", create=True)
+    journal = config.store.journal
+    store = Store.open(workshop / "labels.db", create=True, journal=journal)
+    queue = Store.open(workshop / "jobs.db", create=True, journal=journal)
     try:
         project = Project(folder=workshop, config=config, store=store, jobs=queue)
         local_owner(project)

@@ -35,6 +35,65 @@ def is_held(path: Path) -> bool:
         return False
 
 
+class Presence:
+    """A lock shared with all others who are present; held until its end or the process's."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle: int | None = handle
+
+    def end(self) -> None:
+        """Let go; once is enough."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def __del__(self) -> None:
+        self.end()
+
+
+def present(path: Path) -> Presence | None:
+    """Keep away whoever wants to be `alone`; None in a folder that cannot be written.
+
+    Raises:
+        ProjectError: somebody is alone there now.
+    """
+    handle = _handle_of(path)
+    if handle is None:
+        return None
+    presence = Presence(handle)
+    if not _try(handle, fcntl.LOCK_SH):
+        presence.end()
+        raise ProjectError(
+            f"A backup is being restored into {path.parent}.", "Try again in a moment."
+        )
+    return presence
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Inside, nobody else is or becomes present.
+
+    Raises:
+        ProjectError: somebody is present, or the file cannot be written.
+    """
+    with _opened(path) as file:
+        if not _try(file.fileno(), fcntl.LOCK_EX):
+            raise ProjectError(
+                f"{path.parent} is in use by the app, the worker or a command.",
+                "Stop them (Ctrl+C in script/run) and try again; nothing was changed.",
+            )
+        yield
+
+
+def _handle_of(path: Path) -> int | None:
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+        try:
+            return os.open(path, flags, 0o666)
+        except OSError:
+            continue
+    return None
+
+
 def _opened(path: Path) -> TextIO:
     try:
         return path.open("a")

@@ -13,8 +13,10 @@ from domain.errors import ProjectError
 from domain.members import LOCAL_OWNER, Member, Role
 from labeling_store import members
 from labeling_store.db import Store
+from workflow.locks import Presence, present
 
 CONFIG_NAME = "project.toml"
+IN_USE_LOCK = "in-use.lock"  # shared by all who have the project open
 SECRET_BYTES = 32
 
 
@@ -26,6 +28,7 @@ class Project:
     config: ProjectConfig
     store: Store
     jobs: Store
+    presence: Presence | None = None  # keeps others from replacing the databases meanwhile
 
     @property
     def images_root(self) -> Path:
@@ -61,6 +64,8 @@ class Project:
         """Close the databases; the project must not be used afterwards."""
         self.store.close()
         self.jobs.close()
+        if self.presence is not None:
+            self.presence.end()
 
 
 def project_folder(given: str | None = None) -> Path:
@@ -76,16 +81,19 @@ def open_project(folder: Path, *, checkpoints: bool = False) -> Project:
             the worker only, so that exactly one process does.
 
     Raises:
-        ProjectError: there is no project in the folder.
+        ProjectError: there is no project in the folder, or a backup is being restored into it.
         InputError: its settings are not valid.
         StoreError: its databases cannot be used.
     """
     config = read_config(folder / CONFIG_NAME)
+    presence = present(folder / IN_USE_LOCK)
+    journal = config.store.journal
     return Project(
         folder=folder,
         config=config,
-        store=Store.open(folder / "labels.db", checkpoints=checkpoints),
-        jobs=Store.open(folder / "jobs.db", checkpoints=checkpoints),
+        presence=presence,
+        store=Store.open(folder / "labels.db", checkpoints=checkpoints, journal=journal),
+        jobs=Store.open(folder / "jobs.db", checkpoints=checkpoints, journal=journal),
     )
 
 

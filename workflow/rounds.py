@@ -10,7 +10,7 @@ from domain.rounds import Round, Run
 from labeling_store import answers, queue, rounds, runs
 from workflow import jobs
 from workflow.project import Project
-from workflow.run_files import has_embeddings
+from workflow.run_files import CHECKPOINT, has_embeddings
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def activate(project: Project, run_name: str) -> None:
     Where its embeddings were dropped, the worker makes them first.
 
     Raises:
-        InputError: there is no such run.
+        InputError: there is no such run, or its files are gone.
         JobError: another model's embeddings are being made.
     """
     names = [run.name for run in list_runs(project)]
@@ -167,6 +167,12 @@ def activate(project: Project, run_name: str) -> None:
         raise InputError(
             f'There is no run "{run_name}"; there are {", ".join(names) or "none yet"}.',
             "Choose one of them.",
+        )
+    if not (project.runs / run_name / CHECKPOINT).is_file():
+        raise InputError(
+            f'The files of run "{run_name}" are not in {project.runs}: backups keep only those of '
+            "the model in use.",
+            "Choose another run, or train again.",
         )
     if not is_embedded(project, run_name):
         jobs.enqueue_use(project.jobs, run_name)

@@ -28,6 +28,8 @@ from domain.files import sync, written_whole
 
 CHECKPOINT, RUN_CONFIG = "checkpoint.safetensors", "config.toml"
 _EMBEDDINGS, _IDS, _GROUPS = "embeddings.npy", "image_ids.npy", "groups.parquet"
+DESCRIPTION = (RUN_CONFIG, "metrics.json", "log.jsonl", "pairs.parquet")  # what is small
+FILES = (*DESCRIPTION, CHECKPOINT, _EMBEDDINGS, _IDS, _GROUPS)
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,13 @@ def write_run(runs: Path, name: str, files: RunFiles) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return target
+
+
+def is_usable(folder: Path) -> bool:
+    """Whether a run has the files that search and further rounds need."""
+    return all(
+        (folder / name).is_file() for name in (CHECKPOINT, "embeddings.npy", "image_ids.npy")
+    )
 
 
 def read_embeddings(folder: Path) -> Embeddings:
