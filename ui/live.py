@@ -18,6 +18,7 @@ JOB_NAMES = {
     jobs.ROUND: "Training on the answers, then choosing new pairs",
     jobs.USE: "Embedding the images with an earlier model",
     jobs.VIEWS: "Embedding turned and enlarged views of the images",
+    jobs.PEOPLE: "Comparing people's answers",
 }
 
 

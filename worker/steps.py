@@ -11,6 +11,7 @@ from domain.errors import shortened
 from domain.jobs import JobState, Progress, part_of
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
+from worker.agreement import report_on_people
 from worker.backbone import ArchiveFeatures, archive_features
 from worker.embedding import embed_again, embed_new_images, needs_views
 from worker.learning import keep_frozen, keep_frozen_views, train_on_answers
@@ -69,6 +70,7 @@ def use(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
 def train(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """Train on the answers of now; the new model becomes the active one."""
     _train(project, params, report, report)
+    people(project, params, report)
 
 
 def propose(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
@@ -80,6 +82,13 @@ def round_(project: Project, params: Mapping[str, Any], report: JobReport) -> No
     """Train, then propose."""
     _train(project, params, report, part_of(report, 0.0, 0.95))
     _propose(project, params, report, part_of(report, 0.95, 1.0))
+    people(project, params, report)
+
+
+def people(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """How far members agree, and how much each answered, for the People page."""
+    found = report_on_people(project)
+    report.log(f"{found.pairs} pairs labelled by two members or more, {found.agreed} alike")
 
 
 STEPS: Mapping[str, Step] = {
@@ -88,6 +97,7 @@ STEPS: Mapping[str, Step] = {
     jobs.PROPOSE: propose,
     jobs.ROUND: round_,
     jobs.VIEWS: views,
+    jobs.PEOPLE: people,
     jobs.USE: use,
 }
 

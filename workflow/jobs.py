@@ -16,12 +16,14 @@ PROPOSE = "propose"  # the next questions from the active model
 ROUND = "round"  # train, then propose
 VIEWS = "views"  # features of all views, once those of the single view are in use
 USE = "use"  # an earlier model again, whose embeddings were dropped
+PEOPLE = "people"  # how far members agree, and how much they answered
 OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
-KINDS = (PREPARE, *OF_A_ROUND, VIEWS, USE)
+KINDS = (PREPARE, *OF_A_ROUND, VIEWS, USE, PEOPLE)
 IN_THE_BACKGROUND = (VIEWS,)  # nobody waits for these: they make way for all others
 WORKER_LOCK = "worker.lock"
 
 BY_PAGE = "the Rounds page"  # who wants a job, as a person reads it
+BY_PEOPLE = "the People page"
 BY_COMMAND = "the command line"
 BY_WORKER = "the worker"
 BY_ITSELF = "the worker, after enough answers"
@@ -69,6 +71,11 @@ def enqueue_use(queue: Store, run_name: str) -> int:
             "Wait until it is in use, or cancel that job; then choose again.",
         )
     return job_id
+
+
+def enqueue_people(queue: Store) -> int:
+    """Ask the worker to compare people's answers; once at a time."""
+    return store.enqueue_once(queue, PEOPLE, {}, by=BY_PEOPLE)[0]
 
 
 def recent(project: Project, limit: int = 20) -> list[Job]:

@@ -1,0 +1,90 @@
+"""How far people agree, beyond what chance would bring: Cohen's and Fleiss' kappa."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from sklearn.metrics import cohen_kappa_score
+
+from domain.arrays import IntArray
+from domain.clock import utc_now
+from domain.pairs import Pair
+from domain.people import Agreement, PeopleReport
+from labeling_store.agreement import Word, activities, common_words, keep_report
+from labeling_store.answers import last_event_id
+from workflow.project import Project
+
+
+def report_on_people(project: Project) -> PeopleReport:
+    """Compare what members answered, and keep the result for the pages."""
+    with project.store.snapshot() as db:
+        words, found = common_words(db), activities(db)
+        newest = last_event_id(db)
+    counts = label_counts(words)
+    report = PeopleReport(
+        computed_at=utc_now(),
+        last_event_id=newest,
+        pairs=len(counts),
+        agreed=int((counts.max(axis=1) == counts.sum(axis=1)).sum()) if len(counts) else 0,
+        kappa=fleiss_kappa(counts),
+        activities=found,
+        agreements=agreements(words),
+    )
+    with project.store.transaction() as db:
+        keep_report(db, report)
+    return report
+
+
+def agreements(words: Sequence[Word]) -> tuple[Agreement, ...]:
+    """The agreement of every two members with common pairs, by ascending ids."""
+    said: defaultdict[Pair, dict[int, bool]] = defaultdict(dict)
+    for word in words:
+        said[word.pair][word.member_id] = word.similar
+    both: defaultdict[tuple[int, int], list[tuple[bool, bool]]] = defaultdict(list)
+    for labels in said.values():
+        for first, second in combinations(sorted(labels), 2):
+            both[first, second].append((labels[first], labels[second]))
+    return tuple(_agreement(who, both[who]) for who in sorted(both))
+
+
+def label_counts(words: Sequence[Word]) -> IntArray:
+    """[P, 2] how many members call each common pair dissimilar and similar."""
+    counts: Mapping[Pair, Counter[bool]] = defaultdict(Counter)
+    for word in words:
+        counts[word.pair][word.similar] += 1
+    rows = [(count[False], count[True]) for count in counts.values()]
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def fleiss_kappa(counts: IntArray) -> float | None:
+    """Agreement of any number of raters, of whom each subject may have others; -1…1.
+
+    Args:
+        counts: [P, K] how many raters put each subject into each category; two or more each.
+
+    Returns:
+        0 is what chance would bring, 1 full agreement; None where it is undefined: there are no
+        subjects, or all ratings are the same.
+
+    Source: Fleiss (1971), Measuring nominal scale agreement among many raters. Differs where
+    subjects have different numbers of raters: the agreement of a subject is that among its own
+    raters, and all subjects weigh the same.
+    """
+    raters = counts.sum(axis=1)  # [P]
+    if len(counts) == 0:
+        return None
+    shares = counts.sum(axis=0) / raters.sum()  # [K]
+    by_chance = float((shares**2).sum())
+    if by_chance == 1.0:
+        return None
+    same = (counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1))  # [P]
+    return float((same.mean() - by_chance) / (1 - by_chance))
+
+
+def _agreement(who: tuple[int, int], labels: Sequence[tuple[bool, bool]]) -> Agreement:
+    first, second = zip(*labels, strict=True)
+    one_label = len({*first, *second}) == 1  # then it is 0 / 0
+    kappa = None if one_label else float(cohen_kappa_score(first, second))
+    agreed = sum(a == b for a, b in labels)
+    return Agreement(who[0], who[1], len(labels), agreed, kappa)
