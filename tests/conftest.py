@@ -1,7 +1,6 @@
 """Shared by all tests: where the real images are, and how many tests used them."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,13 +39,10 @@ class _RealDataCounts:
         self.ran = 0
         self.skipped = 0
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
-        report = yield
-        if item.get_closest_marker("real_data"):
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if "real_data" in report.keywords:
             self.skipped += report.skipped
             self.ran += report.when == "call" and not report.skipped
-        return report
 
     def pytest_sessionfinish(self) -> None:
         target = os.environ.get("ANNEAL_REAL_DATA_COUNTS")
@@ -55,4 +51,5 @@ class _RealDataCounts:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_RealDataCounts(), "real-data-counts")
+    if not hasattr(config, "workerinput"):  # reports of all processes arrive in the first one
+        config.pluginmanager.register(_RealDataCounts(), "real-data-counts")
