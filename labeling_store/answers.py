@@ -7,6 +7,7 @@ over together are committed together, each checked after the one before it.
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from domain.answers import Effort, Event, Kind, NewAnswer, PairLabel, Receipt, Source
 from domain.clock import utc_now
@@ -30,6 +31,11 @@ _RECENT = """
     WHERE e.member_id = :member_id AND e.kind <> 'void' AND NOT EXISTS (
         SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
     ORDER BY e.event_id DESC LIMIT :limit
+"""
+_OF_PAIR = """
+    WHERE e.a = :a AND e.b = :b AND e.kind <> 'void' AND NOT EXISTS (
+        SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
+    ORDER BY e.event_id
 """
 _BY_KEY = " WHERE e.key = :key"
 _COUNTS = "SELECT kind, count(*) FROM event GROUP BY kind"
@@ -93,19 +99,28 @@ def record_parcels(
         The receipts of each parcel; see `record_answers`, also for errors.
     """
     moment = now or utc_now()
+    with writing(store) as db:
+        return [
+            [record(db, store.ledger, member, answer, now=moment) for answer in answers]
+            for member, answers in parcels
+        ]
+
+
+@contextmanager
+def writing(store: Store) -> Iterator[sqlite3.Connection]:
+    """A transaction in which answers are recorded; the ledger follows it, also when it fails."""
     ledger = store.ledger
     with ledger.lock:
+        # The first time, this reads the whole log: not while others wait for the write lock.
+        with store.snapshot() as db:
+            ledger.catch_up(db)
+        before = ledger.last_event_id
         try:
-            # The first time, this reads the whole log: not while others wait for the write lock.
-            with store.snapshot() as db:
-                ledger.catch_up(db)
             with store.transaction() as db:
-                return [
-                    [record(db, ledger, member, answer, now=moment) for answer in answers]
-                    for member, answers in parcels
-                ]
+                yield db
         except BaseException:
-            ledger.forget()
+            if ledger.last_event_id != before:  # it took in what was not saved
+                ledger.forget()
             raise
 
 
@@ -123,6 +138,17 @@ def recent_answers(db: sqlite3.Connection, member_id: int, limit: int) -> list[E
     """A member's newest standing events: neither voids nor what a void took back."""
     rows = db.execute(_EVENTS + _RECENT, {"member_id": member_id, "limit": limit})
     return [_event(row) for row in rows]
+
+
+def standing_events(db: sqlite3.Connection, asked: Pair) -> list[Event]:
+    """What was said of a pair and not taken back, resolutions and skips too; oldest first."""
+    return [_event(row) for row in db.execute(_EVENTS + _OF_PAIR, asked._asdict())]
+
+
+def label_of(events: Sequence[Event]) -> bool | None:
+    """The label that a pair's standing events, oldest first, come to; None: none, or a tie."""
+    ids = {name: number for number, name in enumerate(dict.fromkeys(e.member for e in events))}
+    return settle([Vote(e.event_id, ids[e.member], e.kind, e.similar) for e in events]).similar
 
 
 def find_event(db: sqlite3.Connection, key: str) -> Event | None:

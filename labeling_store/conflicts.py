@@ -10,8 +10,13 @@ from labeling_store.ledger import Ledger
 
 _OPEN = """
     SELECT conflict_id, a, b, event_id, evidence, opened_at FROM conflict
-    WHERE closed_at IS NULL ORDER BY conflict_id
+    WHERE closed_at IS NULL ORDER BY conflict_id LIMIT :limit OFFSET :offset
 """
+_ONE = """
+    SELECT conflict_id, a, b, event_id, evidence, opened_at FROM conflict
+    WHERE closed_at IS NULL AND conflict_id = :conflict_id
+"""
+_COUNT = "SELECT count(*) FROM conflict WHERE closed_at IS NULL"
 _ADD = """
     INSERT INTO conflict (a, b, event_id, evidence, opened_at)
     VALUES (:a, :b, :event_id, :evidence, :now)
@@ -23,18 +28,24 @@ _CHANGE = """
 """
 
 
-def open_conflicts(db: sqlite3.Connection) -> list[Conflict]:
-    """Contradictions that still hold, oldest first."""
-    return [
-        Conflict(
-            conflict_id=row["conflict_id"],
-            pair=Pair(row["a"], row["b"]),
-            event_id=row["event_id"],
-            evidence=tuple(Pair(*each) for each in json.loads(row["evidence"])),
-            opened_at=row["opened_at"],
-        )
-        for row in db.execute(_OPEN)
-    ]
+def open_conflicts(
+    db: sqlite3.Connection, *, limit: int | None = None, offset: int = 0
+) -> list[Conflict]:
+    """Contradictions that still hold, oldest first; all of them, or so many from a place on."""
+    page = {"limit": -1 if limit is None else limit, "offset": offset}
+    return [_conflict(row) for row in db.execute(_OPEN, page)]
+
+
+def count_open_conflicts(db: sqlite3.Connection) -> int:
+    """How many contradictions still hold."""
+    (count,) = db.execute(_COUNT).fetchone()
+    return int(count)
+
+
+def find_open_conflict(db: sqlite3.Connection, conflict_id: int) -> Conflict | None:
+    """The conflict of that id; None if there is none, or it holds no more."""
+    row = db.execute(_ONE, {"conflict_id": conflict_id}).fetchone()
+    return _conflict(row) if row else None
 
 
 def update_conflicts(
@@ -50,3 +61,13 @@ def update_conflicts(
         values |= {"event_id": finding.event_id, "evidence": json.dumps(finding.evidence)}
         if db.execute(_CHANGE, values).rowcount == 0:
             db.execute(_ADD, values)
+
+
+def _conflict(row: sqlite3.Row) -> Conflict:
+    return Conflict(
+        conflict_id=row["conflict_id"],
+        pair=Pair(row["a"], row["b"]),
+        event_id=row["event_id"],
+        evidence=tuple(Pair(*each) for each in json.loads(row["evidence"])),
+        opened_at=row["opened_at"],
+    )

@@ -124,6 +124,11 @@ class Ledger:
         self._clashes: dict[Pair, Finding] = {}
         self._ties: dict[Pair, Finding] = {}
 
+    def is_up_to_date(self, db: sqlite3.Connection) -> bool:
+        """Whether nothing was added to the log since the last call of `catch_up`."""
+        (newest,) = db.execute(_NEWEST).fetchone()
+        return bool(newest == self.last_event_id)
+
     def catch_up(self, db: sqlite3.Connection) -> set[Pair]:
         """Take in the events since the last call; the pairs whose finding changed by them."""
         (newest,) = db.execute(_NEWEST).fetchone()
@@ -133,11 +138,15 @@ class Ledger:
         ids = {"after": self.last_event_id, "limit": bulk + 1}
         touched = [Pair(a, b) for _, a, b in db.execute(_NEW_PAIRS, ids)]
         self.memo.clear()
-        if len(touched) > bulk:
-            changed = self._rebuild(_settled_everywhere(db))
-        else:
-            settled = {each: _settled_now(db, each) for each in dict.fromkeys(touched)}
-            changed = self._replace(settled)
+        try:
+            if len(touched) > bulk:
+                changed = self._rebuild(_settled_everywhere(db))
+            else:
+                settled = {each: _settled_now(db, each) for each in dict.fromkeys(touched)}
+                changed = self._replace(settled)
+        except BaseException:  # half taken in
+            self.forget()
+            raise
         self.last_event_id = newest
         return changed
 
@@ -165,9 +174,9 @@ class Ledger:
         """What the answers say of a pair, by themselves or by implication; None: nothing."""
         return self._closure.relation(*asked)
 
-    def proof(self, asked: Pair) -> tuple[Pair, ...]:
-        """The fewest labelled pairs that say it, in the order of the path."""
-        return self._closure.proof(*asked)
+    def proof(self, first: int, second: int) -> tuple[Pair, ...]:
+        """The fewest labelled pairs that say what is said of two images; see `Closure.proof`."""
+        return self._closure.proof(first, second)
 
     def checked(self) -> tuple[int, int]:
         """How many labels earlier ones implied or contradicted; how many they contradicted."""

@@ -1,14 +1,16 @@
 """What is known of pairs of images, for training and for export."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from annealing.expansion import count_known
 from annealing.expansion import known_relations as expand
-from domain.answers import Conflict, KnownRelation, Propagation
+from domain.answers import KnownRelation, Propagation
 from domain.images import Part
-from domain.pairs import Pair
-from labeling_store import conflicts
+from domain.pairs import Pair, pair
 from labeling_store.db import Store
+from labeling_store.ledger import Ledger
 
 _IN_PART = "SELECT image_id FROM image WHERE part = :part"
 
@@ -52,9 +54,39 @@ def known_pair_count(
     return known
 
 
-def open_conflicts(db: sqlite3.Connection) -> list[Conflict]:
-    """Contradictions that still hold, oldest first."""
-    return conflicts.open_conflicts(db)
+def relation(store: Store, first: int, second: int) -> bool | None:
+    """Whether two images are similar, by an answer or by what answers imply; None: not known.
+
+    Where answers contradict each other, those before the contradicting one count. Takes a few
+    microseconds once the store has read its log.
+    """
+    if first == second:
+        return None
+    with _up_to_date(store) as ledger:
+        return ledger.relation(pair(first, second))
+
+
+def proof(store: Store, first: int, second: int) -> tuple[Pair, ...]:
+    """The answered pairs from which the relation of two images follows, in the order of the path.
+
+    Similar: a path of similar pairs from the first image to the second. Dissimilar: such paths with
+    one dissimilar pair between them. Of several, one with the fewest pairs; an answered pair proves
+    itself. Empty where nothing is known.
+    """
+    if first == second:
+        return ()
+    with _up_to_date(store) as ledger:
+        return ledger.proof(first, second)
+
+
+@contextmanager
+def _up_to_date(store: Store) -> Iterator[Ledger]:
+    with store.ledger.lock:
+        # Asking for the newest event first spares the transaction where there is nothing to read
+        if not store.ledger.is_up_to_date(store.reader()):
+            with store.snapshot() as db:
+                store.ledger.catch_up(db)
+        yield store.ledger
 
 
 def _labels(store: Store, part: Part | None) -> tuple[dict[Pair, bool], set[int] | None]:

@@ -6,7 +6,8 @@ from domain.answers import Conflict, Event, Kind, NewAnswer, PairLabel, Receipt
 from domain.clock import utc_now
 from domain.errors import InputError
 from domain.members import Member
-from labeling_store import answers, images, relations
+from labeling_store import answers, images
+from labeling_store.conflicts import open_conflicts
 from workflow.project import Project
 
 
@@ -49,7 +50,7 @@ def take_back(project: Project, member: Member, key: str) -> Receipt:
 
 def conflicts(project: Project) -> list[Conflict]:
     """Open contradictions between answers, the oldest first."""
-    return relations.open_conflicts(project.store.reader())
+    return open_conflicts(project.store.reader())
 
 
 def paths(project: Project) -> dict[int, str]:

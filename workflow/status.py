@@ -8,6 +8,7 @@ from domain.images import SMALL_ARCHIVE, Part, QuarantinedFile
 from domain.jobs import Job, JobState
 from domain.rounds import Run
 from labeling_store import answers, images, relations, runs
+from labeling_store.conflicts import count_open_conflicts
 from workflow import consistency, continuous, jobs
 from workflow.project import Project
 from workflow.questions import RoundProgress, round_progress
@@ -91,7 +92,7 @@ def overview(project: Project) -> Overview:
         effort=answers.effort(db),
         known_pairs=relations.known_pair_count(project.store, project.config.propagation),
         propagation=project.config.propagation,
-        conflicts=len(relations.open_conflicts(db)),
+        conflicts=count_open_conflicts(db),
         active_run=active,
         running_job=job,
         worker_alive=alive,
