@@ -67,7 +67,7 @@ def standing(project: Project) -> Standing:
     return Standing(
         round=round_progress(project),
         effort=answers.effort(db),
-        conflicts=len(relations.open_conflicts(db)),
+        conflicts=count_open_conflicts(db),
         active_run=runs.active_run(db),
         running_job=jobs.running(project),
         worker_alive=jobs.worker_alive(project),
