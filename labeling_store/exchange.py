@@ -1,20 +1,38 @@
 """Pair sets out of a project and into it; images are named by their path below the archive."""
 
 import json
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from domain.answers import KnownRelation, PairLabel, Propagation, Receipt, ReceiptStatus
+from domain.answers import (
+    KnownRelation,
+    NewAnswer,
+    PairLabel,
+    Propagation,
+    Receipt,
+    ReceiptStatus,
+)
+from domain.config import Journal
 from domain.errors import InputError, shortened
 from domain.images import Part
 from domain.members import Member
 from domain.pairs import Pair
-from labeling_store import answers, images, relations
+from labeling_store import answers, conflicts, images, members, relations
 from labeling_store.db import Store
 from labeling_store.files import Columns
-from labeling_store.imported import IMPLIED, MEMBERS_SEPARATOR, read_answers
+from labeling_store.imported import (
+    IMPLIED,
+    MEMBERS_SEPARATOR,
+    Found,
+    examine,
+    read_answers,
+    refusal,
+)
 
 What = Literal["answers", "labels", "known"]
 
@@ -174,18 +192,96 @@ def import_rows(
         StoreError: not everything could be saved.
     """
     found = read_answers(rows, images.image_ids_by_path(store.reader()), member)
-    receipts: list[Receipt] = []
-    for start in range(0, len(found.answers), _TOGETHER):
-        if start:
-            pause(_PAUSE_S)
-        receipts += answers.record_answers(store, member, found.answers[start : start + _TOGETHER])
+    receipts = _record(store, member, found.answers, pause)
     refused = [receipt.message for receipt in receipts if receipt.status is ReceiptStatus.REJECTED]
     if refused:
         raise InputError(f"{len(refused)} rows were refused: {shortened(refused)}")
+    return _report(receipts, found)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What an import would do.
+
+    Attributes:
+        rows: of the file.
+        report: of the rows that can be imported.
+        kinds: how many new answers of each kind.
+        new_members: names of people who would be added.
+        opened: conflicts that would be open then and are not now.
+        problems: why the file would be refused as a whole; none: it can be imported.
+    """
+
+    rows: int
+    report: ImportReport
+    kinds: Mapping[str, int]
+    new_members: tuple[str, ...]
+    opened: int
+    problems: tuple[str, ...]
+
+
+def rehearse_import(store: Store, member: Member, rows: Sequence[Mapping[str, Any]]) -> Rehearsal:
+    """What `import_rows` would do, found by doing it to a copy; the store is not touched.
+
+    Raises:
+        StoreError: there is no room for the copy.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / store.path.name
+        store.copy_to(path)
+        copy = Store.open(path, journal=Journal.WAL)  # nobody else ever sees it
+        try:
+            return _rehearse(copy, member, rows)
+        finally:
+            copy.close()
+
+
+def _rehearse(copy: Store, member: Member, rows: Sequence[Mapping[str, Any]]) -> Rehearsal:
+    db = copy.reader()
+    try:
+        found = examine(rows, images.image_ids_by_path(db), member)
+    except InputError as error:
+        nothing = ImportReport(stored=0, repeated=0, conflicts=0, implied=0)
+        return Rehearsal(len(rows), nothing, {}, (), 0, (error.message,))
+    open_before = {conflict.pair for conflict in conflicts.open_conflicts(db)}
+    known = {known.name for known in members.list_members(db)}
+    receipts = _record(copy, member, found.answers, pause=lambda _: None)
+    kinds = Counter(
+        answer.kind.value
+        for answer, receipt in zip(found.answers, receipts, strict=True)
+        if receipt.status is ReceiptStatus.STORED
+    )
+    open_after = {conflict.pair for conflict in conflicts.open_conflicts(db)}
+    added = {known.name for known in members.list_members(db)} - known
+    problems = [refusal(found).message] if found.wrong else []
+    problems += [each.message for each in receipts if each.status is ReceiptStatus.REJECTED]
+    return Rehearsal(
+        rows=len(rows),
+        report=_report(receipts, found),
+        kinds=dict(kinds),
+        new_members=tuple(sorted(added)),
+        opened=len(open_after - open_before),
+        problems=tuple(problems),
+    )
+
+
+def _record(
+    store: Store, member: Member, new: Sequence[NewAnswer], pause: Callable[[float], None]
+) -> list[Receipt]:
+    receipts: list[Receipt] = []
+    for start in range(0, len(new), _TOGETHER):
+        if start:
+            pause(_PAUSE_S)
+        receipts += answers.record_answers(store, member, new[start : start + _TOGETHER])
+    return receipts
+
+
+def _report(receipts: Sequence[Receipt], found: Found) -> ImportReport:
     stored = [receipt for receipt in receipts if receipt.status is ReceiptStatus.STORED]
     return ImportReport(
         stored=len(stored),
-        repeated=len(receipts) - len(stored) + found.repeated,
+        repeated=sum(receipt.status is ReceiptStatus.REPEATED for receipt in receipts)
+        + found.repeated,
         conflicts=sum(receipt.conflict for receipt in stored),
         implied=found.implied,
     )

@@ -65,7 +65,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         if isinstance(error, pa.ArrowException):
             raise _broken(path, error) from error
         raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
-    except (ValueError, csv.Error, pa.ArrowException) as error:
+    except (ValueError, RecursionError, csv.Error, pa.ArrowException) as error:
         raise _broken(path, error) from error
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from domain.answers import Kind, NewAnswer, Source
 from domain.errors import InputError, shortened
-from domain.members import Member, Role
+from domain.members import Member, Role, given_name
 from domain.pairs import pair
 
 IMPLIED = "implied"  # the source of a row that nobody answered
@@ -30,11 +30,18 @@ _T = TypeVar("_T")
 
 @dataclass
 class Found:
-    """The answers of a file, in the order in which they were given."""
+    """The answers of a file, in the order in which they were given.
+
+    Attributes:
+        repeated: rows that stand in the file twice.
+        implied: rows that nobody answered.
+        wrong: by what is wrong with them, the values and rows that cannot be imported.
+    """
 
     answers: list[NewAnswer] = field(default_factory=list)
     repeated: int = 0
     implied: int = 0
+    wrong: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Wrong(Exception):
@@ -57,7 +64,19 @@ def read_answers(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Mem
     Raises:
         InputError: columns are missing or rows are wrong; says how many, why, and which.
     """
-    found, wrong = Found(), dict[str, list[str]]()
+    found = examine(rows, image_ids, member)
+    if found.wrong:
+        raise refusal(found)
+    return found
+
+
+def examine(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Member) -> Found:
+    """As `read_answers`, but with what is wrong beside what is right.
+
+    Raises:
+        InputError: columns are missing.
+    """
+    found = Found()
     numbered = _in_order(list(rows))
     keys = _KeysByEvent()
     for number, row in numbered:
@@ -71,14 +90,15 @@ def read_answers(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Mem
             else:
                 found.repeated += 1
         except _Wrong as error:
-            wrong.setdefault(error.problem, []).append(f"{error.value!r} (row {number})")
-    if wrong:
-        raise _refusal(wrong, len(numbered))
+            found.wrong.setdefault(error.problem, []).append(f"{error.value!r} (row {number})")
     return found
 
 
-def _refusal(wrong: Mapping[str, list[str]], total: int) -> InputError:
+def refusal(found: Found) -> InputError:
+    """Why rows cannot be imported, with how many and which."""
+    wrong = found.wrong
     count = sum(map(len, wrong.values()))
+    total = count + len(found.answers) + found.repeated + found.implied
     reasons = "; ".join(f"{problem}: {shortened(where, 3)}" for problem, where in wrong.items())
     return InputError(
         f"{count} of {total} rows cannot be imported. {reasons}.",
@@ -208,7 +228,11 @@ def _source(row: _Row) -> Source:
 
 def _author(row: _Row) -> str | None:
     members = (_text(row, "members") or "").split(MEMBERS_SEPARATOR)
-    return _text(row, "member") or (members[0] if len(members) == 1 else None) or None
+    name = _text(row, "member") or (members[0] if len(members) == 1 else None) or None
+    try:
+        return None if name is None else given_name(name)
+    except InputError as error:
+        raise _Wrong(error.message.rstrip("."), name) from error
 
 
 def _text(row: _Row, name: str) -> str | None:

@@ -98,6 +98,11 @@ def schema_of(path: Path) -> str:
     return "jobs" if path.name == JOBS_FILE else "labels"
 
 
+def newest(schema_name: str) -> str:
+    """The name of the newest version of a schema that this program knows."""
+    return MIGRATIONS[schema_name][-1].__name__
+
+
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring a file to the newest schema, once, whoever else starts at the same time.
 

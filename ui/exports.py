@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui import components
-from workflow.exchange import FORMATS, WHATS, export_bytes
+from workflow.exchange import FORMATS, WHATS, card_download, export_download
 from workflow.project import Project
 
 _WHAT_WORDS = {
@@ -24,5 +24,12 @@ def export_menu(project: Project) -> None:
         )
         file_name = f"{what}.{fmt}"
         components.download(
-            f"Download {file_name}", lambda: export_bytes(project, what=what, fmt=fmt), file_name
+            f"Download {file_name}",
+            lambda: export_download(project, what=what, fmt=fmt).content,
+            file_name,
+        )
+        components.download(
+            "Download its data card",
+            lambda: card_download(project, what=what, fmt=fmt).content,
+            f"{file_name}.card.json",
         )
