@@ -12,7 +12,7 @@ from commands.output import show, table, warn
 from domain.errors import InputError, JobError
 from domain.jobs import Job
 from labeling_store.db import sqlite_warning
-from worker.supervisor import Supervisor, supervise
+from worker.supervisor import QUICK, Supervisor, supervise
 from workflow import jobs as queue
 from workflow.project import Project, project_folder
 
@@ -26,10 +26,11 @@ def worker(*, parent: int | None, settings: Settings) -> None:
     if (old := sqlite_warning()) is not None:
         warn(old)
     settings.open().close()  # a clear message now, rather than from the child process
-    supervisor = Supervisor(project_folder(settings.project), patient=parent is not None)
+    folder = project_folder(settings.project)
+    supervisor = Supervisor(folder, patient=parent is not None)
     if parent is not None:
         threading.Thread(target=_stop_without, args=(supervisor, parent), daemon=True).start()
-    supervise(supervisor)
+    supervise(supervisor, Supervisor(folder, patient=True, lane=QUICK))
 
 
 @click.command()

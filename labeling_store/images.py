@@ -1,5 +1,6 @@
 """The catalogue: which images there are, and which files cannot be used."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -24,6 +25,14 @@ _PAGE = f"""
     ORDER BY image_id LIMIT :limit
 """  # noqa: S608 a constant
 _GET = f"SELECT {_COLUMNS} FROM image WHERE image_id = :image_id"  # noqa: S608
+_LIST_OF = f"""
+    SELECT {_COLUMNS} FROM image WHERE image_id IN (SELECT value FROM json_each(:ids))
+"""  # noqa: S608 a constant
+_BY_HASH = f"SELECT {_COLUMNS} FROM image WHERE sha256 = :sha256 ORDER BY image_id"  # noqa: S608
+_COPIES = """
+    SELECT duplicate_group, count(*) FROM image
+    WHERE duplicate_group IN (SELECT value FROM json_each(:groups)) GROUP BY duplicate_group
+"""
 _QUARANTINE = """
     INSERT INTO quarantine (path, reason) VALUES (:path, :reason)
     ON CONFLICT (path) DO UPDATE SET reason = excluded.reason
@@ -79,6 +88,23 @@ def get_image(db: sqlite3.Connection, image_id: int) -> ImageRecord | None:
     """The image of that id, None if there is none."""
     row = db.execute(_GET, {"image_id": image_id}).fetchone()
     return _record(row) if row else None
+
+
+def find_content(db: sqlite3.Connection, sha256: str) -> ImageRecord | None:
+    """The first image whose file has that content, None if there is none."""
+    row = db.execute(_BY_HASH, {"sha256": sha256}).fetchone()
+    return _record(row) if row else None
+
+
+def images_by_id(db: sqlite3.Connection, image_ids: Sequence[int]) -> dict[int, ImageRecord]:
+    """Those of some images that the catalogue has."""
+    found = map(_record, db.execute(_LIST_OF, {"ids": json.dumps(list(image_ids))}))
+    return {record.image_id: record for record in found}
+
+
+def images_in_group(db: sqlite3.Connection, duplicate_groups: Sequence[int]) -> dict[int, int]:
+    """How many images have the same pixels, by duplicate group."""
+    return dict(db.execute(_COPIES, {"groups": json.dumps(list(duplicate_groups))}).fetchall())
 
 
 def image_ids_by_path(db: sqlite3.Connection) -> dict[str, int]:

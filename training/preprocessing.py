@@ -41,7 +41,11 @@ def load_squares(path: Path, sizes_px: Sequence[int]) -> tuple[NDArray[np.uint8]
     Raises:
         ArchiveError: the file cannot be read as an image.
     """
-    image = read_image(path)
+    return squares_of(read_image(path), sizes_px)
+
+
+def squares_of(image: Image.Image, sizes_px: Sequence[int]) -> tuple[NDArray[np.uint8], ...]:
+    """As `load_squares`, of an RGB picture that is decoded already."""
     return tuple(np.asarray(_square(image, size_px)) for size_px in sizes_px)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from domain.errors import JobError
 from domain.jobs import Job, JobState, Progress
 from labeling_store import jobs as queue
-from worker.lane import BUG, Stop, lane_lock, work
+from worker.lane import BUG, lane_lock, work
+from worker.stopping import Stop
 from workflow import jobs
 from workflow.project import Project
 

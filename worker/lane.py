@@ -8,21 +8,20 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import torch
 
 from domain.clock import utc_now
-from domain.errors import AnnealError, Cancelled, InputError, ProjectError, SchemaError
+from domain.errors import AnnealError, Cancelled
 from domain.jobs import Job
 from labeling_store import jobs as queue
 from worker.report import JobReport
 from worker.steps import STEPS
+from worker.stopping import ANOTHER_WORKER, Stop, cannot_go_on
 from worker.watching import watching
 from workflow.jobs import IN_THE_BACKGROUND, WORKER_LOCK
 from workflow.locks import held
@@ -32,34 +31,9 @@ IDLE_S = 0.5
 CHECKPOINT_EVERY_S = 30.0
 LOCK_PATIENCE_S = 3.0  # pages probe the lock for an instant
 NICE = 19
-DIED, ANOTHER_WORKER, CANNOT_START = 1, 3, 4  # exit statuses, for the supervisor
 BUG = "Unexpected "  # how the error of a job starts that failed by a defect of the program
 
 _log = logging.getLogger(__name__)
-
-
-class Stop:
-    """Set by a signal, or when the parent process is gone; jobs then go back to the queue."""
-
-    def __init__(self, parent_pid: int | None = None) -> None:
-        self._event = threading.Event()
-        self._parent_pid = parent_pid
-
-    def __bool__(self) -> bool:
-        orphaned = self._parent_pid is not None and os.getppid() != self._parent_pid
-        return orphaned or self._event.is_set()
-
-    def request(self, signal_number: int, frame: FrameType | None) -> None:
-        """Signal handler."""
-        self.set()
-
-    def set(self) -> None:
-        """Stop now; also from another thread."""
-        self._event.set()
-
-    def wait(self, seconds: float) -> None:
-        """Sleep, but no longer than until the request."""
-        self._event.wait(seconds)
 
 
 @contextmanager
@@ -139,8 +113,7 @@ def main() -> int:
     """Serve one project until told to stop.
 
     Returns:
-        0; `ANOTHER_WORKER` serves it; `CANNOT_START` before a person mends something, or `DIED`
-        for a reason that may pass: the message is on standard error.
+        0, or why it ended, see `worker.stopping`; the message is on standard error.
     """
     folder, parent_pid = Path(sys.argv[1]), int(sys.argv[2])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -153,9 +126,7 @@ def main() -> int:
     try:
         return _serve(folder, stop)
     except AnnealError as error:
-        _log.error("the worker cannot go on: %s", error)
-        lasting = isinstance(error, ProjectError | InputError | SchemaError)
-        return CANNOT_START if lasting else DIED
+        return cannot_go_on(error)
 
 
 def threads_beside_pages(cores: int, threads: int) -> int:

@@ -1,4 +1,4 @@
-"""Keeps the worker's lane alive: starts it again when it dies, ever more slowly.
+"""Keeps the worker's lanes alive: starts one again when it dies, ever more slowly.
 
 Where it cannot start before a person mends something, it is not started in a loop.
 """
@@ -10,19 +10,33 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from domain.errors import JobError
+from worker.stopping import ANOTHER_WORKER, CANNOT_START
 from workflow.jobs import WORKER_LOCK
 from workflow.locks import is_held
 from workflow.project import CONFIG_NAME
+from workflow.queries import QUICK_LOCK
 
-ANOTHER_WORKER, CANNOT_START = 3, 4  # exit statuses of `worker.lane`; importing it loads PyTorch
 FIRST_PAUSE_S = 1.0
 OTHER_POLL_S = 2.0
 LONGEST_PAUSE_S = 60.0
 HEALTHY_AFTER_S = 60.0  # a lane that lived so long starts again after the first, short pause
 STOP_PATIENCE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A program of the worker, and the lock that it holds while it serves a project."""
+
+    module: str
+    lock: str
+
+
+LONG = Lane("worker.lane", WORKER_LOCK)
+QUICK = Lane("worker.quick", QUICK_LOCK)
 
 _HINDRANCES = {
     ANOTHER_WORKER: (
@@ -39,11 +53,12 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Runs `worker.lane` for one project until `stop` is called."""
+    """Runs a lane for one project until `stop` is called."""
 
-    def __init__(self, folder: Path, *, patient: bool = False) -> None:
+    def __init__(self, folder: Path, *, patient: bool = False, lane: Lane = LONG) -> None:
         """Patient: wait for what hinders the lane to pass, such as another process at work."""
         self._folder = folder
+        self._lane = lane
         self._patient = patient
         self._stopping = threading.Event()
 
@@ -69,7 +84,9 @@ class Supervisor:
                 continue
             lived_s = time.monotonic() - began
             pause_s = FIRST_PAUSE_S if lived_s > HEALTHY_AFTER_S else pause_s
-            _log.warning("the worker died (exit %s); starting again in %.0f s", code, pause_s)
+            _log.warning(
+                "%s died (exit %s); starting again in %.0f s", self._lane.module, code, pause_s
+            )
             self._stopping.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
@@ -84,7 +101,7 @@ class Supervisor:
 
     def _wait_for_the_other(self) -> None:
         """A command such as `embed` works itself while no worker runs; it ends."""
-        while not self._stopping.wait(OTHER_POLL_S) and is_held(self._folder / WORKER_LOCK):
+        while not self._stopping.wait(OTHER_POLL_S) and is_held(self._folder / self._lane.lock):
             pass
 
     def _wait_for_other_settings(self) -> None:
@@ -100,7 +117,7 @@ class Supervisor:
         return path.stat().st_mtime_ns if path.exists() else 0
 
     def _run_lane(self) -> int:
-        command = [sys.executable, "-m", "worker.lane", str(self._folder), str(os.getpid())]
+        command = [sys.executable, "-m", self._lane.module, str(self._folder), str(os.getpid())]
         with subprocess.Popen(command, cwd=Path(__file__).parents[1]) as lane:
             while lane.poll() is None and not self._stopping.wait(0.2):
                 pass
@@ -110,11 +127,20 @@ class Supervisor:
             return lane.wait()
 
 
-def supervise(supervisor: Supervisor) -> None:
-    """Run in the foreground until SIGINT or SIGTERM."""
+def supervise(supervisor: Supervisor, *beside: Supervisor) -> None:
+    """Run in the foreground until SIGINT or SIGTERM, with others beside it as long as it runs."""
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)
-    supervisor.run()
+    threads = [threading.Thread(target=each.run) for each in beside]
+    for thread in threads:
+        thread.start()
+    try:
+        supervisor.run()
+    finally:
+        for each in beside:
+            each.stop()
+        for thread in threads:
+            thread.join()
 
 
 def _wait_or_kill(lane: subprocess.Popen[bytes]) -> None:

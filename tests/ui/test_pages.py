@@ -283,7 +283,7 @@ def test_search_texts_that_find_nothing_say_so(make: Make) -> None:
     app = show("search")
     app.text_input(key="search.text").set_value("*no* such").run()
     assert not app.exception
-    assert "No path contains “*no* such”." in words(app)
+    assert "No path contains “*no* such”, among all images." in words(app)
 
 
 def test_search_says_which_images_are_shown_of_how_many(make: Make) -> None:
@@ -292,6 +292,32 @@ def test_search_says_which_images_are_shown_of_how_many(make: Make) -> None:
     assert "1–24 of 40 images" in words(app)
     app.text_input(key="search.text").set_value("DOTS/").run()
     assert "1–10 of 10 found among 40 images" in words(app)
+
+
+def search_for(image_id: int) -> AppTest:
+    app = AppTest.from_file(MAIN, default_timeout=30).switch_page("views/search.py")
+    app.query_params["image"] = str(image_id)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def test_a_search_goes_on_with_more_results(make: Make) -> None:
+    project = make()
+    trained(project)
+    app = search_for(stage.training_images(project)[0].image_id)
+    app.button(key="search.more").click().run()
+    assert not app.exception
+    assert app.query_params["show"] in ("48", ["48"])
+    assert not [each for each in app.button if each.key == "search.more"]  # all 39 are there
+
+
+def test_a_picture_that_cannot_be_embedded_says_why(make: Make) -> None:
+    trained(make())
+    app = show("search")
+    app.file_uploader[0].upload("mine.png", b"no picture").run()
+    (error,) = app.error
+    assert "The worker is not running" in error.value.replace("\\", "")
 
 
 def test_labels_list_conflicts(make: Make) -> None:

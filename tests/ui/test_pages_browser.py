@@ -59,10 +59,32 @@ def test_a_click_on_a_picture_searches_for_it_and_a_click_on_a_hit_goes_on(
     before = re.search(r"[?]image=\d+", page.url)
     assert before
     hits = page.get_by_role("list", name="Most similar images")
-    expect(hits.get_by_role("button")).to_have_count(20)
+    expect(hits.locator(".tile")).to_have_count(24)
     wait_for_pictures(page, ".gallery", 5)  # those further down come when they are scrolled to
-    hits.get_by_role("button").first.click()
+    hits.locator(".tile").first.click()
     page.wait_for_function("before => location.search !== before", arg=before[0])
+
+
+def test_results_are_marked_where_they_stand(page: Page, address: str, project: Project) -> None:
+    query = stage.one_kind(project, 1)[0]
+    before = len(labels.pair_labels(project))
+    page.goto(f"{address}/search?image={query}")
+    result = page.get_by_role("list", name="Most similar images").locator("li").nth(1)
+    right = result.get_by_role("button", name="Similar", exact=True)
+    wrong = result.get_by_role("button", name="Not similar")
+    wrong.focus()
+    page.keyboard.press("Enter")
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    expect(right).to_have_attribute("aria-pressed", "false")
+    page.reload()
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    right.click()
+    expect(right).to_have_attribute("aria-pressed", "true")
+    right.click()  # taken back: what was said before stands again
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    wrong.click()
+    expect(wrong).to_have_attribute("aria-pressed", "false")
+    assert len(labels.pair_labels(project)) == before
 
 
 def test_names_of_files_stay_text(page: Page, address: str) -> None:

@@ -13,9 +13,10 @@ import pytest
 from domain.errors import JobError
 from domain.jobs import JobState
 from labeling_store import jobs as queue
-from worker import lane, supervisor
-from worker.lane import Stop, threads_beside_pages, work
+from worker import lane, stopping, supervisor
+from worker.lane import threads_beside_pages, work
 from worker.report import JobReport
+from worker.stopping import Stop
 from worker.supervisor import Supervisor
 from workflow import jobs
 from workflow.project import CONFIG_NAME, Project
@@ -71,7 +72,7 @@ def test_a_lane_that_cannot_start_says_why_without_a_traceback(project: Project)
     break_settings(project)
     command = [sys.executable, "-m", "worker.lane", str(project.folder), str(os.getpid())]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert ended.returncode == supervisor.CANNOT_START == lane.CANNOT_START
+    assert ended.returncode == stopping.CANNOT_START
     assert "is not valid TOML" in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -88,7 +89,7 @@ class Lanes(Supervisor):
 
 
 def test_a_lane_that_cannot_start_is_not_started_again(project: Project) -> None:
-    lanes = Lanes(project, [supervisor.CANNOT_START, 0], patient=False)
+    lanes = Lanes(project, [stopping.CANNOT_START, 0], patient=False)
     with pytest.raises(JobError, match="cannot start"):
         lanes.run()
     assert lanes.codes == [0]
@@ -99,7 +100,7 @@ def test_a_patient_supervisor_starts_it_when_the_settings_are_mended(
 ) -> None:
     monkeypatch.setattr(supervisor, "OTHER_POLL_S", 0.01)
     whole = break_settings(project)
-    lanes = Lanes(project, [supervisor.CANNOT_START, 0], patient=True)
+    lanes = Lanes(project, [stopping.CANNOT_START, 0], patient=True)
     thread = threading.Thread(target=lanes.run)
     thread.start()
     time.sleep(0.3)
@@ -111,7 +112,7 @@ def test_a_patient_supervisor_starts_it_when_the_settings_are_mended(
 
 
 def test_a_patient_supervisor_that_waits_can_be_stopped(project: Project) -> None:
-    lanes = Lanes(project, [supervisor.CANNOT_START, 0], patient=True)
+    lanes = Lanes(project, [stopping.CANNOT_START, 0], patient=True)
     thread = threading.Thread(target=lanes.run)
     thread.start()
     lanes.stop()

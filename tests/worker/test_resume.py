@@ -11,7 +11,8 @@ from labeling_store import jobs as queue
 from tests.projects import answer
 from worker import steps
 from worker.foreground import run_to_end
-from worker.lane import Stop, lane_lock, run_job, work
+from worker.lane import lane_lock, run_job, work
+from worker.stopping import Stop
 from workflow import jobs, rounds
 from workflow.project import Project
 

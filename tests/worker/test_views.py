@@ -23,8 +23,9 @@ from training.checkpoints import load_head
 from worker import backbone, lane
 from worker.foreground import run_to_end
 from worker.foreign import embed_file
-from worker.lane import Stop, work
+from worker.lane import work
 from worker.report import JobReport
+from worker.stopping import Stop
 from workflow import jobs, rounds
 from workflow.catalogue import ingest
 from workflow.project import CONFIG_NAME, Project

@@ -11,7 +11,8 @@ from domain.config import SelectionSettings, Strategy, config_toml
 from domain.jobs import JobState
 from tests.ui import stage
 from worker import watching
-from worker.lane import Stop, work
+from worker.lane import work
+from worker.stopping import Stop
 from worker.watching import Watch
 from workflow import continuous, jobs
 from workflow.project import CONFIG_NAME, Project

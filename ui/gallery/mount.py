@@ -4,7 +4,7 @@ Both are components, because pictures come from an own route that answers to a c
 because names of files must stay text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,35 @@ class Tile:
     id: int
     caption: str
     title: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A found picture.
+
+    Attributes:
+        note: what is known of it, in words.
+        own: what the reader answered: similar to the query or not; None: nothing.
+        after: the reader's newest event about the pair; comes back with a click.
+        markable: whether the reader can say if it is similar to the query.
+    """
+
+    id: int
+    caption: str
+    title: str = ""
+    note: str = ""
+    own: bool | None = None
+    after: int = 0
+    markable: bool = False
+
+
+@dataclass(frozen=True)
+class Click:
+    """A click on a result: `kind` is similar, dissimilar or undo; see `Result` for `after`."""
+
+    id: int
+    kind: str
+    after: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +91,12 @@ _grid = st.components.v2.component(
     css=_source("gallery.css"),
     js=_source("pictures.js", "gallery.js"),
 )
+_results = st.components.v2.component(
+    "anneal_results",
+    html='<ul class="gallery"></ul>',
+    css=_source("gallery.css"),
+    js=_source("pictures.js", "results.js"),
+)
 _table = st.components.v2.component(
     "anneal_label_table",
     html=_source("label_table.html"),
@@ -82,6 +117,32 @@ def image_grid(
 
     data = {"access": _access(), "name": name, "items": [asdict(tile) for tile in tiles]}
     _grid(key=key, data=data, on_chosen_change=chosen)
+
+
+def result_grid(
+    results: Sequence[Result],
+    *,
+    name: str,
+    key: str,
+    on_chosen: Callable[[int], None],
+    on_marked: Callable[[Click], None],
+) -> None:
+    """A ranked grid: a click on a picture calls back with its id, one on a button with the mark."""
+
+    def chosen() -> None:
+        image_id = session.component_value(key, "chosen")
+        if isinstance(image_id, int):
+            on_chosen(image_id)
+
+    def marked() -> None:
+        said = session.component_value(key, "marked")
+        if isinstance(said, Mapping):
+            click = Click(said.get("id", 0), said.get("kind", ""), said.get("after", 0))
+            if isinstance(click.id, int) and isinstance(click.after, int):
+                on_marked(click)
+
+    data = {"access": _access(), "name": name, "items": [asdict(each) for each in results]}
+    _results(key=key, data=data, on_chosen_change=chosen, on_marked_change=marked)
 
 
 def label_table(
