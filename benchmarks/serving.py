@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +31,19 @@ CHROMIUM_FLAGS = [
 ]
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running app: where, and the process, the leader of its own group."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """End it at once, without a chance to finish anything."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
 @contextmanager
 def served(
     project: Path,
@@ -43,6 +57,19 @@ def served(
     Raises:
         RuntimeError: it did not start; with what it wrote.
     """
+    with serving(project, app=app, health=health, port=port) as server:
+        yield server.address
+
+
+@contextmanager
+def serving(
+    project: Path,
+    *,
+    app: str = "app:app",
+    health: str = "/api/health",
+    port: int | None = None,
+) -> Iterator[Server]:
+    """As `served`, with the process, for those who want to end it themselves."""
     port = port or free_port()
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)]
@@ -60,7 +87,7 @@ def served(
             if not _answers(address + health, process):
                 log.seek(0)
                 raise RuntimeError(f"{app} did not start:\n{log.read().decode()[-4000:]}")
-            yield address
+            yield Server(address, process)
         finally:
             _stop(process)
 

@@ -1,50 +1,63 @@
-"""An acknowledged answer survives the death of the process that stored it."""
+"""Answers survive the death of the process that stores them, wholly or not at all."""
 
+import logging
 import random
-import signal
-import subprocess
-import sys
-import time
+import shutil
 
+import pytest
+
+from benchmarks import crash_writer
+from domain.answers import Kind
 from labeling_store import answers
 from labeling_store.db import Store
+from tests.labeling_store.building import NOW, ask, claim, said, undo
 
-WRITER = """
-import sys
-from pathlib import Path
-from labeling_store.db import Store
-from labeling_store import answers, members
-from domain.answers import Kind, NewAnswer
-from domain.members import Role
-from domain.pairs import pair
-store = Store.open(Path(sys.argv[1]))
-with store.transaction() as db:
-    me = members.ensure_member(db, sys.argv[2], Role.ANNOTATOR)
-for n in range(100_000):
-    key, other = f"{sys.argv[2]} {n}", 2 + n % 29
-    new = [NewAnswer(key, Kind.DISSIMILAR, pair(1, other))]
-    if n % 5 == 4:
-        new.append(NewAnswer(f"undo {key}", Kind.VOID, pair(1, other), refers_to_key=key))
-    for receipt in answers.record_answers(store, me, new):
-        print(receipt.key, flush=True)
-"""
+TABLES = ("event", "response", "lease", "proposal", "conflict")
 
 
-def test_no_acknowledged_answer_is_lost_when_the_writer_is_killed(store):
-    when = random.Random(0)
-    acknowledged = []
-    for life in range(6):
-        command = [sys.executable, "-c", WRITER, str(store.path), f"m{life}"]
-        writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        acknowledged.append(writer.stdout.readline().strip())
-        time.sleep(when.uniform(0.0, 0.3))
-        writer.send_signal(signal.SIGKILL)
-        rest, _ = writer.communicate()
-        acknowledged += [line for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-    opened = Store.open(store.path)
-    kept = {event.key for event in answers.events(opened.reader())}
-    assert len(acknowledged) > 30
-    assert {key.strip() for key in acknowledged} <= kept
-    assert opened.reader().execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    assert opened.reader().execute("PRAGMA foreign_key_check").fetchall() == []
-    opened.close()
+def test_no_acknowledged_answer_is_lost_or_doubled_when_writers_are_killed(tmp_path):
+    seed = random.SystemRandom().randrange(2**32)
+    logging.getLogger(__name__).warning("python -m benchmarks.crash --quick --seed %d", seed)
+    outcome = crash_writer.measure(tmp_path, 20, random.Random(seed))
+    assert outcome.acknowledged > 20
+    assert outcome.is_good, outcome
+
+
+def everything(path):
+    """All rows that an answer may change."""
+    store = Store.open(path)
+    db = store.reader()
+    rows = {}
+    for name in TABLES:
+        found = db.execute(f"SELECT * FROM {name}")  # noqa: S608 a constant
+        rows[name] = [tuple(row) for row in found]
+    assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert db.execute("PRAGMA foreign_key_check").fetchall() == []
+    store.close()
+    return rows
+
+
+CONTRADICTING = [said("third", 1, 3, Kind.DISSIMILAR, proposal_id=2)]
+TAKING_BACK = [undo("undo", "first")]
+
+
+@pytest.mark.parametrize("new", [CONTRADICTING, TAKING_BACK, CONTRADICTING + TAKING_BACK])
+def test_an_answer_is_stored_wholly_or_not_at_all(store, ann, new, tmp_path):
+    """The files as they are before each statement are what a process that dies there leaves."""
+    claim(store, ann, ask(store, 3))
+    answers.record_answers(store, ann, [said("first", 1, 2, proposal_id=1), said("second", 2, 3)])
+    left = []
+
+    def keep_the_files(_):
+        left.append(tmp_path / f"{len(left)}.db")
+        for ending in ("", "-wal"):
+            shutil.copy(f"{store.path}{ending}", f"{left[-1]}{ending}")
+
+    before = everything(store.path)
+    store.reader().set_trace_callback(keep_the_files)
+    answers.record_answers(store, ann, new, now=NOW)
+    store.reader().set_trace_callback(None)
+    after = everything(store.path)
+    assert len(left) > 10
+    assert len(after["event"]) == len(before["event"]) + len(new)
+    assert [path.name for path in left if everything(path) != before] == []

@@ -1,6 +1,8 @@
 """The worker process is killed, stopped or asked to cancel: jobs and answers survive."""
 
+import logging
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -8,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from benchmarks import crash_worker
 from domain.errors import JobError
 from domain.jobs import JobState
 from labeling_store import answers
@@ -58,6 +62,14 @@ def test_a_killed_job_is_done_by_the_next_worker(project: Project) -> None:
     assert newest(project) is JobState.DONE
     assert jobs.recent(project)[0].attempt == 2
     assert answers.effort(project.store.reader()).bits == 5
+
+
+def test_rounds_and_answers_survive_workers_that_are_killed(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    logging.getLogger(__name__).warning("python -m benchmarks.crash --quick --seed %d", seed)
+    outcome = crash_worker.measure(tmp_path, 3, random.Random(seed))
+    assert outcome.acknowledged > 10
+    assert outcome.is_good, outcome
 
 
 def test_a_stopped_worker_puts_its_job_back(project: Project) -> None:
