@@ -16,7 +16,7 @@ from workflow.project import local_owner
 @click.pass_context
 @command_options
 def token(context: click.Context, *, settings: Settings) -> None:
-    """List the tokens of scripts; make one, revoke one."""
+    """List the tokens of scripts; make one, revoke one. docs/api.md says what they open."""
     context.obj = settings
     if context.invoked_subcommand is None:
         _list(settings)

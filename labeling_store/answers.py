@@ -70,7 +70,8 @@ def record_answers(
 
     One transaction: when this returns, all of them survive a power cut; when it raises, none was
     stored. An answer with a known key changes nothing and is REPEATED; one that cannot be stored
-    (unknown image, nothing to take back, not allowed) is REJECTED and leaves the others alone.
+    (unknown image, nothing to take back, not allowed, the key of another answer) is REJECTED and
+    leaves the others alone.
     An answer that contradicts earlier ones is stored, and its receipt says so.
 
     Args:

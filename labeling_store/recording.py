@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import replace
 
-from domain.answers import Kind, NewAnswer, Receipt, ReceiptStatus
+from domain.answers import Kind, NewAnswer, Receipt, ReceiptStatus, Source
 from domain.members import Member, Role
 from domain.pairs import Pair
 from labeling_store import queue
@@ -71,6 +71,7 @@ def record(
 def _store(db: sqlite3.Connection, member: Member, answer: NewAnswer, *, now: str) -> int:
     stored = db.execute(_BY_KEY, {"key": answer.key}).fetchone()
     if stored is not None:
+        _refuse_other_answer(stored, member, answer)
         raise _Repeated(stored["event_id"])
     author = _author(db, member, answer)
     if answer.kind is Kind.VOID:
@@ -81,6 +82,17 @@ def _store(db: sqlite3.Connection, member: Member, answer: NewAnswer, *, now: st
     event_id = _insert(db, author, answer, now=now)
     queue.respond(db, author.member_id, event_id, pair=answer.pair, proposal_id=answer.proposal_id)
     return event_id
+
+
+def _refuse_other_answer(stored: sqlite3.Row, member: Member, answer: NewAnswer) -> None:
+    """A client that uses a key twice would lose its second answer without a word."""
+    if answer.source is not Source.CLICK or answer.member is not None:
+        return  # an import: it may name people otherwise than when they answered
+    said = (stored["kind"], stored["member_id"])
+    of_pair = Pair(stored["a"], stored["b"])
+    same_pair = answer.kind is Kind.VOID or of_pair == answer.pair
+    if said != (answer.kind.value, member.member_id) or not same_pair:
+        raise _Rejected(f'The key "{answer.key}" belongs to another answer; use each key once.')
 
 
 def _author(db: sqlite3.Connection, member: Member, answer: NewAnswer) -> Member:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import ParamSpec, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -63,7 +63,7 @@ class Gate:
             except Refusal as refusal:
                 return _refused(refusal)
 
-        return [*routes, Route("/api/{rest:path}", unknown)]
+        return [*routes, Route("/api/{rest:path}", unknown, methods=list(HTTPMethod))]
 
     def _route(self, endpoint: Endpoint) -> Route:
         path = endpoint.path.replace("}", ":int}")

@@ -48,9 +48,19 @@ def test_an_answer_is_kept_with_all_it_came_with(store, ann):
     assert (event.similar, event.refers_to, event.uncertainty) == (False, None, 0.1)
 
 
+def test_the_key_of_another_answer_is_refused_rather_than_taken_for_a_repetition(store, ann, bob):
+    """A client with poor keys would lose answers otherwise, and believe them stored."""
+    record(store, ann, said("k", 1, 2), said("l", 1, 3), undo("u", "l"))
+    others = [said("k", 1, 2, Kind.DISSIMILAR), said("k", 1, 3), undo("k", "l")]
+    receipts = record(store, ann, *others) + record(store, bob, said("k", 1, 2))
+    assert statuses(receipts) == ["rejected"] * 4
+    assert "another answer" in receipts[0].message
+    assert statuses(record(store, ann, said("k", 1, 2), undo("u", "l"))) == ["repeated"] * 2
+
+
 def test_the_same_key_is_stored_once(store, ann):
     first = record(store, ann, said("k", 1, 2))
-    again = record(store, ann, said("k", 1, 2), said("k", 1, 2, Kind.DISSIMILAR))
+    again = record(store, ann, said("k", 1, 2), said("k", 1, 2))
     assert statuses(again) == ["repeated", "repeated"]
     assert {receipt.event_id for receipt in again} == {first[0].event_id}
     assert kinds(store) == ["similar"]
@@ -256,7 +266,7 @@ def test_a_failed_transaction_leaves_no_trace_in_memory(store, ann, monkeypatch)
 
 
 def test_parcels_of_several_members_are_stored_together(store, ann, bob):
-    parcels = [(ann, [said("a", 1, 2)]), (bob, [said("b", 1, 2), said("a", 1, 2)])]
+    parcels = [(ann, [said("a", 1, 2)]), (bob, [said("b", 1, 2), said("b", 1, 2)])]
     receipts = answers.record_parcels(store, parcels)
     assert [statuses(each) for each in receipts] == [["stored"], ["stored", "repeated"]]
     assert [event.member for event in answers.events(store.reader())] == ["ann", "bob"]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,14 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from benchmarks.serving import CHROMIUM_FLAGS, chromium, served
+from domain.members import Role
 from tests.pictures import texture, write_archive
 from tests.ui.annotator import Annotator
+from tests.ui.client import Client
+from ui import session
+from workflow import members, tokens
 from workflow.creation import create_project
-from workflow.project import CONFIG_NAME, Project, open_project
+from workflow.project import CONFIG_NAME, Project, local_owner, open_project
 
 HARD_NAMES = (  # of files; each must stay text everywhere
     "<img src=x onerror=document.title='hacked'>.png",
@@ -93,3 +98,49 @@ def person(page: Page, project: Project, address: str) -> Annotator:
     annotator = Annotator(page, project)
     annotator.open(address)
     return annotator
+
+
+@pytest.fixture
+def served_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("ANNEAL_PROJECT", str(project.folder))
+    return project
+
+
+@pytest.fixture
+def stranger(served_project: Project) -> Iterator[Client]:
+    """A browser without a session."""
+    made = Client()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(stranger: Client) -> Client:
+    """A browser with the owner's session."""
+    reply = stranger.post("/api/session", json={"token": session.token()})
+    assert reply.status_code == 204
+    return stranger
+
+
+@pytest.fixture
+def asked(client: Client) -> dict[str, Any]:
+    found: dict[str, Any] = client.post("/api/pairs", json={"count": 1}).json()["pairs"][0]
+    return found
+
+
+@pytest.fixture
+def script(served_project: Project) -> Iterator[Callable[..., Client]]:
+    """Makes clients with a token of a new member of a role."""
+    made: list[Client] = []
+
+    def make(role: Role = Role.ANNOTATOR) -> Client:
+        owner = local_owner(served_project)
+        name = f"{role.value} {len(members.list_members(served_project))}"
+        acting = members.add_member(served_project, owner, name, role)
+        token = tokens.create_token(served_project, owner, "test", member=acting)
+        made.append(Client({"Authorization": f"Bearer {token.text}"}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -14,6 +14,7 @@ from domain.jobs import Job
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState, Run
 from labeling_store import images, jobs, queue, rounds, runs
+from workflow import labels
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, submit_answers
 from workflow.run_files import Embeddings, RunFiles, write_run
@@ -52,6 +53,11 @@ def answer_pair(project: Project, first: int, second: int, kind: Kind) -> Receip
     new = NewAnswer(key=key, kind=kind, pair=pair(first, second), answered_at=utc_now())
     (receipt,) = submit_answers(project, local_owner(project), [new])
     return receipt
+
+
+def take_back(project: Project, key: str) -> None:
+    """Take an answer of the owner back."""
+    labels.take_back(project, local_owner(project), key)
 
 
 def one_kind(project: Project, count: int) -> list[int]:

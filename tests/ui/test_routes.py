@@ -1,81 +1,22 @@
 """The own routes: who may ask, what is refused, what is stored."""
 
-import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from itsdangerous import URLSafeTimedSerializer
-from starlette.applications import Starlette
 
 from domain.answers import Kind, Receipt
 from domain.errors import StoreError
 from domain.pairs import pair
 from labeling_store import answers
 from tests.ui import stage
+from tests.ui.client import Client, an_answer
 from ui import session, writer
-from ui.routes import api_routes
 from ui.serving import BODY_LIMIT_BYTES
 from ui.tokens import COOKIE_LIFE_S, TOKEN_LIFE_S, Signer
 from workflow.project import Project
-
-HOST = "http://127.0.0.1:8501"
-
-
-class Client:
-    """A browser, without the browser: sends requests and keeps cookies."""
-
-    def __init__(self) -> None:
-        self.runner = asyncio.Runner()
-        transport = httpx.ASGITransport(Starlette(routes=api_routes()))
-        own = {"Origin": HOST}
-        self.http = httpx.AsyncClient(transport=transport, base_url=HOST, headers=own)
-
-    def get(self, path: str, **more: Any) -> httpx.Response:
-        return self.runner.run(self.http.get(path, **more))
-
-    def post(self, path: str, **more: Any) -> httpx.Response:
-        return self.runner.run(self.http.post(path, **more))
-
-    def close(self) -> None:
-        self.runner.run(self.http.aclose())
-        self.runner.close()
-
-
-@pytest.fixture
-def served_project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("ANNEAL_PROJECT", str(project.folder))
-    return project
-
-
-@pytest.fixture
-def stranger(served_project: Project) -> Iterator[Client]:
-    """A browser without a session."""
-    made = Client()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def client(stranger: Client) -> Client:
-    """A browser with the owner's session."""
-    reply = stranger.post("/api/session", json={"token": session.token()})
-    assert reply.status_code == 204
-    return stranger
-
-
-@pytest.fixture
-def asked(client: Client) -> dict[str, Any]:
-    found: dict[str, Any] = client.post("/api/pairs", json={"count": 1}).json()["pairs"][0]
-    return found
-
-
-def an_answer(asked: dict[str, Any], key: str, kind: str = "similar") -> dict[str, Any]:
-    ids = {name: asked[name] for name in ("a", "b", "proposal_id", "round_id", "model", "reason")}
-    times = {"shown_at": "2026-01-31T12:00:00.000Z", "answered_at": "2026-01-31T12:00:01.250Z"}
-    return {"key": key, "kind": kind, "answer_ms": 1250, **ids, **times}
 
 
 def stored(project: Project, key: str) -> list[Any]:
