@@ -161,6 +161,32 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class Said:
+    """A lead's word on one pair; `similar` None: it has no label."""
+
+    pair: Pair
+    similar: bool | None
+    key: str
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What a lead said to settle one conflict, and has not taken back.
+
+    Attributes:
+        pair: the one whose answer opened the conflict.
+        words: the lead's word on each pair, the conflict's own first.
+    """
+
+    event_id: int
+    pair: Pair
+    member: str
+    settled_at: str
+    reason: str
+    words: tuple[Said, ...]
+
+
+@dataclass(frozen=True)
 class Effort:
     """What people have given so far.
 

@@ -8,9 +8,8 @@ the member and the moment.
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from domain.answers import Conflict, Kind, NewAnswer, ReceiptStatus
+from domain.answers import Conflict, Kind, NewAnswer, ReceiptStatus, Said, Settlement
 from domain.clock import utc_now
 from domain.errors import InputError
 from domain.members import Member, Role
@@ -41,32 +40,6 @@ _COUNT = f"""
     SELECT count(*) FROM (SELECT DISTINCT refers_to, member_id, answered_at FROM event AS e
         WHERE e.{_STANDING.strip()})
 """  # noqa: S608 a constant
-
-
-@dataclass(frozen=True)
-class Said:
-    """A lead's word on one pair; `similar` None: it has no label."""
-
-    pair: Pair
-    similar: bool | None
-    key: str
-
-
-@dataclass(frozen=True)
-class Settlement:
-    """What a lead said to settle one conflict, and has not taken back.
-
-    Attributes:
-        pair: the one whose answer opened the conflict.
-        words: the lead's word on each pair, the conflict's own first.
-    """
-
-    event_id: int
-    pair: Pair
-    member: str
-    settled_at: str
-    reason: str
-    words: tuple[Said, ...]
 
 
 def settle_conflict(

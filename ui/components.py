@@ -19,6 +19,7 @@ PAGES = {
     "curves": ("views/curves.py", "Go to Curves"),
     "search": ("views/search.py", "Go to Search"),
     "labels": ("views/labels.py", "Go to Labels"),
+    "conflicts": ("views/conflicts.py", "Go to Conflicts"),
 }
 READABLE_PX = 760  # a line of text longer than this is tiring to read
 REFRESH_S = 2.0

@@ -16,6 +16,7 @@ PAGES = [
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/search.py", title="Search"),
     st.Page("views/labels.py", title="Labels"),
+    st.Page("views/conflicts.py", title="Conflicts"),
 ]
 
 page = st.navigation(PAGES, position="top")

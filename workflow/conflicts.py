@@ -7,18 +7,20 @@ everything can be taken back.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from domain.answers import Conflict, Event, Kind
+from domain.answers import Conflict, Event, Kind, Settlement
+from domain.clock import later, utc_now
 from domain.errors import InputError, ModelError
 from domain.members import Member
 from domain.pairs import Pair, pair
 from labeling_store import answers, conflicts, runs, settling
-from labeling_store.settling import Settlement
 from workflow.project import Project
 from workflow.run_files import Embeddings, read_embeddings
+
+RECENT_S = 600.0  # how long a page offers to undo the newest settlement
 
 
 class Ruling(StrEnum):
@@ -108,7 +110,7 @@ def look_into(project: Project, conflict_id: int) -> Dispute | None:
     own = _claim(found.pair, events[found.pair], model)
     claims = tuple(_claim(ends, events[pair(*ends)], model) for ends in path)
     if not claims:
-        return Dispute(found, replace(own, similar=None), (), None)
+        return Dispute(found, own, (), None)
     weakest = min(claims, key=lambda claim: _strength(claim, model))
     return Dispute(found, own, claims, weakest.pair)
 
@@ -155,6 +157,11 @@ def count_settled(project: Project) -> int:
 def list_settled(project: Project, *, limit: int, offset: int = 0) -> list[Settlement]:
     """What leads settled and did not take back, newest first."""
     return settling.settlements(project.store.reader(), limit=limit, offset=offset)
+
+
+def is_recent(settlement: Settlement) -> bool:
+    """Whether it was made so lately that who made it may want to undo it."""
+    return settlement.settled_at > later(utc_now(), -RECENT_S)
 
 
 def take_back(project: Project, actor: Member, settlement: Settlement) -> None:

@@ -2,12 +2,11 @@
 
 import uuid
 
-from domain.answers import Conflict, Event, Kind, NewAnswer, PairLabel, Receipt
+from domain.answers import Event, Kind, NewAnswer, PairLabel, Receipt
 from domain.clock import utc_now
 from domain.errors import InputError
 from domain.members import Member
 from labeling_store import answers, images
-from labeling_store.conflicts import open_conflicts
 from workflow.project import Project
 
 
@@ -46,11 +45,6 @@ def take_back(project: Project, member: Member, key: str) -> Receipt:
     if receipt.message:
         raise InputError(receipt.message, "Reload the page to see the current state.")
     return receipt
-
-
-def conflicts(project: Project) -> list[Conflict]:
-    """Open contradictions between answers, the oldest first."""
-    return open_conflicts(project.store.reader())
 
 
 def paths(project: Project) -> dict[int, str]:

@@ -11,6 +11,7 @@ from domain.clock import utc_now
 from domain.config import config_toml
 from domain.images import ImageRecord, Part
 from domain.jobs import Job
+from domain.members import Member
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState, Run
 from labeling_store import images, jobs, queue, rounds, runs
@@ -58,6 +59,13 @@ def answer_pair(project: Project, first: int, second: int, kind: Kind) -> Receip
 def take_back(project: Project, key: str) -> None:
     """Take an answer of the owner back."""
     labels.take_back(project, local_owner(project), key)
+
+
+def answer_as(project: Project, member: Member, asked: Pair, kind: Kind) -> Receipt:
+    """Answer one pair in the name of a member."""
+    new = NewAnswer(key=str(uuid.uuid4()), kind=kind, pair=asked, answered_at=utc_now())
+    (receipt,) = submit_answers(project, member, [new])
+    return receipt
 
 
 def one_kind(project: Project, count: int) -> list[int]:

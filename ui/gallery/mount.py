@@ -76,6 +76,64 @@ class LabelRow:
     key: str
 
 
+@dataclass(frozen=True)
+class Voice:
+    """What one member said of a pair; `at` is UTC ISO 8601 text, `why` the reason it was asked."""
+
+    member: str
+    said: str
+    at: str
+    why: str
+
+
+@dataclass(frozen=True)
+class ClaimWords:
+    """A pair's label and who gave it.
+
+    Attributes:
+        similar: its label; None where members disagree.
+        model: what the model says of it; empty without one.
+        hint: names the pair, for its button.
+        weakest: it would be set aside first.
+    """
+
+    similar: bool | None
+    label: str
+    voices: tuple[Voice, ...]
+    model: str
+    hint: str = ""
+    weakest: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A button that settles a conflict, and what it does beyond its words."""
+
+    ruling: str
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class DisputeCard:
+    """A conflict in words and pictures.
+
+    Attributes:
+        images: the pair that opened it.
+        path: the pictures along the earlier answers, with `steps` between them; both empty for
+            members who disagree.
+    """
+
+    title: str
+    images: tuple[Picture, Picture]
+    own: ClaimWords
+    own_choices: tuple[Choice, ...]
+    path_title: str
+    path: tuple[Picture, ...]
+    steps: tuple[ClaimWords, ...]
+    path_choices: tuple[Choice, ...]
+
+
 def _source(*names: str) -> str:
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
@@ -102,6 +160,14 @@ _table = st.components.v2.component(
     html=_source("label_table.html"),
     css=_source("gallery.css"),
     js=_source("pictures.js", "label_table.js"),
+)
+
+
+_dispute = st.components.v2.component(
+    "anneal_dispute",
+    html='<div class="dispute"></div>',
+    css=_source("gallery.css", "dispute.css"),
+    js=_source("pictures.js", "dispute.js"),
 )
 
 
@@ -157,3 +223,21 @@ def label_table(
 
     data = {"access": _access(), "rows": [asdict(row) for row in rows]}
     _table(key=key, data=data, on_taken_back_change=taken_back)
+
+
+def dispute_card(
+    card: DisputeCard, *, key: str, on_ruled: Callable[[str, int | None], None]
+) -> None:
+    """A conflict with its pictures; a button calls back with the ruling and the step it is about.
+
+    The step is a place in `card.steps`; None where the ruling is about the whole conflict.
+    """
+
+    def ruled() -> None:
+        decision = session.component_value(key, "ruled")
+        if isinstance(decision, Mapping) and isinstance(decision.get("ruling"), str):
+            place = decision.get("link")
+            on_ruled(decision["ruling"], place if isinstance(place, int) else None)
+
+    data = {"access": _access(), **asdict(card)}
+    _dispute(key=key, data=data, on_ruled_change=ruled)

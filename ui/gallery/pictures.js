@@ -25,14 +25,14 @@ function make(tag, className, text) {
   return node;
 }
 
-function makePicture(imageId, words, access) {
+function makePicture(imageId, words, access, size = 256) {
   const frame = make("span", "frame");
   const picture = make("img");
   picture.alt = words;
   picture.loading = "lazy";
   picture.decoding = "async";
   picture.addEventListener("error", () => frame.classList.add("missing"));
-  const url = `/api/images/${Number(imageId)}?size=256&v=${encodeURIComponent(access.version)}`;
+  const url = `/api/images/${Number(imageId)}?size=${size}&v=${encodeURIComponent(access.version)}`;
   openSession(access.token).then(() => { picture.src = url; });
   frame.append(picture);
   return frame;

@@ -1,20 +1,18 @@
-"""Labels page: what people answered, what contradicts itself, and all of it as files."""
+"""Labels page: what people answered, and all of it as files."""
 
 import streamlit as st
 
 from domain.answers import PairLabel
 from ui import components, exports, session, tables
 from ui.gallery.mount import label_table
-from workflow import labels
+from workflow import conflicts, labels
 
 PAGE_ROWS = 20
 MOST_ANSWERS = 100_000  # of one member, that can be taken back here
-MOST_CONFLICTS = 5  # drawn at once; the rest is counted
 project, member = session.project(), session.member()
 everything = labels.pair_labels(project)
 paths = labels.paths(project)
 mine = tables.newest_by_pair(labels.recent_answers(project, member, MOST_ANSWERS))
-by_pair = {label.pair: label for label in everything}
 
 
 def take_back(key: str) -> None:
@@ -27,19 +25,10 @@ def draw_table(shown: list[PairLabel], key: str) -> None:
 
 
 def draw_conflicts() -> None:
-    found = labels.conflicts(project)
-    if not found:
-        return
-    with st.expander(
-        f"{components.counted(len(found), 'conflict')}: answers that cannot all be true"
-    ):
-        for conflict in found[:MOST_CONFLICTS]:
-            st.caption("The first answer contradicts those below it.")
-            pairs = [conflict.pair, *conflict.evidence]
-            clashing = [by_pair[each] for each in pairs if each in by_pair]
-            draw_table(clashing, key=f"labels.conflict.{conflict.conflict_id}")
-        if len(found) > MOST_CONFLICTS:
-            st.caption(f"{len(found) - MOST_CONFLICTS} more are not shown.")
+    count = conflicts.count_open(project)
+    if count:
+        found = f"{components.counted(count, 'conflict')}: answers that cannot all be true"
+        components.page_link("conflicts", found)
 
 
 def draw_labels(name: str) -> None:

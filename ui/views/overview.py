@@ -25,6 +25,9 @@ def draw_counts(state: Overview) -> None:
         components.figure("Bits", effort.bits, bits)
         components.figure("Known pairs", state.known_pairs, IMPLIED[state.propagation])
         components.figure("Conflicts", state.conflicts, "Answers that cannot all be true.")
+    if state.conflicts:
+        settle = f"Settle {components.counted(state.conflicts, 'conflict')}"
+        components.page_link("conflicts", settle)
 
 
 def draw_model(state: Overview) -> None:
