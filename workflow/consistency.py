@@ -141,7 +141,7 @@ def steps_back(found: Consistency) -> str | None:
         f"({_percent(found.contradicted)}), and people gave the same answers when asked again. The "
         "pairs that the model is least sure of (MGUE) are asked instead. Where that is right, set "
         'propagation = "one_step" in project.toml. Where the archive does have kinds, settle the '
-        "conflicts on the Labels page. From now on a lead starts the rounds."
+        "conflicts on the Conflicts page. From now on a lead starts the rounds."
     )
 
 
