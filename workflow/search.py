@@ -147,7 +147,7 @@ class _Search:
         wanted = k + 1
         while True:
             rows, similarity = nearest(
-                vector, self._embeddings.vectors, wanted, exclude=self._excluded
+                vector, self._embeddings.vectors, wanted, exclude=self._excluded, unit=True
             )
             ids = [int(self._embeddings.image_ids[row]) for row in rows]
             records = images.images_by_id(self._db, ids)

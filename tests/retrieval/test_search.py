@@ -35,6 +35,19 @@ def test_search_finds_what_brute_force_finds(seed, k, kind, copies):
     assert np.all(np.diff(similarity) <= 1e-9)
 
 
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 60), copies=st.booleans())
+def test_rows_known_to_have_length_1_are_found_as_others_are(seed, k, copies):
+    rng = np.random.default_rng(seed)
+    embeddings = rng.normal(size=(50, 8))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    embeddings = embeddings.astype(np.float32)
+    embeddings[7] = 0
+    if copies:
+        embeddings = embeddings[rng.integers(0, 5, 50)]
+    query = rng.normal(size=8)
+    assert nearest(query, embeddings, k, unit=True)[0].tolist() == brute_force(query, embeddings, k)
+
+
 def test_copies_come_in_row_order_whatever_their_length():
     rng = np.random.default_rng(0)
     image = rng.normal(size=256)
