@@ -9,11 +9,12 @@ from pathlib import Path
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
+from domain.pairs import Pair, pair
 from ui import session
 from ui.access import Refusal
 from ui.endpoint import Call, Reply
 from ui.serving import Threads
-from ui.wire import HealthReply, ProgressReply
+from ui.wire import LARGEST_ID, HealthReply, ProgressReply
 from ui.wire_lists import (
     ExportQuery,
     ImageReply,
@@ -25,6 +26,7 @@ from ui.wire_lists import (
     LabelReply,
     LabelsQuery,
     LabelsReply,
+    RelationReply,
     RoundReply,
     RoundsQuery,
     RoundsReply,
@@ -76,6 +78,11 @@ class Lists:
     async def known(self, call: Call) -> Reply:
         """Known relations by ascending pair."""
         return await self._slow.run(_known, call.query)
+
+    async def relation(self, call: Call) -> Reply:
+        """What the answers say of two images."""
+        ids = call.request.path_params
+        return await self._threads.run(_relation, pair(ids["first"], ids["second"]))
 
     async def export(self, call: Call) -> Reply:
         """A file, whole: it is made before the first byte is sent."""
@@ -152,6 +159,14 @@ def _known(query: KnownQuery) -> KnownPairsReply:
     return KnownPairsReply(
         known=[KnownReply.of(known) for known in page.items], next=as_cursor(page.next)
     )
+
+
+def _relation(asked: Pair) -> RelationReply:
+    project = session.project()
+    for image_id in asked:
+        if image_id > LARGEST_ID or not pages.has_image(project, image_id):
+            raise Refusal(HTTPStatus.NOT_FOUND, f"There is no image {image_id}.")
+    return RelationReply.of(asked, pages.known_of(project, *asked))
 
 
 def _export(query: ExportQuery) -> _Made:

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 description of the routes, made from their table and their models."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Literal
@@ -84,10 +85,11 @@ def _who_may(endpoint: Endpoint) -> str:
 
 
 def _ids(endpoint: Endpoint) -> list[Json]:
-    if "{image_id}" not in endpoint.path:
-        return []
-    schema = {"type": "integer", "minimum": 0}
-    return [{"name": "image_id", "in": "path", "required": True, "schema": schema}]
+    schema = {"type": "integer", "minimum": 0, "description": "The id of an image."}
+    return [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name in re.findall(r"{(\w+)}", endpoint.path)
+    ]
 
 
 def _parameters(query: Json | None) -> list[Json]:
@@ -119,7 +121,7 @@ def _refusals(endpoint: Endpoint) -> list[HTTPStatus]:
         found.append(HTTPStatus.UNAUTHORIZED)
     if endpoint.role:
         found.append(HTTPStatus.TOO_MANY_REQUESTS)
-    if endpoint.query or endpoint.body:
+    if endpoint.query or endpoint.body or "{" in endpoint.path:
         found.append(HTTPStatus.UNPROCESSABLE_ENTITY)
     if endpoint.body:
         found += [HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE]

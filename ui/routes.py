@@ -33,6 +33,7 @@ from ui.wire_lists import (
     LabelsQuery,
     LabelsReply,
     PictureQuery,
+    RelationReply,
     RoundsQuery,
     RoundsReply,
     StatusReply,
@@ -173,6 +174,15 @@ def _lists(api: Lists) -> list[Endpoint]:
             role=Role.LEAD,
             query=KnownQuery,
             reply=KnownPairsReply,
+        ),
+        Endpoint(
+            "GET",
+            "/api/known/{first}/{second}",
+            "get_relation",
+            "See what the answers say of two images, and why.",
+            api.relation,
+            role=Role.LEAD,
+            reply=RelationReply,
         ),
         Endpoint(
             "GET",

@@ -154,6 +154,30 @@ class KnownPairsReply(Message):
     next: str | None
 
 
+class RelationReply(Message):
+    """What the answers say of two images; `proof` are the answered pairs from which it follows.
+
+    `similar` is null where they say nothing. Of a similar pair, the proof is a path of similar
+    pairs; of a dissimilar one, one of its pairs is dissimilar.
+    """
+
+    a: int
+    b: int
+    similar: bool | None
+    implied: bool
+    proof: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, asked: Pair, known: KnownRelation | None) -> Self:
+        return cls(
+            a=asked.a,
+            b=asked.b,
+            similar=None if known is None else known.similar,
+            implied=known is not None and known.implied,
+            proof=[] if known is None else [(step.a, step.b) for step in known.proof],
+        )
+
+
 class ExportQuery(Message):
     """The columns are described in docs/commands.md, under export."""
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from domain.answers import KnownRelation, PairLabel
 from domain.clock import utc_now
 from domain.images import ImageRecord, Part
-from domain.pairs import Pair
+from domain.pairs import Pair, pair
 from labeling_store import answers, images, queue, relations, rounds, runs
 from workflow.project import Project
 from workflow.rounds import RoundRow
@@ -42,6 +42,11 @@ def image_page(
     return Page(tuple(found), found[-1].image_id if len(found) == limit else None)
 
 
+def has_image(project: Project, image_id: int) -> bool:
+    """Whether the catalogue has an image of that id."""
+    return images.get_image(project.store.reader(), image_id) is not None
+
+
 def label_page(
     project: Project, *, after: Pair, limit: int, image_id: int | None = None
 ) -> Page[PairLabel, Pair]:
@@ -65,6 +70,21 @@ def known_page(
     start = bisect_right(known, after, key=lambda each: each.pair)
     found = tuple(known[start : start + limit])
     return Page(found, found[-1].pair if start + limit < len(known) else None)
+
+
+def known_of(project: Project, first: int, second: int) -> KnownRelation | None:
+    """What the answers say of two images by the closure, with its proof; None: nothing.
+
+    Raises:
+        InputError: it is one image.
+    """
+    asked = pair(first, second)
+    with project.store.ledger.lock:
+        similar = relations.relation(project.store, *asked)
+        proof = relations.proof(project.store, *asked)
+    if similar is None:
+        return None
+    return KnownRelation(asked, similar, implied=proof != (asked,), proof=proof)
 
 
 def round_page(project: Project, *, after: int, limit: int) -> Page[RoundRow, int]:

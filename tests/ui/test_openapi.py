@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ def test_every_route_is_in_the_document_for_people_with_its_role(
         "/api/images",
         "/api/labels",
         "/api/known",
+        "/api/known/{first}/{second}",
         "/api/health",
     ],
 )
@@ -112,8 +114,8 @@ def test_replies_fit_their_description(
 ) -> None:
     client = script(Role.OWNER)
     (asked,) = client.post("/api/pairs", json={"count": 1}).json()["pairs"]
-    client.post("/api/answers", json={"answers": [an_answer(asked, f"for-{path[5:]}-1")]})
-    reply = client.get(path).json()
+    client.post("/api/answers", json={"answers": [an_answer(asked, str(uuid.uuid4()))]})
+    reply = client.get(path.format(first=asked["a"], second=asked["b"])).json()
     fits(described, reply_schema(described, "get", path, 200), reply)
     with pytest.raises(jsonschema.ValidationError):
         fits(described, reply_schema(described, "get", path, 200), {**reply, "more": 1})

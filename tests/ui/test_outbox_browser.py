@@ -74,11 +74,14 @@ def test_an_answer_whose_receipt_is_lost_is_not_stored_twice(person: Annotator) 
     assert person.kinds() == {Kind.SIMILAR: 1}
 
 
-def test_a_store_that_cannot_write_is_said_and_answers_are_kept(person: Annotator) -> None:
+@pytest.mark.parametrize("status", [503, 507])
+def test_a_store_that_cannot_write_is_said_and_answers_are_kept(
+    person: Annotator, status: int
+) -> None:
     refusal = json.dumps({"message": "The disk is full.", "hint": "Free some space."})
     person.page.route(
         "**/api/answers",
-        lambda route: route.fulfill(status=503, body=refusal, content_type="application/json"),
+        lambda route: route.fulfill(status=status, body=refusal, content_type="application/json"),
     )
     person.press("j", "f")
     notice = person.page.get_by_role("alert")

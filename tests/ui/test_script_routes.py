@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from domain.answers import Kind
+from domain.images import Part
 from domain.members import Role
 from domain.pairs import pair
 from labeling_store import answers, images, relations
@@ -189,6 +190,29 @@ def test_known_pairs_follow_the_next_answer(lead: Client, project: Project) -> N
     assert [*new] in [[each["a"], each["b"]] for each in after]
     stage.take_back(project, receipt.key)
     assert everything(lead, "/api/known", "known", limit=10_000) == before
+
+
+def test_a_relation_comes_with_the_answers_that_prove_it(lead: Client, project: Project) -> None:
+    one, other, third = stage.one_kind(project, 3)
+    implied = lead.get(f"/api/known/{third}/{one}").json()
+    assert (implied["similar"], implied["implied"]) == (True, True)
+    assert (implied["a"], implied["b"]) == pair(one, third)
+    assert sorted(map(tuple, implied["proof"])) == sorted([pair(one, other), pair(other, third)])
+    answered = lead.get(f"/api/known/{one}/{other}").json()
+    assert (answered["implied"], answered["proof"]) == (False, [[*pair(one, other)]])
+
+
+def test_a_relation_that_nobody_knows_is_null(lead: Client, project: Project) -> None:
+    records = images.list_images(project.store.reader())
+    unseen = [each.image_id for each in records if each.part is not Part.TRAIN][:2]
+    found = lead.get(f"/api/known/{unseen[0]}/{unseen[1]}").json()
+    assert (found["similar"], found["proof"]) == (None, [])
+
+
+def test_a_relation_needs_two_images_of_the_catalogue(lead: Client) -> None:
+    assert lead.get("/api/known/1/1").status_code == 422
+    assert lead.get("/api/known/1/999999").status_code == 404
+    assert lead.get(f"/api/known/{10**30}/1").status_code == 404
 
 
 def test_rounds_come_with_their_models(lead: Client) -> None:

@@ -30,7 +30,7 @@ CLOSED = [(method, path) for method, path, role in ADDRESSES if role is not None
 
 def call(client: Client, method: str, path: str, **more: Any) -> Any:
     """The weakest request that could work: right in all but its credentials."""
-    address = path.replace("{image_id}", "1")
+    address = path.format(image_id=1, first=1, second=2)
     bodies = {
         "/api/pairs": {"count": 1},
         "/api/answers": {"answers": [{"key": "some-key-1", "kind": "skip", "a": 1, "b": 2}]},
