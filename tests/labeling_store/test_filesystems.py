@@ -9,8 +9,26 @@ from labeling_store import answers, filesystems
 from labeling_store.db import Store
 from labeling_store.filesystems import network_file_system
 from tests.labeling_store.building import said
-from tests.labeling_store.test_crash import WRITER
 
+WRITER = """
+import sys
+from pathlib import Path
+from labeling_store.db import Store
+from labeling_store import answers, members
+from domain.answers import Kind, NewAnswer
+from domain.members import Role
+from domain.pairs import pair
+store = Store.open(Path(sys.argv[1]), journal="delete")
+with store.transaction() as db:
+    me = members.ensure_member(db, sys.argv[2], Role.ANNOTATOR)
+for n in range(30):
+    key, other = f"{sys.argv[2]} {n}", 2 + n % 29
+    new = [NewAnswer(key, Kind.DISSIMILAR, pair(1, other))]
+    if n % 5 == 4:
+        new.append(NewAnswer(f"undo {key}", Kind.VOID, pair(1, other), refers_to_key=key))
+    for receipt in answers.record_answers(store, me, new):
+        print(receipt.key, flush=True)
+"""
 LINE = "36 35 98:0 / {at} rw,noatime shared:1 - {kind} server:/export rw\n"
 
 
@@ -101,12 +119,9 @@ def test_a_project_with_a_log_goes_over_to_a_rollback_journal(store, ann):
 def test_two_processes_answer_with_a_rollback_journal(store, ann):
     store.close()
     Store.open(store.path, journal=Journal.DELETE).close()
-    program = WRITER.replace(
-        "Store.open(Path(sys.argv[1]))", "Store.open(Path(sys.argv[1]), journal='delete')"
-    ).replace("100_000", "30")
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", program, str(store.path), f"m{n}"],
+            [sys.executable, "-c", WRITER, str(store.path), f"m{n}"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for n in range(2)
