@@ -76,6 +76,12 @@ def list_images(db: sqlite3.Connection, *, part: Part | None = None) -> list[Ima
     return [_record(row) for row in db.execute(_LIST_PART, {"part": part.value})]
 
 
+def count_images(db: sqlite3.Connection) -> int:
+    """How many images are catalogued."""
+    (count,) = db.execute("SELECT count(*) FROM image").fetchone()
+    return int(count)
+
+
 def images_after(
     db: sqlite3.Connection, image_id: int, *, limit: int, part: Part | None = None
 ) -> list[ImageRecord]:

@@ -101,7 +101,7 @@ def refusal(found: Found) -> InputError:
     total = count + len(found.answers) + found.repeated + found.implied
     reasons = "; ".join(f"{problem}: {shortened(where, 3)}" for problem, where in wrong.items())
     return InputError(
-        f"{count} of {total} rows cannot be imported. {reasons}.",
+        f"{count} of {total} rows cannot be imported: {reasons}.",
         "Nothing was imported; mend these rows and try again.",
     )
 

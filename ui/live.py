@@ -19,6 +19,8 @@ JOB_NAMES = {
     jobs.USE: "Embedding the images with an earlier model",
     jobs.VIEWS: "Embedding turned and enlarged views of the images",
     jobs.PEOPLE: "Comparing people's answers",
+    jobs.BACKUP: "Backing up",
+    jobs.VERIFY: "Checking that everything is whole",
 }
 
 

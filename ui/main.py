@@ -17,6 +17,7 @@ PAGES = [
     st.Page("views/search.py", title="Search"),
     st.Page("views/labels.py", title="Labels"),
     st.Page("views/conflicts.py", title="Conflicts"),
+    st.Page("views/project.py", title="Project"),
 ]
 
 page = st.navigation(PAGES, position="top")

@@ -1,8 +1,9 @@
 """Who looks at which project: the only place that touches Streamlit's caches and session state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -11,6 +12,8 @@ from domain.members import Member
 from ui.tokens import Signer
 from workflow import members, pages
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project, project_folder
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,25 @@ def token() -> str:
 def component_value(key: str, name: str) -> Any:
     """What a component set under a name; None if it set nothing."""
     return getattr(st.session_state.get(key), name, None)
+
+
+def remembered(key: str, state: object, make: Callable[[], T]) -> T:
+    """What `make` gave for this state, in this browser tab; made anew when the state differs."""
+    kept: tuple[object, T] | None = st.session_state.get(key)
+    if kept is None or kept[0] != state:
+        kept = (state, make())
+        st.session_state[key] = kept
+    return kept[1]
+
+
+def counter(key: str) -> int:
+    """How often `count_up` was called for a key in this browser tab."""
+    return int(st.session_state.get(key, 0))
+
+
+def count_up(key: str) -> None:
+    """Raise a counter: a widget whose key has its number is drawn anew, without its value."""
+    st.session_state[key] = counter(key) + 1
 
 
 def _current() -> _Opened:

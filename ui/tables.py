@@ -1,6 +1,7 @@
 """Rows and columns of the tables that pages show."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
@@ -9,6 +10,7 @@ from domain.answers import Event, PairLabel
 from domain.pairs import Pair
 from domain.rounds import RoundState, Run
 from ui.gallery.mount import LabelRow, Picture
+from workflow import backups
 from workflow.curves import CurvePoint
 from workflow.rounds import RoundRow
 
@@ -150,3 +152,45 @@ def _percent(run: Run | None, metric: str) -> float | None:
 
 def _in_percent(value: float | None) -> float | None:
     return None if value is None else 100 * value
+
+
+_BACKUPS_MADE = {
+    backups.BY_ITSELF: "by the worker",
+    backups.BY_HAND: "by hand",
+    backups.REPLACED: "before a restore",
+}
+
+
+def backup_rows(found: Sequence[backups.Listed]) -> list[dict[str, Any]]:
+    """Backups as a table, the newest first."""
+    return [
+        {
+            "Made (UTC)": each.manifest.made_at[:16].replace("T", " ") if each.manifest else None,
+            "Age": age(each.manifest.made_at) if each.manifest else "damaged, or no backup",
+            "Occasion": _BACKUPS_MADE.get(each.made, "elsewhere"),
+            "Answers": each.manifest.answers if each.manifest else None,
+            "Size": size(each.size_bytes),
+            "File": each.path.name,
+        }
+        for each in found
+    ]
+
+
+def age(moment: str) -> str:
+    """How long ago a moment was, in the largest unit: "3 hours"; "just now" in its first minute."""
+    minutes = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds() // 60)
+    for unit, length in (("day", 1440), ("hour", 60)):
+        if minutes >= length:
+            count = minutes // length
+            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return "just now" if minutes < 1 else "1 minute" if minutes == 1 else f"{minutes} minutes"
+
+
+def size(size_bytes: int) -> str:
+    """Bytes in the unit in which a person thinks of them: "1.4 MB"."""
+    amount = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"

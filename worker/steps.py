@@ -7,7 +7,7 @@ import torch
 
 from domain.answers import Propagation
 from domain.config import Strategy, Views
-from domain.errors import shortened
+from domain.errors import JobError, shortened
 from domain.jobs import JobState, Progress, part_of
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
@@ -18,11 +18,13 @@ from worker.learning import keep_frozen, keep_frozen_views, train_on_answers
 from worker.proposing import propose_next, replace_first_questions
 from worker.report import JobReport
 from workflow import jobs
+from workflow.backups import write_backup
 from workflow.consistency import consistency, steps_back
 from workflow.old_runs import drop_old_embeddings
 from workflow.pictures import render_all
 from workflow.project import Project
 from workflow.run_files import views_of
+from workflow.verify import verify as check_project
 
 NO_CLOSURE = (
     "Images are not sorted into groups, because answers do not spread by closure in this project "
@@ -91,6 +93,27 @@ def people(project: Project, params: Mapping[str, Any], report: JobReport) -> No
     report.log(f"{found.pairs} pairs labelled by two members or more, {found.agreed} alike")
 
 
+def backup(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """A copy of what people did, in the folder of backups."""
+    done = write_backup(project, made=str(params["made"]), key=report.key, progress=report)
+    report(1.0, f"{done.path.name}: {done.manifest.answers} answers")
+    report.log(f"{done.path} has {done.manifest.answers} answers ({done.size_bytes:,} bytes)")
+
+
+def verify(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """Whether everything is whole; what is not makes the job fail with what to mend."""
+    verdict = check_project(project, progress=report)
+    for words in verdict.checked:
+        report.log(f"looked at: {words}")
+    for problem in verdict.problems:
+        report.log(problem)
+    if verdict.problems:
+        raise JobError(
+            shortened(list(verdict.problems), 3),
+            'Mend it, or bring a backup back with "python cli.py restore FILE".',
+        )
+
+
 STEPS: Mapping[str, Step] = {
     jobs.PREPARE: prepare,
     jobs.TRAIN: train,
@@ -98,6 +121,8 @@ STEPS: Mapping[str, Step] = {
     jobs.ROUND: round_,
     jobs.VIEWS: views,
     jobs.PEOPLE: people,
+    jobs.BACKUP: backup,
+    jobs.VERIFY: verify,
     jobs.USE: use,
 }
 

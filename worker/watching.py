@@ -1,26 +1,29 @@
-"""Looks whether it is time to learn again, beside the lane's work, about once a second."""
+"""Looks whether it is time to learn again, or for a backup, beside the lane's work."""
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from domain.errors import AnnealError
 from labeling_store import answers
-from workflow import continuous, jobs
+from workflow import backups, continuous, jobs
 from workflow.project import Project, with_settings_of_now
 
 LOOK_EVERY_S = 1.0
+BACKUP_LOOK_EVERY_S = 60.0
 
 _log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Queues rounds that nobody starts; remembers what it has seen, so that a look is cheap."""
+    """Queues rounds and backups that nobody starts; remembers what it has seen: a look is cheap."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._seen: tuple[object, ...] | None = None
+        self._next_backup_look = 0.0
 
     def look(self) -> int | None:
         """Queue the next round if it is due; the job's id, None if it is not.
@@ -34,6 +37,14 @@ class Watch:
         started = continuous.start_if_due(with_settings_of_now(self._project))
         self._seen = now
         return started
+
+    def look_for_backup(self) -> int | None:
+        """Queue a backup if it is due; the job's id, None if it is not, or was looked at lately."""
+        now = time.monotonic()
+        if now < self._next_backup_look:
+            return None
+        self._next_backup_look = now + BACKUP_LOOK_EVERY_S
+        return backups.ask_if_due(with_settings_of_now(self._project))
 
     def _state(self) -> tuple[object, ...]:
         newest = (jobs.newest(self._project, kind) for kind in jobs.KINDS)
@@ -59,6 +70,7 @@ def _watch(watch: Watch, stop: threading.Event) -> None:
     while not stop.wait(LOOK_EVERY_S):
         try:
             watch.look()
+            watch.look_for_backup()
         except AnnealError as error:  # a broken setting, a full disk: somebody may mend it
             if str(error) != told:
                 _log.warning("cannot look for new answers: %s", error)

@@ -26,7 +26,7 @@ from workflow.project import Project
 FORMATS: tuple[Format, ...] = get_args(Format)
 WHATS: tuple[What, ...] = get_args(What)
 ENDINGS = (".csv", ".jsonl", ".parquet", ".json")
-UPLOAD_MB = 50  # on a page; larger files go by the command line
+UPLOAD_MB = 10  # on a page: some 50,000 answers; larger files go by the command line
 
 
 @dataclass(frozen=True)

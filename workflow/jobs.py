@@ -17,13 +17,16 @@ ROUND = "round"  # train, then propose
 VIEWS = "views"  # features of all views, once those of the single view are in use
 USE = "use"  # an earlier model again, whose embeddings were dropped
 PEOPLE = "people"  # how far members agree, and how much they answered
+BACKUP = "backup"  # a copy of what people did
+VERIFY = "verify"  # whether everything is whole
 OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
-KINDS = (PREPARE, *OF_A_ROUND, VIEWS, USE, PEOPLE)
+KINDS = (PREPARE, *OF_A_ROUND, VIEWS, USE, PEOPLE, BACKUP, VERIFY)
 IN_THE_BACKGROUND = (VIEWS,)  # nobody waits for these: they make way for all others
 WORKER_LOCK = "worker.lock"
 
 BY_PAGE = "the Rounds page"  # who wants a job, as a person reads it
 BY_PEOPLE = "the People page"
+BY_PROJECT = "the Project page"
 BY_COMMAND = "the command line"
 BY_WORKER = "the worker"
 BY_ITSELF = "the worker, after enough answers"
@@ -76,6 +79,16 @@ def enqueue_use(queue: Store, run_name: str) -> int:
 def enqueue_people(queue: Store) -> int:
     """Ask the worker to compare people's answers; once at a time."""
     return store.enqueue_once(queue, PEOPLE, {}, by=BY_PEOPLE)[0]
+
+
+def enqueue_backup(queue: Store, made: str, *, by: str) -> int:
+    """Ask the worker for a backup; once at a time."""
+    return store.enqueue_once(queue, BACKUP, {"made": made}, by=by)[0]
+
+
+def enqueue_verify(queue: Store) -> int:
+    """Ask the worker to look whether everything is whole; once at a time."""
+    return store.enqueue_once(queue, VERIFY, {}, by=BY_PROJECT)[0]
 
 
 def recent(project: Project, limit: int = 20) -> list[Job]:

@@ -104,6 +104,11 @@ def overview(project: Project) -> Overview:
     )
 
 
+def quarantined(project: Project) -> list[QuarantinedFile]:
+    """Files in the images folder that cannot be used, by path."""
+    return images.list_quarantined(project.store.reader())
+
+
 def _model_state(project: Project, active: Run | None, job: Job | None) -> str:
     backbone = project.config.model.backbone.value
     if active is None and failed_preparation(project) is not None:

@@ -17,7 +17,7 @@ from workflow.creation import create_project
 from workflow.project import Project, open_project
 
 MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
-PAGES = ("overview", "rounds", "curves", "search", "labels")
+PAGES = ("overview", "rounds", "curves", "search", "labels", "project")
 LEARNT = {"threshold": 0.3}
 RETRIEVAL = {"map": 0.5, "map_at_5_min": 0.6, "map_at_5_hits": 0.7}
 Make = Callable[..., Project]
