@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from domain.errors import AccessError, InputError
@@ -108,6 +110,8 @@ def test_a_token_ends_on_its_day_and_a_revoked_one_keeps_its_day(store, ann):
     made = add_token(store, ann)
     assert made.is_valid(NOW)
     assert not made.is_valid(LATER)
+    gone = replace(made.member, left_at=NOW)
+    assert not replace(made, member=gone).is_valid(NOW)
     change(store, tokens.revoke_token, made.token_id, now=NOW)
     change(store, tokens.revoke_token, made.token_id, now=LATER)
     (ended,) = tokens.list_tokens(store.reader())

@@ -62,6 +62,9 @@ def test_every_schema_is_one_and_every_reference_leads_somewhere(
     assert described["openapi"].startswith("3.1.")
     for schema in described["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
+    for operation in operations(described).values():
+        for parameter in operation.get("parameters", []):
+            jsonschema.Draft202012Validator.check_schema(parameter["schema"])
     references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
     assert references <= set(described["components"]["schemas"])
     assert len(references) > 20

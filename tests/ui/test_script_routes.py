@@ -179,6 +179,7 @@ def test_known_pairs_are_those_of_the_closure(lead: Client, project: Project, li
         each.pair: each.similar for each in known
     }
     assert any(each["implied"] for each in found)
+    assert lead.get(f"/api/known?limit={len(found)}").json()["next"] is None
     assert [(each["a"], each["b"]) for each in found] == sorted(each.pair for each in known)
 
 
