@@ -178,6 +178,10 @@ class Ledger:
         """The fewest labelled pairs that say what is said of two images; see `Closure.proof`."""
         return self._closure.proof(first, second)
 
+    def components(self) -> list[tuple[int, ...]]:
+        """The images of each group that accepted answers put together."""
+        return self._closure.components()
+
     def checked(self) -> tuple[int, int]:
         """How many labels earlier ones implied or contradicted; how many they contradicted."""
         return self._closure.checked, len(self._clashes)

@@ -58,3 +58,11 @@ def relations_of(store: Store, pairs: Sequence[Pair]) -> dict[Pair, bool]:
         ledger.catch_up(db)
         found = {each: ledger.relation(each) for each in pairs}
     return {each: similar for each, similar in found.items() if similar is not None}
+
+
+def groups_of_similar(store: Store) -> list[tuple[int, ...]]:
+    """Images that answers call similar, directly or through others; groups of two or more."""
+    with store.ledger.lock, store.snapshot() as db:
+        store.ledger.catch_up(db)
+        groups = store.ledger.components()
+    return [group for group in groups if len(group) > 1]

@@ -18,6 +18,7 @@ PAGES = {
     "rounds": ("views/rounds.py", "Go to Rounds"),
     "curves": ("views/curves.py", "Go to Curves"),
     "search": ("views/search.py", "Go to Search"),
+    "explore": ("views/explore.py", "Go to Explore"),
     "labels": ("views/labels.py", "Go to Labels"),
     "conflicts": ("views/conflicts.py", "Go to Conflicts"),
 }

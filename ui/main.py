@@ -15,6 +15,7 @@ PAGES = [
     st.Page("views/rounds.py", title="Rounds"),
     st.Page("views/curves.py", title="Curves"),
     st.Page("views/search.py", title="Search"),
+    st.Page("views/explore.py", title="Explore"),
     st.Page("views/labels.py", title="Labels"),
     st.Page("views/conflicts.py", title="Conflicts"),
     st.Page("views/project.py", title="Project"),

@@ -10,7 +10,8 @@ import streamlit as st
 from domain.answers import KnownRelation
 from domain.members import Member
 from ui.tokens import Signer
-from workflow import members, pages
+from workflow import explore, members, pages
+from workflow.explore import ArchiveMap
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project, project_folder
 
 T = TypeVar("T")
@@ -51,6 +52,16 @@ def known_by_pair() -> tuple[KnownRelation, ...]:
     opened = project()
     state = (opened.config.propagation.value, pages.last_event_id(opened))
     return _known_by_pair(opened.folder, state, opened)
+
+
+def archive_map(run: str) -> ArchiveMap:
+    """Where the images lie under a run; worked out once.
+
+    Raises:
+        ModelError: its embeddings are gone or damaged.
+    """
+    opened = project()
+    return _archive_map(opened.folder, run, opened)
 
 
 def token() -> str:
@@ -94,6 +105,11 @@ def _known_by_pair(
     folder: Path, state: tuple[str, int], _project: Project
 ) -> tuple[KnownRelation, ...]:
     return pages.known_by_pair(_project)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _archive_map(folder: Path, run: str, _project: Project) -> ArchiveMap:
+    return explore.archive_map(_project, run)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

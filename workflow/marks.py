@@ -42,7 +42,7 @@ def marks(
     pairs = {each: pair(query_id, each) for each in image_ids}
     db = project.store.reader()
     own = own_answers(db, member.member_id, list(pairs.values()))
-    sees_all = member.role is not Role.ANNOTATOR
+    sees_all = member.role.includes(Role.LEAD)
     known = relations_of(project.store, list(pairs.values())) if sees_all else {}
     return {each: _mark(own.get(of), known.get(of)) for each, of in pairs.items()}
 

@@ -17,7 +17,7 @@ from workflow.creation import create_project
 from workflow.project import Project, open_project
 
 MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
-PAGES = ("overview", "rounds", "curves", "search", "labels", "project")
+PAGES = ("overview", "rounds", "curves", "search", "explore", "labels", "project")
 LEARNT = {"threshold": 0.3}
 RETRIEVAL = {"map": 0.5, "map_at_5_min": 0.6, "map_at_5_hits": 0.7}
 Make = Callable[..., Project]
@@ -318,6 +318,24 @@ def test_a_picture_that_cannot_be_embedded_says_why(make: Make) -> None:
     app.file_uploader[0].upload("mine.png", b"no picture").run()
     (error,) = app.error
     assert "The worker is not running" in error.value.replace("\\", "")
+
+
+def test_explore_shows_the_images_of_a_group_without_the_mouse(make: Make) -> None:
+    project = make()
+    trained(project)
+    alike = stage.one_kind(project, 4)
+    for other in alike[1:]:
+        stage.answer_pair(project, alike[0], other, Kind.SIMILAR)
+    app = show("explore")
+    assert "All 40 images are drawn." in words(app)
+    assert "Nothing is selected" in words(app)
+    largest = app.selectbox(key="explore.which").options[1]
+    assert largest.startswith("group 1")
+    app.selectbox(key="explore.which").select(largest).run()
+    assert not app.exception
+    count = int(largest.split(": ")[1].split()[0])
+    assert count >= 4
+    assert f"{count} images. Click one" in words(app)
 
 
 def test_labels_list_conflicts(make: Make) -> None:

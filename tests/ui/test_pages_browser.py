@@ -169,7 +169,9 @@ def test_labels_can_be_downloaded(
     assert {row["similar"] for row in rows} <= {"0", "1"}
 
 
-@pytest.mark.parametrize("path", ["", "rounds", "curves", "search", "search?image=2", "labels"])
+@pytest.mark.parametrize(
+    "path", ["", "rounds", "curves", "search", "search?image=2", "explore", "labels"]
+)
 def test_pages_fit_a_narrow_screen_without_errors(page: Page, address: str, path: str) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

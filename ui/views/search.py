@@ -13,7 +13,7 @@ MOST_SHOWN = 20 * PAGE_IMAGES
 QUERY, SHOWN = "image", "show"  # in the address, so that a search can be kept and shared
 FILE_TYPES = ["jpg", "jpeg", "png", "tif", "tiff"]
 project, member = session.project(), session.member()
-sees_numbers = member.role is not Role.ANNOTATOR
+sees_numbers = member.role.includes(Role.LEAD)
 
 
 def choose(image_id: int) -> None:

@@ -1,0 +1,89 @@
+"""Explore page: the archive as a map, to see what the model puts together."""
+
+import streamlit as st
+
+from domain.members import Role
+from ui import components, session
+from ui.gallery.mount import Tile, image_grid
+from ui.map_chart import SELECTION, drawn_words, group_name, map_chart
+from workflow import explore
+from workflow.explore import ArchiveMap, Group
+
+MOST_TILES = 48
+MAP, GRID = "explore.map", "explore.grid"
+SELECTED = "What I select on the map"
+project, member = session.project(), session.member()
+
+
+def go_on(image_id: int) -> None:
+    """The switch follows when the page is drawn: a callback cannot do it."""
+
+
+def draw_map(shown: ArchiveMap, groups: list[Group]) -> list[int] | None:
+    """The chart; ids of the images in the selected rectangle, None without one."""
+    rows = [int(each) for each in shown.image_ids[shown.drawn(shown.in_groups(groups))]]
+    drawing = map_chart(
+        shown,
+        groups,
+        paths=explore.paths(project, rows),
+        picture_version=session.signer().fingerprint(),
+    )
+    chosen = st.altair_chart(
+        drawing.chart,
+        width="stretch",
+        key=f"{MAP}.{shown.run}",
+        on_select="rerun",
+        alt=drawing.words,
+    )
+    box = chosen["selection"].get(SELECTION) or {}
+    if "x" not in box or "y" not in box:
+        return None
+    return [int(each) for each in shown.inside(box["x"], box["y"])]
+
+
+def draw_images(image_ids: list[int], name: str) -> None:
+    shown = image_ids[:MOST_TILES]
+    paths = explore.paths(project, shown)
+    tiles = [Tile(each, paths.get(each, f"image {each}")) for each in shown]
+    more = f", {len(shown)} of them shown" if len(shown) < len(image_ids) else ""
+    st.caption(f"{components.counted(len(image_ids), 'image')}{more}. Click one to search for it.")
+    image_grid(tiles, name=name, key=GRID, on_chosen=go_on)
+    chosen = session.component_value(GRID, "chosen")
+    if isinstance(chosen, int):
+        st.switch_page("views/search.py", query_params={"image": str(chosen)})
+
+
+def draw(shown: ArchiveMap, groups: list[Group]) -> None:
+    st.caption(drawn_words(shown, groups), width=components.READABLE_PX)
+    inside = draw_map(shown, groups)
+    names = {group_name(at + 1, each): each for at, each in enumerate(groups)}
+    st.header("Images", anchor=False)
+    which = st.selectbox("Show", [SELECTED, *names], key="explore.which", width=360)
+    if which in names:
+        draw_images(list(names[which].image_ids), which)
+    elif inside is None:
+        st.caption("Nothing is selected: draw a rectangle on the map. Some images of the archive:")
+        draw_images(shown.spread_out(MOST_TILES // 4), "Some images of the archive")
+    elif inside:
+        draw_images(inside, "Selected images")
+    else:
+        components.empty_state("No image lies there", "Draw a rectangle around some points.")
+
+
+components.page_header(
+    "Explore",
+    "Every image a point: the nearer two are, the more alike the model finds them, as far as a "
+    "plane can show it.",
+)
+run = explore.active_run_name(project)
+if not member.role.includes(Role.LEAD):  # it shows what others answered
+    components.empty_state("Only leads see the map", "Ask a lead of this project.")
+elif run is None:
+    components.empty_state(
+        "The images are still being prepared",
+        "The map is there as soon as the worker has computed their features.",
+        "overview",
+    )
+else:
+    with components.errors_shown():
+        draw(session.archive_map(run), explore.groups(project))
