@@ -23,6 +23,10 @@ _OTHER_OWNERS = """
 """
 _LEAVE = "UPDATE member SET name = :name, left_at = :now WHERE member_id = :member_id"
 _END_LEASES = "DELETE FROM lease WHERE member_id = :member_id"
+# Questions for them alone, which nobody else could answer.
+_END_OWN_QUESTIONS = """
+    UPDATE proposal SET state = 'withdrawn' WHERE asked_of = :member_id AND state = 'open'
+"""
 # The name of a token may tell whose it was.
 _END_TOKENS = """
     UPDATE token SET revoked_at = coalesce(revoked_at, :now), name = 'token ' || token_id
@@ -108,6 +112,7 @@ def leave(db: sqlite3.Connection, member: Member, *, now: str) -> Member:
     ids = {"member_id": member.member_id}
     db.execute(_LEAVE, {**ids, "name": _free_former_name(db, member), "now": now})
     db.execute(_END_LEASES, ids)
+    db.execute(_END_OWN_QUESTIONS, ids)
     db.execute(_END_TOKENS, {**ids, "now": now})
     return _as_of_now(db, member)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from domain.pairs import Pair
 
 _ANSWERED = """
-    SELECT member_id, count(*) FROM event
+    SELECT member_id, count(*) FROM event JOIN member USING (member_id)
     WHERE source = 'click' AND kind IN ('similar', 'dissimilar', 'unsure', 'skip')
+        AND left_at IS NULL
     GROUP BY member_id
 """
 _ASKED_AGAIN = """
@@ -83,7 +84,10 @@ class Repeated:
 
 
 def repeats_due(db: sqlite3.Connection, share: float) -> dict[int, int]:
-    """How many more hidden repeats each member should have had, to make that share of answers."""
+    """How many more hidden repeats each member should have had, to make that share of answers.
+
+    Nobody can ask those who left.
+    """
     done = dict(db.execute(_ASKED_AGAIN).fetchall())
     due = {
         member_id: int(share * answered) - done.get(member_id, 0)

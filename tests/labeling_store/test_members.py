@@ -4,7 +4,10 @@ import pytest
 
 from domain.errors import AccessError, InputError
 from domain.members import Member, Role
-from labeling_store import answers, members, tokens
+from domain.pairs import Pair
+from domain.rounds import Proposal
+from labeling_store import answers, members, queue, tokens
+from labeling_store.repeats import repeats_due
 from tests.labeling_store.building import NOW, answer, ask, claim
 
 LATER = "2026-01-31T12:01:00.000+00:00"
@@ -87,6 +90,19 @@ def test_questions_of_who_leaves_go_to_others(store, ann, bob):
     assert claim(store, bob, asked) == []
     change(store, members.leave, ann, now=NOW)
     assert len(claim(store, bob, asked)) == 3
+
+
+def test_questions_for_who_leaves_alone_are_withdrawn_and_no_more_are_due(store, ann, bob):
+    for who in (ann, bob):
+        answer(store, who, 1, 2, key=who.name)
+    asked = ask(store, 1)
+    alone = Proposal(Pair(1, 3), 0.0, "", asked_of=ann.member_id)
+    change(store, queue.add_proposals, asked, [alone])
+    assert set(repeats_due(store.reader(), 1.0)) == {ann.member_id, bob.member_id}
+    change(store, members.leave, ann, now=NOW)
+    assert set(repeats_due(store.reader(), 1.0)) == {bob.member_id}
+    states = store.reader().execute("SELECT state FROM proposal WHERE asked_of IS NOT NULL")
+    assert [state for (state,) in states] == ["withdrawn"]
 
 
 def test_tokens_of_who_leaves_are_revoked_and_lose_their_names(store, ann, bob):
