@@ -120,8 +120,7 @@ def group_head(
     if len(answers) < FEWEST_ANSWERS:
         return _frozen(features, f"{len(answers)} answers; learning starts at {FEWEST_ANSWERS}.")
     standardise = fitted_standardise(features, components=COMPONENTS).eval()
-    with torch.inference_mode():
-        unit = standardise(torch.from_numpy(np.asarray(features, np.float32))).numpy()
+    unit = TrainedHead(standardise).embed(features)
     space = Space(unit, NeighbourGraph(unit))
     found = beliefs(space, answers, error=error)
     if found.groups < 2:

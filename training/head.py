@@ -9,11 +9,12 @@ Source: ANNEAL, section on the model: two fully connected layers with ReLU betwe
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.linalg import eigh
 from torch import Tensor, nn
 from torch.nn import functional
@@ -242,13 +243,16 @@ def fitted_standardise(features: FloatArray, *, components: int = 0) -> Standard
         raise InputError(
             "No training image has features; at least one is needed.", "Embed the images first."
         )
-    rows = np.asarray(features, dtype=np.float64)
-    kept = min(components, rows.shape[1], max(1, len(rows) - 1))
-    fitted = Standardise(rows.shape[1], kept)
-    fitted.mean.copy_(torch.from_numpy(rows.mean(axis=0)))
-    fitted.scale.copy_(torch.from_numpy(rows.std(axis=0) + _SMALLEST_SCALE))
+    width = features.shape[1]
+    mean = sum(block.sum(axis=0) for block in _blocks(features)) / len(features)
+    squares = sum(((block - mean) ** 2).sum(axis=0) for block in _blocks(features))
+    scale = np.sqrt(squares / len(features)) + _SMALLEST_SCALE
+    kept = min(components, width, max(1, len(features) - 1))
+    fitted = Standardise(width, kept)
+    fitted.mean.copy_(torch.from_numpy(mean))
+    fitted.scale.copy_(torch.from_numpy(scale))
     if kept:
-        _fit_rotation(fitted, rows)
+        _fit_rotation(fitted, features, mean, scale)
     return fitted
 
 
@@ -298,15 +302,28 @@ def check_features(features: FloatArray, *, width: int) -> None:
         )
 
 
-def _fit_rotation(fitted: Standardise, rows: FloatArray) -> None:
+def _fit_rotation(
+    fitted: Standardise, features: FloatArray, mean: FloatArray, scale: FloatArray
+) -> None:
     """The main axes of the standardised unit features; the sign of each is fixed."""
-    unit = (rows - rows.mean(axis=0)) / (rows.std(axis=0) + _SMALLEST_SCALE)
-    unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
-    centre = unit.mean(axis=0)
-    width = unit.shape[1]
+    width = features.shape[1]
+    total, products = np.zeros(width), np.zeros((width, width))
+    for block in _blocks(features):
+        unit = (block - mean) / scale
+        unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+        total += unit.sum(axis=0)
+        products += unit.T @ unit
+    centre = total / len(features)
+    spread = products - len(features) * np.outer(centre, centre)
     kept = (width - fitted.components, width - 1)  # eigenvalues ascend
-    axes = eigh((unit - centre).T @ (unit - centre), subset_by_index=kept)[1][:, ::-1]
+    axes = eigh(spread, subset_by_index=kept)[1][:, ::-1]
     largest = np.abs(axes).argmax(axis=0)
     axes = axes * np.sign(axes[largest, np.arange(axes.shape[1])])
     fitted.centre.copy_(torch.from_numpy(centre))
     fitted.rotation.copy_(torch.from_numpy(axes.copy()))
+
+
+def _blocks(features: FloatArray) -> Iterator[NDArray[np.float64]]:
+    """Some rows at a time in float64: all rows of a large archive would take gigabytes."""
+    for start in range(0, len(features), _EMBED_ROWS):
+        yield np.asarray(features[start : start + _EMBED_ROWS], dtype=np.float64)

@@ -1,5 +1,7 @@
 """Embeddings are unit vectors that depend on the training images' statistics only."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from sklearn.decomposition import PCA
 from domain.config import TrainingSettings
 from domain.errors import InputError
 from tests.training.clusters import clusters
-from training.head import fitted_standardise, frozen_head, new_projection
+from training import head
+from training.head import TrainedHead, fitted_standardise, frozen_head, new_projection
 
 FEATURES = clusters().features
 
@@ -58,6 +61,30 @@ def test_all_components_keep_the_cosines_of_the_centred_features() -> None:
 
 def test_no_more_components_than_images_can_span() -> None:
     assert fitted_standardise(FEATURES[:4], components=256).out == 3
+
+
+def test_statistics_are_of_all_images_however_many_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(head, "_EMBED_ROWS", 7)
+    far = FEATURES + 100.0  # where sums of squares would lose digits
+    fitted = fitted_standardise(far, components=5)
+    np.testing.assert_allclose(fitted.mean, far.mean(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(fitted.scale, far.std(axis=0, dtype=np.float64), rtol=1e-5)
+    unit = _unit((far - far.mean(axis=0)) / far.std(axis=0))
+    expected = _unit(PCA(5).fit_transform(unit))
+    found = TrainedHead(fitted.eval()).embed(far)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-3)
+
+
+@pytest.mark.parametrize("blocks", [1, 8])
+def test_large_archives_are_standardised_in_little_memory(blocks: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(blocks * 4096, 64)).astype(np.float32)
+    tracemalloc.start()
+    fitted_standardise(rows, components=16)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 6 * 4096 * 64 * 8  # a few blocks in float64, however many there are
 
 
 def test_one_image_and_no_image() -> None:
