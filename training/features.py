@@ -27,7 +27,7 @@ from domain.config import Views
 from domain.errors import ArchiveError, InputError, shortened
 from domain.jobs import Progress, silent
 from training.backbones import Backbone, backbone_sha256
-from training.feature_cache import FeatureCache
+from training.feature_cache import CacheKey, FeatureCache
 from training.preprocessing import load_squares
 from training.views import Embedder, embedder
 
@@ -88,9 +88,9 @@ def features_for(
         raise InputError(f"batch_size = {batch_size}; must be 1 or more.", "Leave it out.")
     backbone.eval().to(device).to(memory_format=torch.channels_last)
     embed = embedder(backbone, views=views, size_px=size_px)
-    model = _key(embed, backbone, device)
+    key = _key(embed, backbone, device)
     paths = dict(images)
-    found = cache.read(model, list(paths)) if cache else {}
+    found = cache.read(key, list(paths)) if cache else {}
     missing = [(sha256, path) for sha256, path in paths.items() if sha256 not in found]
     if missing:
         lanes = min(torch.get_num_threads(), _MOST_LANES) if device.type == "cpu" else 1
@@ -99,7 +99,7 @@ def features_for(
             each.prepare()
         work = _Work(embedders, device, max(at_once // embed.views, 1))
         report = _Reporter(progress, views, total=len(paths), cached=len(found))
-        shelf = _Shelf(cache, model, embed.shard_images)
+        shelf = _Shelf(cache, key, embed.shard_images)
         if problems := _compute(missing, work, shelf, report.add):
             raise _unreadable(problems)
         found |= shelf.found
@@ -109,15 +109,15 @@ def features_for(
 
 def model_key(
     backbone: Backbone, *, size_px: int, device: torch.device, views: Views = Views.SINGLE
-) -> str:
-    """Names all that a feature depends on but the image: weights, preprocessing, number format."""
+) -> CacheKey:
+    """All that a feature depends on but the image: weights, preprocessing, number format."""
     return _key(embedder(backbone, views=views, size_px=size_px), backbone, device)
 
 
-def _key(embed: Embedder, backbone: Backbone, device: torch.device) -> str:
+def _key(embed: Embedder, backbone: Backbone, device: torch.device) -> CacheKey:
     numbers = "bfloat16" if device.type == "cuda" else "float32"
     weights = backbone_sha256(backbone)[:16]
-    return f"{backbone.name}-{weights}-{embed.name}-{numbers}"
+    return CacheKey(f"{backbone.name}-{weights}-{embed.name}-{numbers}", embed.width)
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,9 @@ class _Reporter:
 class _Shelf:
     """Collects computed features and stores them shard by shard; also when work is stopped."""
 
-    def __init__(self, cache: FeatureCache | None, model: str, shard_images: int) -> None:
+    def __init__(self, cache: FeatureCache | None, key: CacheKey, shard_images: int) -> None:
         self.found: dict[str, FloatArray] = {}
-        self._cache, self._model, self._shard_images = cache, model, shard_images
+        self._cache, self._key, self._shard_images = cache, key, shard_images
         self._unsaved: list[str] = []
 
     def __enter__(self) -> Self:
@@ -172,7 +172,7 @@ class _Shelf:
     def _save(self) -> None:
         if self._cache and self._unsaved:
             rows = np.stack([self.found[sha256] for sha256 in self._unsaved])
-            self._cache.write(self._model, self._unsaved, rows)
+            self._cache.write(self._key, self._unsaved, rows)
         self._unsaved = []
 
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 from domain.errors import ArchiveError, Cancelled, InputError
 from training import features
 from training.backbones import build_backbone
-from training.feature_cache import FeatureCache
+from training.feature_cache import CacheKey, FeatureCache
 from training.features import features_for, model_key
 from training.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from training.weights import load_weights
@@ -189,7 +190,7 @@ def test_the_cache_says_whose_features_it_has(images, backbone, cache):
     embed(images[:4], backbone, cache)
     key, hashes = model_key(backbone, size_px=32, device=CPU), [sha for sha, _ in images]
     assert cache.stored(key, hashes) == set(hashes[:4])
-    assert cache.stored("another", hashes) == set()
+    assert cache.stored(CacheKey("another", key.width), hashes) == set()
 
 
 def test_a_damaged_shard_is_computed_again(images, backbone, cache):
@@ -203,7 +204,18 @@ def test_a_shard_with_python_objects_is_not_opened(cache):
     folder = cache.folder / "model"
     folder.mkdir(parents=True)
     np.save(folder / "bad.npy", np.array([{"code": 1}], dtype=object), allow_pickle=True)
-    assert cache.read("model", ["0" * 64]) == {}
+    assert cache.read(CacheKey("model", 4), ["0" * 64]) == {}
+
+
+def test_features_of_another_length_are_computed_again(images, backbone, cache):
+    """As those of a version that made other features under the same name."""
+    key, hashes = model_key(backbone, size_px=32, device=CPU), [sha for sha, _ in images]
+    earlier = replace(key, width=key.width - 1)
+    cache.write(earlier, hashes, np.ones((len(images), earlier.width), np.float32))
+    assert cache.stored(key, hashes) == set()
+    found = embed(images, backbone, cache)
+    assert np.array_equal(found, embed(images, backbone))
+    assert cache.stored(key, hashes) == cache.stored(earlier, hashes) == set(hashes)
 
 
 def test_a_batch_of_no_images_is_refused(images, backbone):
