@@ -12,6 +12,13 @@ _REPEATED = """
         (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
     GROUP BY e.a, e.b HAVING count(DISTINCT e.round_number) > 1
 """
+# Whatever was said the second time: who is unsure then has met the pair often enough.
+_MET_AGAIN = """
+    SELECT e.a, e.b FROM event AS e
+    WHERE e.kind IN ('similar', 'dissimilar', 'unsure', 'skip') AND NOT EXISTS
+        (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
+    GROUP BY e.a, e.b HAVING count(DISTINCT e.round_number) > 1
+"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,6 @@ def labels_in_order(store: Store) -> dict[Pair, bool]:
 
 
 def repeated_pairs(store: Store) -> set[Pair]:
-    """The pairs answered in more than one round."""
+    """The pairs that people met in more than one round, whatever they answered."""
     with store.snapshot() as db:
-        return {Pair(row["a"], row["b"]) for row in db.execute(_REPEATED)}
+        return {Pair(row["a"], row["b"]) for row in db.execute(_MET_AGAIN)}

@@ -13,6 +13,7 @@ from workflow.project import Project, with_settings_of_now
 
 LOOK_EVERY_S = 1.0
 BACKUP_LOOK_EVERY_S = 60.0
+AGAIN_EVERY_S = 10.0  # while all views are embedded: rounds that would disturb it wait for a moment
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class Watch:
         """Queue the next round if it is due; the job's id, None if it is not.
 
         Nothing is looked at again before there are further answers, or a job has changed its
-        state. The settings are read anew: people change them while the worker runs.
+        state; while all views are being embedded, also every few seconds, as a round may have been
+        put off for that. The settings are read anew: people change them while the worker runs.
         """
         now = self._state()
         if now == self._seen:
@@ -48,8 +50,11 @@ class Watch:
 
     def _state(self) -> tuple[object, ...]:
         newest = (jobs.newest(self._project, kind) for kind in jobs.KINDS)
-        states = [(job.job_id, job.state) for job in newest if job is not None]
-        return (answers.last_event_id(self._project.store.reader()), *states)
+        known = [job for job in newest if job is not None]
+        states = [(job.job_id, job.state) for job in known]
+        puts_off = any(job.kind == jobs.VIEWS and not job.state.ended for job in known)
+        moment = time.monotonic() // AGAIN_EVERY_S if puts_off else None
+        return (answers.last_event_id(self._project.store.reader()), moment, *states)
 
 
 @contextmanager

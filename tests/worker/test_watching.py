@@ -102,6 +102,23 @@ def test_the_end_of_a_job_is_looked_at(learning: Project) -> None:
     assert watch.look() is not None
 
 
+def test_a_round_that_was_put_off_for_the_views_is_looked_at_again(
+    learning: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody answers any more, and the views take hours."""
+    monkeypatch.setattr(watching, "AGAIN_EVERY_S", 0.01)
+    jobs.enqueue_views(learning.jobs, {})
+    stage.claim_job(learning)
+    answer(learning, EVERY)
+    watch = Watch(learning)
+    assert watch.look() is None
+    time.sleep(0.02)
+    assert watch.look() is None
+    monkeypatch.setattr(continuous, "VIEWS_UNDISTURBED_S", 0.0)
+    time.sleep(0.02)
+    assert watch.look() is not None
+
+
 def test_a_thread_looks_on_while_settings_are_broken(
     learning: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,10 @@ from scipy.stats import binomtest
 from domain.answers import Kind, NewAnswer
 from domain.clock import utc_now
 from domain.images import Part
+from domain.members import Role
 from domain.pairs import Pair, pair
-from labeling_store import images
+from labeling_store import images, members
+from labeling_store import rounds as round_store
 from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import consistency as module
@@ -103,6 +105,24 @@ def test_the_answer_behind_most_contradictions_is_asked_again_once(
     say(p12=True)
     assert consistency(project).changed == Share(1, 0)
     assert wrong not in asked_again(project, 5)
+
+
+@pytest.mark.parametrize("kind", [Kind.UNSURE, Kind.SKIP])
+def test_a_pair_that_somebody_else_could_not_judge_either_is_not_asked_a_third_time(
+    project: Project, say: Say, kind: Kind
+) -> None:
+    say(p01=True, p23=True, p24=True, p12=True)
+    say(p03=False, p04=False)
+    say()
+    (doubted,) = asked_again(project, 1)
+    with project.store.transaction() as db:
+        colleague = members.ensure_member(db, "eve", Role.ANNOTATOR)
+    number = [each.round_id for each in round_store.list_rounds(project.store.reader())][-1]
+    answer = NewAnswer(str(uuid.uuid4()), kind, doubted, round_id=number, answered_at=utc_now())
+    submit_answers(project, colleague, [answer])
+    say()
+    assert doubted not in asked_again(project, 5)
+    assert consistency(project).changed == NONE  # nothing was said a second time
 
 
 def test_no_pair_is_asked_again_in_the_round_after_its_answer(project: Project, say: Say) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from domain.answers import Kind
+from domain.config import Views, config_toml
 from domain.jobs import Job
 from labeling_store import jobs as job_queue
 from labeling_store import queue, rounds
@@ -16,6 +17,7 @@ from workflow import continuous, jobs
 from workflow.creation import create_project
 from workflow.project import CONFIG_NAME, Project, open_project
 from workflow.rounds import activate
+from workflow.run_files import RUN_CONFIG
 from workflow.status import overview
 
 EVERY = 10
@@ -194,6 +196,55 @@ def test_where_questions_run_short_views_can_wait(embedding: Project) -> None:
     assert started(embedding) is None
     stage.answer_questions(embedding, 1)
     assert started(embedding) is not None
+
+
+def views_done(project: Project) -> None:
+    """All views are embedded, by a job that ended just now."""
+    jobs.enqueue_views(project.jobs, {})
+    stage.finish_jobs(project)
+
+
+@pytest.fixture
+def single(make: Make) -> Project:
+    """It has learnt from the single view all that was answered; nothing is left to ask."""
+    project = make()
+    new_round(project, 2)
+    stage.answer_questions(project, 20)
+    with project.store.transaction() as db:
+        queue.withdraw_open(db, rounds.list_rounds(db)[-1].round_id)
+    config = project.config
+    run = stage.add_model(project, 1, metrics={}, bits=20)
+    of_single = config.model.model_copy(update={"views": Views.SINGLE})
+    text = config_toml(config.model_copy(update={"model": of_single}))
+    (project.runs / run.name / RUN_CONFIG).write_text(text)
+    assert started(project) is None
+    return project
+
+
+def test_when_all_views_are_there_it_is_learnt_from_them_without_another_answer(
+    single: Project,
+) -> None:
+    views_done(single)
+    assert started(single) is not None
+
+
+def test_if_it_then_learns_from_the_single_view_again_it_is_not_tried_for_ever(
+    single: Project,
+) -> None:
+    views_done(single)
+    assert started(single) is not None
+    stage.finish_jobs(single)
+    assert started(single) is None
+    stage.answer_questions(single, 1)
+    assert started(single) is None
+
+
+def test_a_model_of_all_views_is_not_trained_anew_when_some_more_are_embedded(
+    single: Project,
+) -> None:
+    stage.add_model(single, 2, metrics={}, bits=20)
+    views_done(single)
+    assert started(single) is None
 
 
 def test_a_preparation_comes_first(make: Make) -> None:
