@@ -123,7 +123,7 @@ def round_(*, strategy: str | None, pairs: int | None, settings: Settings) -> No
     """Train on the answers, evaluate, and propose the next questions."""
     project = settings.open()
     params = rounds.round_params(project, strategy=strategy, pairs=pairs)
-    _require_trainable(project)
+    _require_trainable(project, strategy)
     _run(project, jobs.ROUND, params, settings)
     _show_run(_active(project), settings)
 
@@ -136,8 +136,8 @@ def _run(project: Project, kind: str, params: Mapping[str, Any], settings: Setti
         run_to_end(project, kind, {**params, "device": settings.device}, progress, tell=note)
 
 
-def _require_trainable(project: Project) -> None:
-    reason = rounds.check_answers(project)
+def _require_trainable(project: Project, strategy: str | None = None) -> None:
+    reason = rounds.check_answers(project, strategy=strategy)
     if reason is not None:
         raise JobError(reason)
 

@@ -38,6 +38,7 @@ from workflow.run_files import (
 
 FROZEN = "frozen"
 FROZEN_VIEWS = "frozen-views"
+_SAMPLED_ROWS = 10_000  # for a first threshold: 50 million pairs; all of 100,000 take minutes
 _LEAST_PROBABILITY = 0.01  # of an image to belong to a group: the rest is not kept
 
 
@@ -256,7 +257,8 @@ def _threshold(
     settings = project.config.selection
     quantile = None
     if not known:
-        vectors = embeddings.vectors[training]
+        step = -(-len(training) // _SAMPLED_ROWS)
+        vectors = embeddings.vectors[training[::step]]
         quantile = similarity_quantile(vectors, 1 - settings.similar_share)
     return mgue_threshold(
         similarity[similar],

@@ -34,7 +34,7 @@ def start_if_due(project: Project) -> int | None:
     progress = round_progress(project)
     if progress is None or not progress.by_itself or not _has_come_enough(project, progress, job):
         return None
-    if check_can_train(project) is not None:
+    if check_can_train(project, strategy=Strategy.COMPONENTS) is not None:
         return None
     key = _key(project)
     if job is not None and job.key == key:

@@ -39,9 +39,14 @@ def list_runs(project: Project) -> list[Run]:
     return runs.list_runs(project.store.reader())
 
 
-def check_can_train(project: Project) -> str | None:
-    """Why training cannot start now, in words; None if it can."""
-    reason = check_answers(project)
+def check_can_train(project: Project, *, strategy: str | None = None) -> str | None:
+    """Why training cannot start now, in words; None if it can.
+
+    Args:
+        project: see there.
+        strategy: that asks next; None: the project's.
+    """
+    reason = check_answers(project, strategy=strategy)
     if reason is not None:
         return reason
     at_work = jobs.running(project)
@@ -95,11 +100,17 @@ def why_ended(job: Job) -> str:
     return "it was cancelled" if job.state is JobState.CANCELLED else (job.error or "").rstrip(".")
 
 
-def check_answers(project: Project) -> str | None:
-    """Why nothing can be learnt from the answers, in words; None if something can."""
+def check_answers(project: Project, *, strategy: str | None = None) -> str | None:
+    """Why nothing can be learnt from the answers, in words; None if something can.
+
+    Groups are sorted by answers of one kind too: that no two images are alike so far says which
+    to compare next.
+    """
     effort = answers.effort(project.store.reader())
     if effort.bits == 0:
         return "No pair has been answered yet. Answer some on the Annotate page first."
+    if (strategy or project.config.selection.strategy) == Strategy.COMPONENTS:
+        return None
     if effort.similar == 0:
         return (
             "No similar pair has been answered yet: a model learns from both kinds. "
@@ -128,7 +139,7 @@ def start_round(project: Project, *, strategy: str | None = None, pairs: int | N
         InputError: an unknown strategy, or fewer than one pair.
     """
     params = round_params(project, strategy=strategy, pairs=pairs)
-    reason = check_can_train(project)
+    reason = check_can_train(project, strategy=str(params["strategy"]))
     if reason is not None:
         raise JobError(reason)
     if needs_training(project, str(params["strategy"])):

@@ -22,7 +22,6 @@ def start(strategy: str, pairs: int) -> None:
 
 
 def draw_start() -> None:
-    obstacle = rounds.check_can_train(project)
     settings = project.config.selection
     learnt = rounds.has_learnt_all(project)
     st.header("Ask new pairs" if learnt else "Train, then ask new pairs", anchor=False)
@@ -49,6 +48,7 @@ def draw_start() -> None:
             width=NUMBER_PX,
             key="rounds.pairs",
         )
+        obstacle = rounds.check_can_train(project, strategy=strategy)
         st.button(
             "Start training" if rounds.needs_training(project, strategy) else "Ask new pairs",
             type="primary",
