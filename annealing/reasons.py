@@ -9,10 +9,11 @@ from annealing.proposals import Proposals, Question
 
 _RIGHT_AT = 0.005  # nearer to the threshold than this, nobody can say on which side a pair is
 
+RANDOM = "Random pair: checks how good the model is."
 _FIXED: Mapping[Question, str] = {
     Question.NEIGHBOURS: "Close neighbours in one cluster: a telling pair to start with.",
     Question.BORDER: "About as alike as similar pairs begin to be: a telling pair to start with.",
-    Question.RANDOM: "Random pair: checks how good the model is.",
+    Question.RANDOM: RANDOM,
 }
 _BEYOND = "As near to the model's threshold as any: all pairs of this round are on one side of it."
 _UNCERTAIN = {

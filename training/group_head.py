@@ -8,6 +8,8 @@ cannot make retrieval worse.
 Source: ours.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,7 +17,6 @@ from torch.nn import functional
 
 from annealing.components.beliefs import Beliefs, beliefs
 from annealing.components.evidence import Answers
-from annealing.components.graph import NeighbourGraph
 from annealing.components.labels import SoftLabels, soft_labels
 from annealing.components.likeness import group_likeness, matrix_root
 from annealing.components.space import COMPONENTS, Space, kernel
@@ -31,6 +32,9 @@ from training.head import (
     frozen_head,
 )
 
+SpaceMaker = Callable[[Standardise, FloatArray], Space]
+"""Makes the space of images of which standardisation and features [N, F] are given."""
+
 FEWEST_ANSWERS = 60  # with fewer, the frozen features remain the embedding
 MOST_ANCHORS = 4096  # images the regression is fitted to; solved in a second
 _RIDGE = 0.03
@@ -45,6 +49,7 @@ class GroupHead(HeadModule):
     """Scores of groups beside the principal components of the frozen features."""
 
     kind = "groups"
+    keeps_frozen = True
     anchors: Tensor
     weights: Tensor
     likeness: Tensor
@@ -85,9 +90,10 @@ class GroupHead(HeadModule):
         """What is done to features first."""
         return self.standardise
 
-    def before_learning(self, embeddings: FloatArray) -> FloatArray:
-        """[N, D] the frozen part of embeddings [N, C + D]."""
-        return embeddings[:, self.weights.shape[1] :]
+    def space(self, embeddings: FloatArray) -> Space:
+        """The space that the head was learnt in, from its embeddings [N, C + D]."""
+        frozen = embeddings[:, self.weights.shape[1] :]
+        return Space.of_principal(frozen / np.linalg.norm(frozen, axis=1, keepdims=True))
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] features to [B, C + D] unit vectors."""
@@ -98,8 +104,18 @@ class GroupHead(HeadModule):
         return functional.normalize(torch.cat([groups, self.frozen * main], dim=1), dim=1)
 
 
+def features_space(standardise: Standardise, features: FloatArray) -> Space:
+    """The space of images by their features [N, F], standardised with principal components."""
+    return Space.of_principal(TrainedHead(standardise).embed(features))
+
+
 def group_head(
-    features: FloatArray, answers: Answers, *, error: float, device: torch.device
+    features: FloatArray,
+    answers: Answers,
+    *,
+    error: float,
+    device: torch.device,
+    make_space: SpaceMaker = features_space,
 ) -> TrainedHead:
     """A head from answers about pairs of images.
 
@@ -108,6 +124,7 @@ def group_head(
         answers: about pairs of their rows.
         error: assumed share of wrong answers.
         device: where the head embeds.
+        make_space: of the images, from the features standardised; may look it up.
 
     Returns:
         The head with its soft labels, or the frozen features with a note while there are fewer
@@ -120,8 +137,7 @@ def group_head(
     if len(answers) < FEWEST_ANSWERS:
         return _frozen(features, f"{len(answers)} answers; learning starts at {FEWEST_ANSWERS}.")
     standardise = fitted_standardise(features, components=COMPONENTS).eval()
-    unit = TrainedHead(standardise).embed(features)
-    space = Space(unit, NeighbourGraph(unit))
+    space = make_space(standardise, features)
     found = beliefs(space, answers, error=error)
     if found.groups < 2:
         return _frozen(features, "All answered images are one group so far.")
@@ -131,10 +147,10 @@ def group_head(
         return _frozen(features, "The groups tell answered images apart no better than they do.")
     labels = soft_labels(found)
     anchors = _anchors(found)
-    weights = _fitted(unit[anchors], labels, anchors)
+    weights = _fitted(space.unit[anchors], labels, anchors)
     module = GroupHead(
         standardise,
-        anchors=torch.from_numpy(unit[anchors]),
+        anchors=torch.from_numpy(space.unit[anchors]),
         weights=torch.from_numpy(weights),
         likeness=_tensor(likeness),
         frozen=_tensor(frozen),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from annealing.components.labels import SoftLabels
+from annealing.components.space import Space, space_of
 from annealing.pair_classifier import PairClassifier
 from domain.arrays import FloatArray
 from domain.config import TrainingSettings
@@ -34,9 +35,11 @@ class HeadModule(nn.Module):
 
     Attributes:
         kind: its name in checkpoints.
+        keeps_frozen: whether its embeddings still show the frozen features.
     """
 
     kind: str
+    keeps_frozen = False
 
     @property
     def out(self) -> int:
@@ -48,9 +51,13 @@ class HeadModule(nn.Module):
         """What is done to features first."""
         raise NotImplementedError
 
-    def before_learning(self, embeddings: FloatArray) -> FloatArray:
-        """See `TrainedHead.before_learning`."""
-        return embeddings
+    def space(self, embeddings: FloatArray) -> Space:
+        """The space of images as the head found them, if it keeps that, else as it embeds them.
+
+        Args:
+            embeddings: [N, out] that it gave.
+        """
+        return space_of(embeddings)
 
 
 class Standardise(HeadModule):
@@ -61,6 +68,7 @@ class Standardise(HeadModule):
     """
 
     kind = "frozen"
+    keeps_frozen = True
     mean: Tensor
     scale: Tensor
     centre: Tensor
@@ -201,17 +209,6 @@ class TrainedHead:
                 embedded = self.module(torch.from_numpy(block).to(mean.device))
                 blocks.append(embedded.cpu().numpy())
         return np.concatenate(blocks)
-
-    def before_learning(self, embeddings: FloatArray) -> FloatArray:
-        """Images as the head found them: the part of its embeddings that no answer changed.
-
-        Args:
-            embeddings: [N, out] that it gave.
-
-        Returns:
-            [N, D] rows of any length. A head that keeps no such part gives its embeddings back.
-        """
-        return self.module.before_learning(embeddings)
 
 
 def frozen_head(features: FloatArray, *, note: str = "") -> TrainedHead:

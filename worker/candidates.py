@@ -8,7 +8,7 @@ import numpy as np
 from annealing.implications import Implications, implications
 from annealing.pair_classifier import PairClassifier
 from annealing.pool import Keys, joined, keys_within_groups, pair_keys
-from domain.answers import Kind, Propagation
+from domain.answers import Kind
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.clock import utc_now
 from domain.images import ImageRecord, Part
@@ -59,16 +59,9 @@ def without_knowledge(candidates: Candidates) -> Candidates:
     )
 
 
-def candidates_of(
-    project: Project, run: Run, *, propagation: Propagation | None = None
-) -> Candidates:
-    """The candidates under a run, as the answers are now.
-
-    Args:
-        project, run: see there.
-        propagation: how far answers spread; None: as in the project's settings.
-    """
-    spread = project.config.propagation if propagation is None else propagation
+def candidates_of(project: Project, run: Run) -> Candidates:
+    """The candidates under a run, as the answers are now."""
+    spread = project.config.propagation
     embeddings = read_embeddings(project.runs / run.name)
     training = images.list_images(project.store.reader(), part=Part.TRAIN)
     inside = [image for image in training if image.image_id in embeddings.rows]

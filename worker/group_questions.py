@@ -1,132 +1,139 @@
 """Questions that sort images into groups, from the answers in the store to chains for its queue."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from annealing.components.choosing import next_chains
-from annealing.components.evidence import Answers
 from annealing.components.questions import Chain
-from annealing.components.space import Space, space_of
+from annealing.components.space import Space
 from annealing.components.words import reason
-from annealing.pool import pair_similarities
-from domain.arrays import IntArray
-from domain.images import ImageRecord, Part
+from annealing.pool import draw_pairs, pair_keys, pair_similarities
+from annealing.reasons import RANDOM
+from domain.images import Part
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Run
-from labeling_store import answers, images
+from labeling_store import images
 from training.checkpoints import load_head
+from worker.distinct import Distinct, answers_of, distinct, labels_about
 from worker.repeats import held_pairs
+from worker.spaces import kept_space
 from workflow.project import Project
-from workflow.run_files import CHECKPOINT, read_embeddings
-
-_Label = tuple[tuple[int, int], bool | None]
+from workflow.run_files import CHECKPOINT, Embeddings, read_embeddings
 
 
 @dataclass(frozen=True)
 class Archive:
-    """The training images that a run has embedded, before anything was learnt about them.
+    """The training images that a run has embedded.
 
     Attributes:
-        image_ids: [N] the image of each row.
-        copies: [N] equal for images with identical pixels.
-        space: of the rows.
+        images: copies counted as one.
+        space: of their rows, before anything was learnt about them.
+        embeddings: of the run.
+        threshold: the similarity from which on the run says similar; None: it does not.
     """
 
-    image_ids: IntArray
-    copies: IntArray
+    images: Distinct
     space: Space
+    embeddings: Embeddings
+    threshold: float | None
 
 
-def group_questions(project: Project, run: Run, count: int) -> list[Proposal]:
+def archive_of(project: Project, run: Run) -> Archive:
+    """The training images of now that a run has embedded."""
+    folder = project.runs / run.name
+    embeddings = read_embeddings(folder)
+    place = embeddings.rows
+    training = images.list_images(project.store.reader(), part=Part.TRAIN)
+    inside = distinct([image for image in training if image.image_id in place])
+    head = load_head(folder / CHECKPOINT)
+
+    def space() -> Space:
+        rows = [place[record.image_id] for record in inside.records]
+        return head.module.space(embeddings.vectors[rows])
+
+    if head.module.keeps_frozen:
+        kept = kept_space(project, head.module.statistics, inside.records, space)
+    else:
+        kept = space()
+    return Archive(inside, kept, embeddings, run.metrics.get("threshold"))
+
+
+def group_questions(project: Project, archive: Archive, count: int) -> list[Proposal]:
     """Chains of questions, in their order.
 
     Args:
         project: its answers of now are read.
-        run: whose frozen embedding the images are compared in.
+        archive: whose images are asked about.
         count: how many answers the questions should be enough for.
     """
-    archive = _archive(project, run)
-    labels = _labels(project, archive.image_ids)
+    labels = labels_about(project, archive.images)
     chains = next_chains(
         archive.space,
-        _answers(labels),
+        answers_of(labels),
         count,
         error=project.config.selection.assumed_error,
-        unclear=[rows for rows, similar in labels if similar is None],
+        unclear=[label.rows for label in labels if label.similar is None],
     )
-    held = held_pairs(project)
+    held = archive.images.rows_of_all(held_pairs(project))
     proposals: list[Proposal] = []
     for number, chain in enumerate(chains):
         proposals += _as_proposals(archive, chain, number, held)
     return proposals
 
 
-def answers_about(project: Project, image_ids: IntArray) -> Answers:
-    """The label of each answered pair of these images, as rows; the oldest first.
+def random_checks(
+    project: Project,
+    archive: Archive,
+    count: int,
+    *,
+    but: Collection[Pair],
+    rng: np.random.Generator,
+) -> list[Proposal]:
+    """Random pairs that nobody answered or holds: their answers measure the model without bias.
 
-    Pairs whose members are tied have none.
+    Args:
+        project: its answers of now are read.
+        archive: from whose images they are drawn.
+        count: how many.
+        but: pairs of images that are asked anyway.
+        rng: draws them.
     """
-    return _answers(_labels(project, image_ids))
-
-
-def _labels(project: Project, image_ids: IntArray) -> list[_Label]:
-    """The rows of each pair of these images that somebody answered, and its label, oldest first.
-
-    None where the answers say nothing: unsure, skipped, or a tie.
-    """
-    place = {int(image_id): row for row, image_id in enumerate(image_ids)}
-    labels = [
-        label
-        for label in answers.pair_labels(project.store.reader())
-        if label.pair.a in place and label.pair.b in place
+    ids, place = archive.images.image_ids, archive.embeddings.rows
+    rows = len(ids)
+    closed = archive.images.rows_of_all((*but, *held_pairs(project)))
+    closed |= {label.rows for label in labels_about(project, archive.images)}
+    keys = pair_keys(np.array([*closed], np.int64).reshape(-1, 2), rows)
+    drawn = [pair(int(ids[a]), int(ids[b])) for a, b in draw_pairs(rows, count, keys, rng)]
+    places = np.array([(place[each.a], place[each.b]) for each in drawn], np.int64).reshape(-1, 2)
+    similarity = pair_similarities(archive.embeddings.vectors, places)
+    return [
+        Proposal(
+            pair=each,
+            score=0.0,
+            reason=RANDOM,
+            similarity=float(similarity[number]),
+            threshold=archive.threshold,
+            check=True,
+        )
+        for number, each in enumerate(drawn)
     ]
-    labels.sort(key=lambda label: (label.answered_at, label.pair))
-    return [((place[label.pair.a], place[label.pair.b]), label.similar) for label in labels]
-
-
-def _answers(labels: Sequence[_Label]) -> Answers:
-    """Those labels that say similar or dissimilar."""
-    said = [(rows, similar) for rows, similar in labels if similar is not None]
-    pairs = np.array([rows for rows, _ in said], np.int64).reshape(-1, 2)
-    return Answers(pairs, np.array([similar for _, similar in said], bool))
-
-
-def _archive(project: Project, run: Run) -> Archive:
-    folder = project.runs / run.name
-    embeddings = read_embeddings(folder)
-    inside: list[ImageRecord] = [
-        image
-        for image in images.list_images(project.store.reader(), part=Part.TRAIN)
-        if image.image_id in embeddings.rows
-    ]
-    vectors = embeddings.vectors[[embeddings.rows[image.image_id] for image in inside]]
-    frozen = load_head(folder / CHECKPOINT).before_learning(vectors)
-    return Archive(
-        np.array([image.image_id for image in inside], dtype=np.int64),
-        np.array([image.duplicate_group for image in inside], dtype=np.int64),
-        space_of(frozen),
-    )
 
 
 def _as_proposals(
     archive: Archive, chain: Chain, number: int, held: set[Pair]
 ) -> Iterator[Proposal]:
     """The questions of a chain; none where one is about an image that somebody looks at now."""
-    ids = archive.image_ids
-    pairs = [pair(int(ids[a]), int(ids[b])) for a, b in chain.pairs]
-    image = int(ids[chain.pairs[0][0]])
-    if any(image in each for each in held) and not held.intersection(pairs):
+    ids = archive.images.image_ids
+    asked = [pair(*rows) for rows in chain.pairs]
+    image = chain.pairs[0][0]
+    if any(image in each for each in held) and not held.intersection(asked):
         return
-    rows = np.array(chain.pairs, dtype=np.int64)
-    similarity = pair_similarities(archive.space.unit, rows)
-    copies = archive.copies[rows]
-    for place, asked in enumerate(pairs):
-        if copies[place, 0] == copies[place, 1]:
-            continue  # identical pixels need no question
+    similarity = pair_similarities(archive.space.unit, np.array(asked, dtype=np.int64))
+    for place, rows in enumerate(asked):
         yield Proposal(
-            pair=asked,
+            pair=pair(int(ids[rows.a]), int(ids[rows.b])),
             score=0.0,
             reason=reason(chain, place),
             similarity=float(similarity[place]),

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from annealing.components.labels import SoftLabels
+from annealing.components.space import Space
 from annealing.mining import similarity_quantile
 from annealing.pool import pair_similarities
 from annealing.uncertainty import mgue_threshold
@@ -20,13 +22,14 @@ from domain.jobs import Progress
 from domain.rounds import RoundState, Run
 from labeling_store import answers, relations, rounds, runs
 from training.checkpoints import save_head
-from training.group_head import group_head
-from training.head import TrainedHead, frozen_head
+from training.group_head import features_space, group_head
+from training.head import Standardise, TrainedHead, frozen_head
 from training.trainer import train_head
 from worker.backbone import ArchiveFeatures
-from worker.group_questions import answers_about
+from worker.distinct import answers_of, distinct, labels_about
 from worker.quality import retrieval_quality
 from worker.report import JobReport
+from worker.spaces import kept_space
 from workflow.project import Project
 from workflow.run_files import (
     Embeddings,
@@ -161,13 +164,25 @@ def _train(
 
 
 def _learn_groups(project: Project, archive: ArchiveFeatures, device: torch.device) -> TrainedHead:
+    """A head learnt from distinct images; what it found out holds for their copies too."""
     training = archive.rows_in(Part.TRAIN)
-    return group_head(
-        archive.features[training],
-        answers_about(project, archive.image_ids[training]),
+    images = distinct([archive.records[row] for row in training])
+
+    def make_space(standardise: Standardise, features: FloatArray) -> Space:
+        make = partial(features_space, standardise, features)
+        return kept_space(project, standardise, images.records, make)
+
+    head = group_head(
+        archive.features[training[images.first]],
+        answers_of(labels_about(project, images)),
         error=project.config.selection.assumed_error,
         device=device,
+        make_space=make_space,
     )
+    if head.labels is None:
+        return head
+    labels, rows = head.labels, images.copy_of
+    return replace(head, labels=SoftLabels(labels.probability[rows], labels.weight[rows]))
 
 
 def _group_labels(image_ids: IntArray, labels: SoftLabels) -> GroupLabels:

@@ -10,7 +10,7 @@ from annealing.pool import Keys, pair_keys
 from annealing.proposals import NO_CLUSTER, Proposals
 from annealing.reasons import explain
 from annealing.strategies import propose as choose
-from domain.answers import Kind, Propagation
+from domain.answers import Kind
 from domain.clock import utc_now
 from domain.config import Strategy
 from domain.errors import JobError
@@ -19,7 +19,8 @@ from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Round, RoundState, Run
 from labeling_store import queue, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
-from worker.group_questions import group_questions
+from worker.group_questions import archive_of, group_questions, random_checks
+from worker.mixing import mixed
 from worker.repeats import doubted, hidden, with_overlap
 from workflow.project import Project
 
@@ -115,7 +116,7 @@ def propose_next(
     if current is not None and _was_answered(project, current):
         number += 1
     if strategy == Strategy.COMPONENTS.value:
-        return _propose_groups(project, run, number, pairs, device=device, made_by=made_by)
+        return _propose_groups(project, run, number, pairs, made_by=made_by)
     asking = _Asking(project, candidates_of(project, run), strategy, number, device, progress)
     chosen = asking.choose(pairs, _OWN_SEED)
     asking = replace(asking, progress=silent)  # what follows takes far less
@@ -127,29 +128,32 @@ def propose_next(
     spare = _spare(asking, project.config.selection.spare_pairs(pairs), wanted)
     source = _Source(strategy, run.name, len(wanted), made_by, notes)
     wanted += hidden(project, len(wanted), _rng(project, _REPEAT_SEED, number))
-    _put(project, number, source, [*_mixed(wanted, number), *spare])
+    _put(project, number, source, [*mixed(wanted, number), *spare])
     return Proposed(number, len(wanted), len(spare), notes)
 
 
 def _propose_groups(
-    project: Project, run: Run, number: int, pairs: int, *, device: torch.device, made_by: str
+    project: Project, run: Run, number: int, pairs: int, *, made_by: str
 ) -> Proposed:
     """Chains of questions; the round is reached after few answers, the rest is to spare."""
     settings = project.config.selection
     strategy = Strategy.COMPONENTS.value
     target = min(pairs, settings.learn_every or pairs)
+    archive = archive_of(project, run)
     again = doubted(project, run, round(target * _REPEATED_SHARE))
-    chains = [*again, *group_questions(project, run, pairs + settings.spare_pairs(pairs))]
+    chains = [*again, *group_questions(project, archive, pairs + settings.spare_pairs(pairs))]
     if not chains:
         return Proposed(number, 0, 0, (NOTHING_LEFT,))
-    candidates = candidates_of(project, run, propagation=Propagation.OFF)
-    asking = _Asking(project, candidates, strategy, number, device)
-    ids = {int(image_id): row for row, image_id in enumerate(asking.candidates.image_ids)}
-    taken = np.array([(ids[each.pair.a], ids[each.pair.b]) for each in chains], dtype=np.int64)
-    checks = _checks(asking, target, pair_keys(taken, len(ids)))
+    checks = random_checks(
+        project,
+        archive,
+        round(target * settings.check_share),
+        but=[each.pair for each in chains],
+        rng=_rng(project, _CHECK_SEED, number),
+    )
     source = _Source(strategy, run.name, target, made_by, ())
     extra = [*checks, *hidden(project, target, _rng(project, _REPEAT_SEED, number))]
-    _put(project, number, source, _mixed([*extra, *chains], number, among=target))
+    _put(project, number, source, mixed([*extra, *chains], number, target=target))
     answers = len({each.chain for each in chains if each.chain is not None})
     answers += sum(each.chain is None for each in chains) + len(checks)
     return Proposed(number, min(target, answers), max(0, answers - target), ())
@@ -174,7 +178,8 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
     missing = min(max(target - status.answered - status.leased, 0), waiting)
     strategy, proposals = Strategy.MGUE.value, []
     if settings.strategy is Strategy.COMPONENTS:
-        strategy, proposals = settings.strategy.value, group_questions(project, run, waiting)
+        strategy = settings.strategy.value
+        proposals = group_questions(project, archive_of(project, run), waiting)
         target = min(target, settings.learn_every or target)
     else:
         candidates = without_knowledge(candidates_of(project, run))
@@ -274,15 +279,3 @@ def _as_questions(
         )
         for place, (a, b) in enumerate(chosen.pairs)
     ]
-
-
-def _mixed(
-    proposals: Sequence[Proposal], number: int, *, among: int | None = None
-) -> list[Proposal]:
-    """Checks and hidden repeats spread among the rest, or its first ones, whose order stays."""
-    extra = [each for each in proposals if each.check or each.asked_of is not None]
-    mixed = [each for each in proposals if not each.check and each.asked_of is None]
-    rng = np.random.default_rng(number)
-    for each in extra:
-        mixed.insert(int(rng.integers(min(among or len(mixed), len(mixed)) + 1)), each)
-    return mixed

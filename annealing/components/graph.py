@@ -41,6 +41,18 @@ class NeighbourGraph:
         normal = both.multiply(scale[:, None]).multiply(scale[None, :])
         self._links = csr_array(normal.multiply(_DAMPING).astype(np.float32))
 
+    @classmethod
+    def of_links(cls, links: csr_array, own: NDArray[np.float32]) -> "NeighbourGraph":
+        """The graph of which `links` and `own` gave these."""
+        graph = cls(np.zeros((0, 1), np.float32))
+        graph._links, graph.own = links, own
+        return graph
+
+    @property
+    def links(self) -> csr_array:
+        """[N, N] how much of what an image knows another takes over; sparse."""
+        return self._links
+
     def spread(self, values: FloatArray) -> NDArray[np.float32]:
         """[N] or [N, C]: values and what reaches each image along up to four links."""
         term = np.asarray(values, dtype=np.float32)

@@ -29,6 +29,11 @@ class Space:
     unit: NDArray[np.float32]
     graph: NeighbourGraph
 
+    @classmethod
+    def of_principal(cls, unit: NDArray[np.float32]) -> "Space":
+        """The space of principal components [N, D], rows of length 1."""
+        return cls(unit, NeighbourGraph(unit))
+
     def __len__(self) -> int:
         return len(self.unit)
 
@@ -48,8 +53,7 @@ def space_of(embeddings: FloatArray) -> Space:
     Args:
         embeddings: [N, D] finite rows of any length.
     """
-    unit = principal_rows(embeddings)
-    return Space(unit, NeighbourGraph(unit))
+    return Space.of_principal(principal_rows(embeddings))
 
 
 def principal_rows(embeddings: FloatArray, components: int = COMPONENTS) -> NDArray[np.float32]:

@@ -10,11 +10,12 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 
 from annealing.components.evidence import Answers
+from annealing.components.space import Space
 from domain.errors import InputError
 from retrieval.metrics import evaluate_retrieval
 from training.checkpoints import load_head, save_head
-from training.group_head import FEWEST_ANSWERS, GroupHead, group_head
-from training.head import frozen_head
+from training.group_head import FEWEST_ANSWERS, GroupHead, features_space, group_head
+from training.head import Standardise, frozen_head
 
 CPU = torch.device("cpu")
 KINDS, EACH, WIDTH = 6, 20, 40
@@ -88,15 +89,23 @@ def test_a_checkpoint_embeds_the_same(
     np.testing.assert_array_equal(kept.embed(features), head.embed(features))
 
 
-def test_what_was_before_learning_can_be_read_from_its_embeddings(
-    features: np.ndarray, groups: GroupHead, answers: Answers
+def test_the_space_it_was_learnt_in_can_be_read_from_its_embeddings(
+    features: np.ndarray, answers: Answers
 ) -> None:
-    head = group_head(features, answers, error=0.05, device=CPU)
-    frozen = head.before_learning(head.embed(features))
-    frozen = frozen / np.linalg.norm(frozen, axis=1, keepdims=True)
-    with torch.inference_mode():
-        expected = groups.standardise(torch.from_numpy(features)).numpy()
-    np.testing.assert_allclose(frozen, expected, atol=1e-5)
+    made: list[Space] = []
+
+    def make_space(standardise: Standardise, features: np.ndarray) -> Space:
+        made.append(features_space(standardise, features))
+        return made[-1]
+
+    head = group_head(features, answers, error=0.05, device=CPU, make_space=make_space)
+    assert head.module.keeps_frozen
+    read = head.module.space(head.embed(features))
+    np.testing.assert_allclose(read.unit, made[0].unit, atol=1e-5)
+    np.testing.assert_allclose(read.graph.links.toarray(), made[0].graph.links.toarray(), atol=1e-4)
+    frozen = frozen_head(features)
+    kernel = frozen.module.space(frozen.embed(features)).unit
+    np.testing.assert_allclose(kernel @ kernel.T, read.unit @ read.unit.T, atol=1e-5)
 
 
 def test_the_order_of_the_images_does_not_matter(features: np.ndarray, answers: Answers) -> None:

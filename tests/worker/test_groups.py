@@ -1,23 +1,34 @@
 """Rounds of `components`: chains in the queue, a head of groups, and what a run keeps of it."""
 
+import shutil
+from itertools import combinations
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
+from annealing.components.space import Space
+from domain.answers import Kind
 from domain.config import Strategy
+from domain.images import Part
 from domain.jobs import silent
-from labeling_store import answers, runs
+from domain.pairs import pair
+from labeling_store import answers, images, runs
 from labeling_store import rounds as round_store
 from tests.projects import answer
+from tests.ui import stage
 from training import group_head
 from training.checkpoints import load_head
 from worker import repeats, steps
+from worker.distinct import answers_of, distinct, labels_about
 from worker.foreground import run_to_end
-from worker.group_questions import answers_about
+from worker.group_questions import archive_of, group_questions, random_checks
 from workflow import jobs, rounds
+from workflow.catalogue import ingest
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, round_progress
-from workflow.run_files import CHECKPOINT
+from workflow.run_files import CHECKPOINT, read_embeddings
 
 PAIRS = 60
 
@@ -25,6 +36,15 @@ PAIRS = 60
 def do_round(project: Project) -> None:
     params = rounds.round_params(project, strategy=Strategy.COMPONENTS.value, pairs=PAIRS)
     run_to_end(project, jobs.ROUND, {"device": "cpu", **params}, silent)
+
+
+def copy_image(project: Project, path: str, to: str) -> None:
+    shutil.copyfile(project.images_root / path, project.images_root / to)
+
+
+def take_in(project: Project) -> None:
+    settings = project.config
+    ingest(project.store, project.images_root, layout=settings.archive.layout, seed=settings.seed)
 
 
 @pytest.fixture
@@ -70,14 +90,84 @@ def test_no_chain_puts_two_questions_of_one_image_before_people(sorted_once: Pro
 
 
 def test_all_answers_are_learnt_from(sorted_once: Project) -> None:
-    ids = np.arange(1, 41)
-    said = answers_about(sorted_once, ids)
+    records = images.list_images(sorted_once.store.reader())
+    said = answers_of(labels_about(sorted_once, distinct(records)))
     labelled = sorted_once.store.reader().execute(
         "SELECT count(DISTINCT a * 1000 + b) FROM event WHERE similar IS NOT NULL"
     )
-    training = sorted_once.store.reader().execute("SELECT image_id FROM image")
     assert len(said) == labelled.fetchone()[0]
-    assert set(ids) >= {row["image_id"] for row in training}
+
+
+def test_checks_are_new_pairs_of_training_images(sorted_once: Project) -> None:
+    run = runs.active_run(sorted_once.store.reader())
+    assert run is not None
+    archive = archive_of(sorted_once, run)
+    ids = archive.images.image_ids.tolist()
+    everything = {pair(a, b) for a, b in combinations(ids, 2)}
+    labels = {label.pair for label in answers.pair_labels(sorted_once.store.reader())}
+    asked = sorted(everything - labels)[::3]
+    rng = np.random.default_rng(0)
+    drawn = random_checks(sorted_once, archive, 10_000, but=asked, rng=rng)
+    assert {each.pair for each in drawn} == everything - labels - {*asked}
+    embeddings = read_embeddings(sorted_once.runs / run.name)
+    a, b = (embeddings.vectors[embeddings.rows[image]] for image in drawn[0].pair)
+    assert drawn[0].similarity == pytest.approx(float(a @ b), abs=1e-6)
+    assert drawn[0].threshold == run.metrics["threshold"]
+
+
+def test_a_space_is_made_once_and_anew_for_other_images(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    of_principal = Space.of_principal.__func__  # type: ignore[attr-defined]
+
+    def counted(cls: type[Space], unit: np.ndarray) -> Space:
+        made.append(len(unit))
+        space: Space = of_principal(cls, unit)
+        return space
+
+    monkeypatch.setattr(Space, "of_principal", classmethod(counted))
+    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
+    answer(project)
+    do_round(project)
+    do_round(project)
+    assert len(made) == 1
+    copy_image(project, "stripes/stripes00.png", "stripes/copy.png")
+    Image.new("RGB", (48, 48), "red").save(project.images_root / "stripes" / "red.png")
+    take_in(project)
+    do_round(project)
+    assert [made[1]] == [made[0] + 1], "a copy is no further row"
+
+
+def test_copies_count_as_one_image_whatever_is_answered_of_which(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_head, "frozen_length", lambda *_, least: least)
+    records = images.list_images(project.store.reader(), part=Part.TRAIN)
+    original = records[0]
+    for number in range(3):
+        copy_image(project, original.path, f"copy{number}.png")
+    take_in(project)
+    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
+    now = images.list_images(project.store.reader(), part=Part.TRAIN)
+    copies = [each.image_id for each in now if each.duplicate_group == original.duplicate_group]
+    assert len(copies) == 4
+    for number, copied in enumerate(copies):
+        stage.answer_pair(project, copied, records[number + 1].image_id, Kind.DISSIMILAR)
+    answer(project)
+    do_round(project)
+    run = runs.active_run(project.store.reader())
+    assert run is not None
+    archive = archive_of(project, run)
+    assert len(archive.images.records) == len(now) - 3
+    about = [label.rows for label in labels_about(project, archive.images)]
+    assert {pair(0, row) for row in (1, 2, 3, 4)} <= {*about}
+    asked = {image for each in group_questions(project, archive, 500) for image in each.pair}
+    assert not asked & set(copies[1:])
+    groups = pq.read_table(project.runs / run.name / "groups.parquet").to_pandas()
+    said = [groups[groups["image_ids"] == each].drop(columns="image_ids") for each in copies]
+    for each in said[1:]:
+        np.testing.assert_array_equal(each, said[0])
 
 
 def test_where_answers_contradict_each_other_pairs_are_asked_again(
