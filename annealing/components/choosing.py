@@ -44,8 +44,9 @@ def next_chains(
     left = first_answers(len(space)) - len(answers)
     starting: list[Chain] = []
     if left > 0:
-        # Answers imply that some of them need not be asked
-        most = 2 * count if left >= count else left
+        # Answers imply that some need not be asked. A round that starts with half of it goes on
+        # so: what is asked about groups of before those answers is wasted (0.3 mAP@5).
+        most = 2 * count if left >= count / 2 else left
         known = {(min(pair), max(pair)) for pair in unclear}
         first = first_chains(space, answers, error=error)
         open_ones = (each for each in first if not known.intersection(_pairs(each)))

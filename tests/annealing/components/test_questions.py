@@ -10,7 +10,13 @@ from annealing.components.choosing import next_chains
 from annealing.components.evidence import Answers, evidence_between, no_answers
 from annealing.components.questions import LONGEST, Asker, Chain, group_checks, image_chains
 from annealing.components.space import Space, space_of
-from annealing.components.start import first_answers, first_chains, parts_of, parts_wanted
+from annealing.components.start import (
+    first_answers,
+    first_chains,
+    part_likeness,
+    parts_of,
+    parts_wanted,
+)
 from annealing.proposals import Question
 from tests.annealing.components.conftest import (
     EACH,
@@ -165,6 +171,39 @@ def test_the_start_ends_after_so_many_answers(space: Space, kinds: np.ndarray) -
     later = next_chains(space, answers, 10, error=0.05)
     assert Question.FIRST_KINDS not in {chain.kind for chain in later}
     assert len(evidence_between(answers, beliefs(space, answers, error=0.05).group)) > 0
+
+
+@pytest.mark.parametrize(("missing", "whole_round"), [(5, True), (4, False)])
+def test_a_round_that_starts_with_half_of_it_asks_nothing_else(
+    space: Space, missing: int, whole_round: bool
+) -> None:
+    first = first_chains(space, no_answers(), error=0.05)
+    answers = answers_of(asked(first, lambda a, b: False, first_answers(len(space)) - missing))
+    of_kind = [chain.kind for chain in next_chains(space, answers, 10, error=0.05)]
+    assert of_kind[:missing] == [Question.FIRST_KINDS] * missing
+    assert (set(of_kind) == {Question.FIRST_KINDS}) == whole_round
+
+
+def test_parts_are_as_alike_as_walks_of_up_to_four_links_between_them_are_many(
+    space: Space,
+) -> None:
+    parts = parts_of(space)
+    step = np.stack([space.graph.spread(row) for row in np.eye(len(space), dtype=np.float32)])
+    size = np.bincount(parts.part)
+    expected = np.empty((len(size), len(size)))
+    for i, j in np.ndindex(*expected.shape):
+        walks = step[np.ix_(parts.part == i, parts.part == j)].sum()
+        expected[i, j] = np.log(walks / np.sqrt(size[i] * size[j]) + 1e-3)
+    np.testing.assert_allclose(part_likeness(space, parts), expected, atol=1e-4)
+
+
+def test_the_most_closely_linked_parts_are_compared_first(space: Space, kinds: np.ndarray) -> None:
+    parts = parts_of(space)
+    likeness = part_likeness(space, parts)
+    np.fill_diagonal(likeness, -np.inf)
+    i, j = np.unravel_index(int(likeness.argmax()), likeness.shape)
+    first = next(first_chains(space, no_answers(), error=0.05)).pairs[0]
+    assert sorted(first) == sorted((int(parts.middle[i]), int(parts.middle[j])))
 
 
 @pytest.mark.parametrize(
