@@ -18,6 +18,7 @@ _BY_ID = _COLUMNS + " WHERE t.token_id = :token_id"
 _BY_HASH = _COLUMNS + " WHERE t.sha256 = :sha256"
 _LIST = _COLUMNS + " ORDER BY t.token_id"
 _REVOKE = "UPDATE token SET revoked_at = coalesce(revoked_at, :now) WHERE token_id = :token_id"
+_REVOKE_ALL = "UPDATE token SET revoked_at = :now WHERE revoked_at IS NULL AND expires_at > :now"
 _USED = "UPDATE token SET last_used_at = :now WHERE token_id = :token_id"
 
 
@@ -58,6 +59,11 @@ def find_token(db: sqlite3.Connection, sha256: str) -> ApiToken | None:
 def revoke_token(db: sqlite3.Connection, token_id: int, *, now: str) -> None:
     """End a token; one that is revoked already stays as it is."""
     db.execute(_REVOKE, {"token_id": token_id, "now": now})
+
+
+def revoke_all(db: sqlite3.Connection, *, now: str) -> int:
+    """End every token that is valid now; how many were."""
+    return db.execute(_REVOKE_ALL, {"now": now}).rowcount
 
 
 def note_use(db: sqlite3.Connection, token_id: int, *, now: str) -> None:

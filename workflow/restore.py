@@ -16,11 +16,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from domain.clock import utc_now
 from domain.config import ProjectConfig, project_toml, read_config
 from domain.errors import AnnealError, InputError, ProjectError, StoreError
 from domain.files import sync
 from domain.jobs import Progress, silent
-from labeling_store import runs
+from labeling_store import runs, tokens
 from labeling_store.checks import check_copy
 from labeling_store.db import Store
 from workflow import jobs
@@ -263,6 +264,12 @@ def _opened(folder: Path, manifest: Manifest, kept: Path | None) -> Restored:
             warnings.append(
                 f"The files of the model {active.name} are not in the backup: train again with "
                 '"python cli.py train".'
+            )
+        # Those that were revoked since the backup was made would open the routes again.
+        if ended := tokens.revoke_all(db, now=utc_now()):
+            warnings.append(
+                f"Tokens of scripts do not come back ({ended} in the backup): make new ones with "
+                '"python cli.py token create".'
             )
     jobs.enqueue_prepare(project.jobs)
     return Restored(project, manifest, kept, tuple(warnings))

@@ -11,8 +11,10 @@ from domain.members import Member, Role
 from labeling_store import members as store_members
 from tests.pictures import write_archive
 from workflow import members, tokens
+from workflow.backup import make_backup
 from workflow.creation import create_project
 from workflow.project import Project, local_owner
+from workflow.restore import restore
 
 
 @pytest.fixture
@@ -164,6 +166,20 @@ def test_own_tokens_are_revoked_by_everybody_and_those_of_others_by_owners(
     assert tokens.revoke_token(project, lead, of_lead.token_id).revoked_at is not None
     with pytest.raises(InputError):
         tokens.revoke_token(project, owner, 99)
+
+
+def test_a_token_that_was_revoked_is_not_revived_by_an_old_backup(
+    project: Project, owner: Member, tmp_path: Path
+) -> None:
+    made = tokens.create_token(project, owner, "sync")
+    old = make_backup(project, tmp_path / "old.zip")
+    tokens.revoke_token(project, owner, made.token.token_id)
+    restored = restore(old.path, tmp_path / "restored")
+    try:
+        assert tokens.member_of_token(restored.project, made.text) is None
+        assert any("(1 in the backup)" in warning for warning in restored.warnings)
+    finally:
+        restored.project.close()
 
 
 def test_no_file_of_the_project_holds_the_text_of_a_token(project: Project, owner: Member) -> None:
