@@ -9,7 +9,8 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,11 +25,12 @@ Columns = Mapping[str, type]  # name to str, int or float; every column may be e
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\0]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\0]")
+_ROW_GROUP = 65_536  # rows in memory at once, and in one group of a Parquet file
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
-def write_rows(path: Path, rows: Sequence[Row], columns: Columns, *, fmt: Format) -> None:
-    """Write a table; the file appears whole or not at all.
+def write_rows(path: Path, rows: Iterable[Row], columns: Columns, *, fmt: Format) -> None:
+    """Write a table row by row; the file appears whole or not at all.
 
     Raises:
         InputError: the folder is missing or cannot be written.
@@ -80,7 +82,7 @@ def _make_durable(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _write_csv(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+def _write_csv(path: Path, rows: Iterable[Row], columns: Columns) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
@@ -109,7 +111,7 @@ def _unescaped(cell: str) -> str | None:
     return (cell[1:] if _ESCAPED.match(cell) else cell) or None
 
 
-def _write_jsonl(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+def _write_jsonl(path: Path, rows: Iterable[Row], columns: Columns) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
             ordered = {name: row.get(name) for name in columns}
@@ -128,9 +130,16 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _write_parquet(path: Path, rows: Sequence[Row], columns: Columns) -> None:
+def _write_parquet(path: Path, rows: Iterable[Row], columns: Columns) -> None:
     schema = pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
-    pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema=schema), path)
+    left = iter(rows)
+    with pq.ParquetWriter(path, schema) as writer:
+        while batch := list(islice(left, _ROW_GROUP)):
+            values = [
+                pa.array([row.get(name) for row in batch], _ARROW[kind])
+                for name, kind in columns.items()
+            ]
+            writer.write_table(pa.Table.from_arrays(values, schema=schema))
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:
@@ -138,7 +147,7 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-_WRITERS: Mapping[str, Callable[[Path, Sequence[Row], Columns], None]] = {
+_WRITERS: Mapping[str, Callable[[Path, Iterable[Row], Columns], None]] = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
     "parquet": _write_parquet,

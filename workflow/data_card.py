@@ -48,7 +48,8 @@ class Tally:
         self._kinds: Counter[str] = Counter()
         self._sources: Counter[str] = Counter()
         self._people: set[str] = set()
-        self._days: list[str] = []
+        self._first: str | None = None
+        self._last: str | None = None
 
     def counted(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         """The same rows."""
@@ -70,13 +71,14 @@ class Tally:
             "kinds": {name: count for name, count in self._kinds.items() if name},
             "sources": dict(self._sources),
             "members": len({name for each in self._people for name in each.split("; ") if name}),
-            "first_answered_at": min(self._days, default=None),
-            "last_answered_at": max(self._days, default=None),
+            "first_answered_at": self._first,
+            "last_answered_at": self._last,
         }
 
     def _note_moment(self, moment: str | None) -> None:
         if moment:
-            self._days = [*{min([moment, *self._days]), max([moment, *self._days])}]
+            self._first = moment if self._first is None else min(self._first, moment)
+            self._last = moment if self._last is None else max(self._last, moment)
 
 
 def data_card(project: Project, file: Path, tally: Tally, *, what: What, fmt: Format) -> str:

@@ -51,7 +51,7 @@ def export_file(project: Project, out: Path, *, what: What, fmt: Format) -> int:
     tally = Tally()
     with project.store.snapshot():
         rows = export_rows(project.store, what, propagation=project.config.propagation)
-        write_rows(out, list(tally.counted(rows)), COLUMNS[what], fmt=fmt)
+        write_rows(out, tally.counted(rows), COLUMNS[what], fmt=fmt)
         card = data_card(project, out, tally, what=what, fmt=fmt)
     try:
         with written_whole(card_of(out)) as draft:

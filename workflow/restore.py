@@ -110,7 +110,8 @@ def restore(
         progress(0.7, "keeping what is there")
         kept = _keep(folder, config) if is_there else None
         progress(0.9, "putting the backup in its place")
-        _put(workshop, folder)
+        with _kept_named(kept):
+            _put(workshop, folder)
     return _opened(folder, manifest, kept)
 
 
@@ -239,6 +240,19 @@ def _put(workshop: Path, folder: Path) -> None:
     (workshop / LABELS).replace(folder / LABELS)
     (workshop / CONFIG_NAME).replace(folder / CONFIG_NAME)
     sync(folder)
+
+
+@contextmanager
+def _kept_named(kept: Path | None) -> Iterator[None]:
+    """Says where to find what was there, should the last step fail half-way."""
+    try:
+        yield
+    except OSError as error:
+        raise ProjectError(
+            f"The backup could not be put in its place: {error.strerror or error}.",
+            "Mend that and restore again."
+            + (f" What was there is kept in {kept}." if kept is not None else ""),
+        ) from error
 
 
 def _same_model(run: Path, other: Path) -> bool:

@@ -1,5 +1,6 @@
 """Backups hold what people did, come back whole, and never cost what is there."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from domain.answers import Event
 from domain.config import project_toml
 from domain.errors import AnnealError, InputError, ProjectError, SchemaError, StoreError
 from labeling_store import answers, images, relations, runs
+from tests.labeling_store.test_past_versions import loaded
 from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import backup as backups
@@ -304,9 +306,12 @@ def test_a_backup_appears_whole_or_not_at_all(
 
 def test_a_damaged_database_is_no_backup(folder: Path, tmp_path: Path) -> None:
     project = open_project(folder)
-    page = bytearray((folder / "labels.db").read_bytes())
-    page[-8000:-7000] = b"\xff" * 1000
-    (folder / "labels.db").write_bytes(page)
+    found = project.store.reader().execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'event'"
+    )
+    with (folder / "labels.db").open("r+b") as file:
+        file.seek((found.fetchone()[0] - 1) * 4096)
+        file.write(b"\xff" * 4096)
     with pytest.raises(StoreError, match="damaged"):
         make_backup(project, tmp_path / "b.zip")
     project.close()
@@ -454,3 +459,40 @@ def test_a_file_that_is_no_backup_is_refused(tmp_path: Path) -> None:
     for name in ("b.zip", "absent.zip"):
         with pytest.raises(InputError, match="is no backup"):
             restore(tmp_path / name, tmp_path / "other")
+
+
+def test_a_restore_that_fails_at_the_end_says_where_the_old_state_is(
+    folder: Path, kept: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(folder)
+
+    def fails(self: Path, target: Path) -> Path:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fails)
+        with pytest.raises(ProjectError, match="Input/output error") as caught:
+            restore(kept.path, folder, overwrite=True)
+    assert str(folder / "backups" / "before-restore-") in caught.value.hint
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize("version", [1, 5])
+def test_a_backup_with_an_older_schema_is_brought_up(
+    folder: Path, kept: Backup, tmp_path: Path, version: int
+) -> None:
+    dump = Path(__file__).parents[1] / "fixtures" / "schemas" / f"labels-m{version:04}.sql"
+    database = loaded(dump, tmp_path / "past")
+
+    def change(members: dict[str, bytes]) -> None:
+        members["labels.db"] = data = database.read_bytes()
+        said = json.loads(members[MANIFEST])
+        digest = hashlib.sha256(data).hexdigest()
+        said["files"]["labels.db"] = {"size_bytes": len(data), "sha256": digest}
+        members[MANIFEST] = json.dumps(said).encode()
+
+    old = rewritten(kept.path, tmp_path / "old.zip", change)
+    closed(restore(old, tmp_path / "other"))
+    assert [event.kind for event in events(tmp_path / "other")][:3] == [
+        *("similar", "similar", "dissimilar")
+    ]
