@@ -129,7 +129,7 @@ def events(db: sqlite3.Connection, *, after: int = 0) -> Iterator[Event]:
     """The log from the event after the given id on, oldest first."""
     while True:
         rows = db.execute(_EVENTS + _AFTER, {"after": after, "limit": _PAGE}).fetchall()
-        yield from map(_event, rows)
+        yield from map(event_of, rows)
         if len(rows) < _PAGE:
             return
         after = rows[-1]["event_id"]
@@ -138,12 +138,12 @@ def events(db: sqlite3.Connection, *, after: int = 0) -> Iterator[Event]:
 def recent_answers(db: sqlite3.Connection, member_id: int, limit: int) -> list[Event]:
     """A member's newest standing events: neither voids nor what a void took back."""
     rows = db.execute(_EVENTS + _RECENT, {"member_id": member_id, "limit": limit})
-    return [_event(row) for row in rows]
+    return [event_of(row) for row in rows]
 
 
 def standing_events(db: sqlite3.Connection, asked: Pair) -> list[Event]:
     """What was said of a pair and not taken back, resolutions and skips too; oldest first."""
-    return [_event(row) for row in db.execute(_EVENTS + _OF_PAIR, asked._asdict())]
+    return [event_of(row) for row in db.execute(_EVENTS + _OF_PAIR, asked._asdict())]
 
 
 def label_of(events: Sequence[Event]) -> bool | None:
@@ -155,7 +155,7 @@ def label_of(events: Sequence[Event]) -> bool | None:
 def find_event(db: sqlite3.Connection, key: str) -> Event | None:
     """The event of that idempotency key, None if there is none."""
     row = db.execute(_EVENTS + _BY_KEY, {"key": key}).fetchone()
-    return _event(row) if row else None
+    return event_of(row) if row else None
 
 
 def last_event_id(db: sqlite3.Connection) -> int:
@@ -250,7 +250,8 @@ def _pair_label(
     )
 
 
-def _event(row: sqlite3.Row) -> Event:
+def event_of(row: sqlite3.Row) -> Event:
+    """The event of a row with all its columns and the member's name."""
     return Event(
         event_id=row["event_id"],
         key=row["key"],

@@ -96,6 +96,10 @@ _LEASED_PAIRS = """
     WHERE p.round_id = :round_id AND p.state = 'open'
         AND l.expires_at > :now AND l.leased_at <= :soon
 """
+_LEASES_BY_MEMBER = """
+    SELECT l.member_id, count(*) FROM lease AS l
+    WHERE l.expires_at > :now AND l.leased_at <= :soon GROUP BY l.member_id
+"""
 _LEASED = """
     SELECT p.proposal_id, p.a, p.b, p.reason, p.round_id, r.number, r.model, l.expires_at,
         p.is_check, p.similarity, p.threshold
@@ -252,6 +256,12 @@ def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
     if member_id is None:
         return db.execute("DELETE FROM lease").rowcount
     return db.execute("DELETE FROM lease WHERE member_id = :m", {"m": member_id}).rowcount
+
+
+def leases_by_member(db: sqlite3.Connection, now: str) -> dict[int, int]:
+    """How many unanswered questions each member has before them, of any round."""
+    times = _times(now)
+    return dict(db.execute(_LEASES_BY_MEMBER, times).fetchall())
 
 
 def queue_status(store: Store, round_id: int, now: str) -> QueueStatus:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from domain.members import Member
+from domain.members import Member, Role
 from ui import access, session
 from ui.access import Refusal
 from ui.endpoint import Call, Reply
@@ -67,12 +67,14 @@ class Annotating:
     async def answers(self, call: Call) -> Reply:
         """Store answers; the receipts come after the commit."""
         message: AnswersMessage = call.body
+        _check_is(call.member, message.member)
         new = [answer.as_answer() for answer in message.answers]
         project = session.project()
         receipts = await asyncio.wrap_future(self._writer.submit(project, call.member, new))
         progress = await self._threads.run(round_progress, project)
+        blind = project.config.annotators.blind and not call.member.role.includes(Role.LEAD)
         return AnswersReply(
-            receipts=[ReceiptReply.of(receipt) for receipt in receipts],
+            receipts=[ReceiptReply.of(receipt, blind=blind) for receipt in receipts],
             progress=ProgressReply.of(progress),
         )
 
@@ -113,7 +115,16 @@ def _open_session(token: str) -> _OpenedSession:
     return _OpenedSession(signer.cookie_name(), signer.cookie(member_id))
 
 
+def _check_is(member: Member, wanted: int | None) -> None:
+    """Two tabs of a browser share a cookie; each must answer as the person it was opened for."""
+    if wanted is not None and wanted != member.member_id:
+        raise Refusal(
+            HTTPStatus.UNAUTHORIZED, "The session is somebody else's.", "Reload the page."
+        )
+
+
 def _pairs(member: Member, message: PairsMessage) -> PairsReply:
+    _check_is(member, message.member)
     project = session.project()
     settled = drop_settled(project, member, message.held)
     held = [each for each in message.held if each not in settled]

@@ -9,6 +9,8 @@ import streamlit as st
 
 from domain.errors import AnnealError
 from domain.jobs import Job, JobState
+from domain.members import Role, require
+from ui import session
 from ui.charts import Drawing
 from workflow.status import NextStep
 
@@ -21,6 +23,9 @@ PAGES = {
     "explore": ("views/explore.py", "Go to Explore"),
     "labels": ("views/labels.py", "Go to Labels"),
     "conflicts": ("views/conflicts.py", "Go to Conflicts"),
+    "answers": ("views/my_answers.py", "Go to My answers"),
+    "people": ("views/people.py", "Go to People"),
+    "you": ("views/you.py", "Who are you?"),
 }
 READABLE_PX = 760  # a line of text longer than this is tiring to read
 REFRESH_S = 2.0
@@ -80,9 +85,22 @@ def errors_shown() -> Iterator[None]:
         show_error(error)
 
 
-def attempt(action: Callable[..., Any], *args: Any, done: str = "", **kwargs: Any) -> None:
-    """Do a write in a callback; say that it is done, or why it could not be."""
+def attempt(
+    action: Callable[..., Any],
+    *args: Any,
+    done: str = "",
+    needs: Role = Role.LEAD,
+    **kwargs: Any,
+) -> None:
+    """Do a write in a callback; say that it is done, or why it could not be.
+
+    Args:
+        action: what to do, with the further arguments.
+        done: what to say then.
+        needs: the role that it takes, looked up now: a page may have been drawn before a change.
+    """
     try:
+        require(session.member(), needs, to="do this")
         action(*args, **kwargs)
     except AnnealError as error:
         st.toast(as_text(str(error)), icon=":material/error:", duration="long")
@@ -120,6 +138,23 @@ def empty_state(title: str, text: str, page: str | None = None) -> None:
         st.caption(as_text(text), width=READABLE_PX)
         if page is not None:
             page_link(page)
+
+
+def pager(key: str, *, more: bool) -> None:
+    """Buttons to the newer and older lines of a list, where there are any.
+
+    Args:
+        key: the list's, as in `session.page_number`.
+        more: whether there are older lines than those on the page.
+    """
+    number = session.page_number(key)
+    if not number and not more:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        turn = session.turn_page
+        st.button("Newer", key=f"{key}.newer", on_click=turn, args=(key, -1), disabled=not number)
+        st.button("Older", key=f"{key}.older", on_click=turn, args=(key, 1), disabled=not more)
+        st.caption(f"Page {number + 1:,}", width="content")
 
 
 def job_card(job: Job, *, name: str) -> None:

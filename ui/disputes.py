@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from domain.answers import Conflict, Event, Kind, Settlement
 from domain.pairs import Pair
-from ui.gallery.mount import Choice, ClaimWords, DisputeCard, LabelRow, Picture, Voice
+from ui.gallery.mount import Choice, ClaimWords, DisputeCard, LabelRow, Picture, RowAction, Voice
 from ui.tables import LABEL_WORDS
 from workflow.conflicts import Claim, Dispute, Ruling
 
@@ -73,7 +73,7 @@ def settled_row(settlement: Settlement, paths: Paths) -> LabelRow:
         members=settlement.member,
         answered_at=settlement.settled_at,
         round="",
-        key=settlement.words[0].key,
+        actions=(RowAction("Take back", "take_back", settlement.words[0].key),),
     )
 
 

@@ -1,29 +1,65 @@
-"""Entry script: the pages and the frame around them."""
+"""Entry script: the pages, who may open them, and the frame around them."""
 
 from pathlib import Path
 
 import streamlit as st
 
-from domain.errors import AnnealError
-from ui.components import show_error
+from domain.errors import AccessError, AnnealError
+from domain.members import Member, Role
+from ui import session
+from ui.components import as_text, show_error
+from ui.sitemap import HOME, PAGES
 
 # An own file, and pages without icons: the tab icon of a named one would load from elsewhere.
 FAVICON = Path(__file__).with_name("favicon.svg")
-PAGES = [
-    st.Page("views/overview.py", title="Overview", default=True),
-    st.Page("views/annotate.py", title="Annotate"),
-    st.Page("views/rounds.py", title="Rounds"),
-    st.Page("views/curves.py", title="Curves"),
-    st.Page("views/search.py", title="Search"),
-    st.Page("views/explore.py", title="Explore"),
-    st.Page("views/labels.py", title="Labels"),
-    st.Page("views/conflicts.py", title="Conflicts"),
-    st.Page("views/project.py", title="Project"),
-]
 
-page = st.navigation(PAGES, position="top")
-st.set_page_config(page_title=f"{page.title} · Anneal", page_icon=str(FAVICON), layout="wide")
+
+def present() -> Member | None:
+    """Who is in front of the page; None where there is no project, which the page then says."""
+    try:
+        member = session.member()
+        session.keep_in_address(member)
+    except AnnealError:
+        return None
+    return member
+
+
+def run_page(name: str, member: Member | None) -> None:
+    """Draw a page for those who may see it."""
+    title, needed = PAGES[name]
+    if member is None or member.role.includes(needed):
+        pages[name].run()
+    elif name == HOME:
+        st.switch_page(pages["annotate"])
+    else:
+        raise AccessError(
+            f"{title} is for leads; you are here as {member.name}, {member.role.value}.",
+            "Annotate and My answers are yours. A lead can give you another role on People.",
+        )
+
+
+def menu_title(name: str, member: Member | None) -> str:
+    """What the menu says, which reads Markdown."""
+    title = PAGES[name][0]
+    return f"{title}: {as_text(member.name)}" if name == "you" and member is not None else title
+
+
+member = present()
+role = Role.OWNER if member is None else member.role
+pages = {
+    name: st.Page(
+        f"views/{name}.py",
+        title=menu_title(name, member),
+        default=name == HOME,
+        visibility="visible" if role.includes(needed) else "hidden",
+    )
+    for name, (_, needed) in PAGES.items()
+}
+page = st.navigation(list(pages.values()), position="top")
+opened = next(name for name, each in pages.items() if each == page)
+title = f"{PAGES[opened][0]} · Anneal"
+st.set_page_config(page_title=title, page_icon=str(FAVICON), layout="wide")
 try:
-    page.run()
+    run_page(opened, member)
 except AnnealError as error:
     show_error(error)

@@ -8,13 +8,16 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from domain.answers import KnownRelation
-from domain.members import Member
+from domain.members import Member, Role
 from ui.tokens import Signer
 from workflow import explore, members, pages
 from workflow.explore import ArchiveMap
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project, project_folder
 
 T = TypeVar("T")
+_ACTING = "session.acting"
+_IN_ADDRESS = "member"
+_PAGE_OF = "session.page."
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,32 @@ def signer() -> Signer:
 
 
 def member() -> Member:
-    """The person in front of the page; without sign-in, the local owner."""
-    return local_owner(project())
+    """The person in front of the page, as the store knows them now.
+
+    Without sign-in it is who they say they are, else the local owner.
+    """
+    chosen = st.session_state.get(_ACTING, _in_address())
+    found = None if chosen is None else find_member(chosen)
+    return found or local_owner(project())
+
+
+def act_as(member_id: int) -> None:
+    """Be somebody from now on, in this tab."""
+    st.session_state[_ACTING] = member_id
+
+
+def keep_in_address(member: Member) -> None:
+    """Say in the address who is in front of the page, so that a reload changes nothing of it."""
+    st.session_state[_ACTING] = member.member_id
+    if member == local_owner(project()):
+        st.query_params.pop(_IN_ADDRESS, None)
+    elif st.query_params.get(_IN_ADDRESS) != str(member.member_id):
+        st.query_params[_IN_ADDRESS] = str(member.member_id)
+
+
+def may(needed: Role) -> bool:
+    """Whether the person in front of the page may do what takes that role, as of now."""
+    return member().role.includes(needed)
 
 
 def find_member(member_id: int) -> Member | None:
@@ -62,6 +89,17 @@ def archive_map(run: str) -> ArchiveMap:
     """
     opened = project()
     return _archive_map(opened.folder, run, opened)
+
+
+def page_number(key: str) -> int:
+    """Which page of a list is open; the first is 0."""
+    number: int = st.session_state.get(_PAGE_OF + key, 0)
+    return number
+
+
+def turn_page(key: str, by: int) -> None:
+    """Open a page before or after the one that is open."""
+    st.session_state[_PAGE_OF + key] = max(0, page_number(key) + by)
 
 
 def token() -> str:
@@ -91,6 +129,16 @@ def counter(key: str) -> int:
 def count_up(key: str) -> None:
     """Raise a counter: a widget whose key has its number is drawn anew, without its value."""
     st.session_state[key] = counter(key) + 1
+
+
+def _in_address() -> int | None:
+    text = st.query_params.get(_IN_ADDRESS, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def field(key: str) -> Any:
+    """What stands in a field, for a callback."""
+    return st.session_state[key]
 
 
 def _current() -> _Opened:

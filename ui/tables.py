@@ -1,15 +1,15 @@
 """Rows and columns of the tables that pages show."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
-from domain.answers import Event, PairLabel
-from domain.pairs import Pair
+from domain.answers import Event, Kind, PairLabel, Source
+from domain.history import LoggedEvent
 from domain.rounds import RoundState, Run
-from ui.gallery.mount import LabelRow, Picture
+from ui.gallery.mount import LabelRow, Picture, RowAction
 from workflow import backups
 from workflow.curves import CurvePoint
 from workflow.rounds import RoundRow
@@ -41,15 +41,16 @@ ROUND_STATES = {
     RoundState.DONE: "done",
 }
 LABEL_WORDS = {True: "Similar", False: "Not similar", None: "No verdict"}
-Filter = Callable[[PairLabel, Mapping[Pair, Event]], bool]
-FILTERS: Mapping[str, Filter] = {
-    "All": lambda label, mine: True,
-    "Similar": lambda label, mine: label.similar is True,
-    "Not similar": lambda label, mine: label.similar is False,
-    "No verdict": lambda label, mine: label.similar is None,
-    "In conflict": lambda label, mine: label.in_conflict,
-    "Mine": lambda label, mine: label.pair in mine,
+KIND_WORDS = {
+    Kind.SIMILAR: "Similar",
+    Kind.DISSIMILAR: "Not similar",
+    Kind.UNSURE: "Unsure",
+    Kind.SKIP: "Skipped",
+    Kind.VOID: "Taken back",
+    Kind.RESOLUTION: "Settled",
 }
+CHOICES = (Kind.SIMILAR, Kind.DISSIMILAR, Kind.UNSURE)
+SOURCE_WORDS = {Source.CLICK: "asked here", Source.IMPORT: "imported", Source.SEED: "given before"}
 _PERCENT = "%.1f %%"  # of values 0…100; Streamlit's "percent" would multiply by 100 again
 _QUALITY = {"map_at_5_min": "mAP@5", "map": "mAP", "recall_at_1": "R@1"}
 _JUDGED = {
@@ -106,14 +107,8 @@ def run_name(run: Run) -> str:
     return f"Round {run.round_number}: {learnt}{now} ({run.name})"
 
 
-def newest_by_pair(events: Sequence[Event]) -> dict[Pair, Event]:
-    """The newest of some events, which come newest first, for each pair."""
-    return {event.pair: event for event in reversed(events)}
-
-
-def label_row(label: PairLabel, paths: Mapping[int, str], mine: Mapping[Pair, Event]) -> LabelRow:
-    """A pair's line in the table of labels; with the reader's own answer it can be taken back."""
-    own = mine.get(label.pair)
+def label_row(label: PairLabel, paths: Mapping[int, str]) -> LabelRow:
+    """A pair's line in the table of labels."""
     a, b = label.pair
     return LabelRow(
         images=(_picture(a, paths), _picture(b, paths)),
@@ -121,9 +116,79 @@ def label_row(label: PairLabel, paths: Mapping[int, str], mine: Mapping[Pair, Ev
         note="in conflict" if label.in_conflict else "",
         members=", ".join(label.members),
         answered_at=label.answered_at,
-        round="" if label.round_number is None else str(label.round_number),
-        key="" if own is None else own.key,
+        round=_round(label.round_number),
+        actions=(RowAction("History", "history", f"{a}-{b}"),),
     )
+
+
+def own_row(logged: LoggedEvent, paths: Mapping[int, str]) -> LabelRow:
+    """A line of somebody's own answers, which they can take back or give anew."""
+    event = logged.event
+    a, b = event.pair
+    return LabelRow(
+        images=(_picture(a, paths), _picture(b, paths)),
+        label=KIND_WORDS[event.kind],
+        note="" if logged.stands else "taken back",
+        members=event.member,
+        answered_at=event.answered_at,
+        round=_round(event.round_number),
+        actions=_own_actions(event) if logged.stands else (),
+        gone=not logged.stands,
+    )
+
+
+def history_row(logged: LoggedEvent) -> LabelRow:
+    """A line of a pair's history, for leads, with all that is known of it."""
+    event = logged.event
+    may_go = logged.stands and event.kind is not Kind.VOID
+    return LabelRow(
+        images=(),
+        label=_said(event),
+        note=" ".join(_circumstances(logged)),
+        members=event.member,
+        answered_at=event.answered_at,
+        round=_round(event.round_number),
+        actions=(RowAction("Take back", "take_back", event.key),) if may_go else (),
+        gone=not logged.stands,
+    )
+
+
+def _own_actions(event: Event) -> tuple[RowAction, ...]:
+    others = (kind for kind in CHOICES if kind is not event.kind)
+    anew = (RowAction(KIND_WORDS[kind], kind.value, event.key) for kind in others)
+    return (*anew, RowAction("Take back", "take_back", event.key))
+
+
+def _said(event: Event) -> str:
+    if event.kind is not Kind.RESOLUTION:
+        return KIND_WORDS[event.kind]
+    return f"Settled: {LABEL_WORDS[event.similar].lower()}"
+
+
+def _circumstances(logged: LoggedEvent) -> Iterator[str]:
+    """What is known of an event, sentence by sentence."""
+    event = logged.event
+    if logged.taken_back_by is not None:
+        yield f"Taken back by {logged.taken_back_by}."
+    if event.kind is Kind.VOID:
+        yield f"Takes back event {event.refers_to}."
+    if event.source is not Source.CLICK:
+        yield f"{SOURCE_WORDS[event.source].capitalize()}."
+    if logged.hidden_repeat:
+        yield "A hidden repeat: asked a second time, to see whether the answer stays."
+    if event.reason:
+        yield f"Why asked: {event.reason}"
+    if logged.similarity is not None:
+        yield f"Similarity {logged.similarity:.2f} to the model then."
+    if event.model:
+        yield f"Model {event.model}."
+    if event.answer_ms is not None:
+        yield f"{event.answer_ms / 1000:.1f} s."
+    yield f"Event {event.event_id}."
+
+
+def _round(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def _picture(image_id: int, paths: Mapping[int, str]) -> Picture:

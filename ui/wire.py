@@ -65,8 +65,12 @@ class HealthReply(Message):
 
 
 class PairsMessage(Message):
-    """A request for further pairs; `held` are proposals that the client still has."""
+    """A request for further pairs; `held` are proposals that the client still has.
 
+    With `member` the client says as whom it asks; who is somebody else gets 401.
+    """
+
+    member: Id | None = None
     count: Annotated[int, Field(ge=1, le=MOST_PAIRS)]
     held: Annotated[list[Id], Field(max_length=MOST_HELD)] = []
 
@@ -172,11 +176,17 @@ class AnswerMessage(Message):
 
 
 class AnswersMessage(Message):
+    """Answers of one member; where `member` says of whom, anybody else gets 401."""
+
+    member: Id | None = None
     answers: Annotated[list[AnswerMessage], Field(min_length=1, max_length=MOST_ANSWERS)]
 
 
 class ReceiptReply(Message):
-    """What became of one answer; a rejected one says why and leaves the others alone."""
+    """What became of one answer; a rejected one says why and leaves the others alone.
+
+    `conflict` says that it contradicts earlier ones; annotators learn it where they are not blind.
+    """
 
     key: str
     status: ReceiptStatus
@@ -184,11 +194,11 @@ class ReceiptReply(Message):
     message: str
 
     @classmethod
-    def of(cls, receipt: Receipt) -> Self:
+    def of(cls, receipt: Receipt, *, blind: bool) -> Self:
         return cls(
             key=receipt.key,
             status=receipt.status,
-            conflict=receipt.conflict,
+            conflict=receipt.conflict and not blind,
             message=receipt.message,
         )
 

@@ -47,6 +47,21 @@ def add_member(project: Project, actor: Member, name: str, role: Role) -> Member
         return members.add_member(db, name, role)
 
 
+def join(project: Project, name: str) -> Member:
+    """A new annotator who came by themself, where nobody signs in; or the one of that name.
+
+    Whoever sits at such a machine can be anybody of the project, so this gives nothing away.
+
+    Raises:
+        InputError: the name is not allowed, or taken in another spelling.
+    """
+    with project.store.transaction() as db:
+        known = members.find_member(db, given_name(name))
+        if known is not None and known.left_at is None:
+            return known
+        return members.add_member(db, name, Role.ANNOTATOR)
+
+
 def set_role(project: Project, actor: Member, member_id: int, role: Role) -> Member:
     """Give a member another role; it counts from their next request on.
 

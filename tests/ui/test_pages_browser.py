@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from domain.answers import Kind
 from domain.config import config_toml
+from domain.pairs import pair
+from labeling_store import answers
 from tests.ui import stage
 from tests.ui.conftest import HARD_NAMES
-from workflow import jobs, labels
+from workflow import jobs, labels, members
 from workflow.locks import held
 from workflow.project import CONFIG_NAME, Project
 from workflow.questions import round_progress
@@ -109,16 +111,57 @@ def test_the_name_of_the_project_stays_text(page: Page, address: str) -> None:
     assert caption.locator("a, img, strong, b, .katex").count() == 0
 
 
-def test_taking_an_answer_back_removes_its_line(page: Page, address: str, project: Project) -> None:
+def test_an_answer_is_said_anew_and_taken_back_on_my_answers(
+    page: Page, address: str, project: Project
+) -> None:
     first, second = stage.one_kind(project, 2)
     stage.answer_pair(project, first, second, Kind.SIMILAR)
-    before = len(labels.pair_labels(project))
+    page.goto(f"{address}/my_answers")
+    line = page.locator("table.labels tbody tr").first
+    expect(line.locator(".label")).to_have_text("Similar", timeout=20_000)  # the first page of all
+    line.get_by_role("button", name="Not similar").click()
+    expect(line.locator(".label")).to_have_text("Not similar")
+    label = {each.pair: each.similar for each in labels.pair_labels(project)}
+    assert label[pair(first, second)] is False
+    line.get_by_role("button", name="Take back").click()
+    expect(page.locator("table.labels tbody tr.gone")).to_have_count(1)
+    label = {each.pair: each.similar for each in labels.pair_labels(project)}
+    assert label[pair(first, second)] is True  # what was said before stands again
+
+
+def test_the_history_of_a_pair_opens_from_its_line_and_leads_back(page: Page, address: str) -> None:
     page.goto(f"{address}/labels")
     lines = page.locator("table.labels tbody tr")
-    expect(lines).to_have_count(before)
-    lines.first.get_by_role("button", name="Take back").click()
-    expect(lines).to_have_count(before - 1)
-    assert len(labels.pair_labels(project)) == before - 1
+    expect(lines.first).to_be_visible()
+    count = lines.count()
+    lines.first.get_by_role("button", name="History").click()
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    wait_for_pictures(page, ".gallery", 2)
+    page.get_by_role("button", name="All labels").click()
+    expect(lines).to_have_count(count)
+
+
+def test_two_tabs_answer_as_the_two_people_they_were_opened_for(
+    context: BrowserContext, address: str, project: Project
+) -> None:
+    ann = members.join(project, "<b>ann</b> *a*")
+    tabs = []
+    for query in ("", f"?member={ann.member_id}"):
+        tab = context.new_page()
+        tab.goto(f"{address}/annotate{query}")
+        expect(tab.locator("section.annotate .stage img").first).to_be_visible()
+        tabs.append(tab)
+    expect(tabs[1].get_by_role("link", name=f"You: {ann.name}", exact=True)).to_be_visible()
+    expect(tabs[1].get_by_role("link", name="Rounds")).to_have_count(0)
+    before = answers.last_event_id(project.store.reader())
+    for tab in (*tabs, *tabs):
+        tab.bring_to_front()
+        tab.wait_for_timeout(400)
+        tab.keyboard.press("u")
+        expect(tab.get_by_text("All answers saved")).to_be_visible()
+        tab.wait_for_timeout(600)
+    said = [each.member for each in answers.events(project.store.reader(), after=before)]
+    assert said == ["owner", ann.name, "owner", ann.name]
 
 
 def test_labels_show_both_pictures_of_a_pair(page: Page, address: str) -> None:
@@ -170,7 +213,20 @@ def test_labels_can_be_downloaded(
 
 
 @pytest.mark.parametrize(
-    "path", ["", "rounds", "curves", "search", "search?image=2", "explore", "labels"]
+    "path",
+    [
+        "",
+        "rounds",
+        "curves",
+        "search",
+        "search?image=2",
+        "explore",
+        "labels",
+        "labels?pair=1-2",
+        "my_answers",
+        "people",
+        "you",
+    ],
 )
 def test_pages_fit_a_narrow_screen_without_errors(page: Page, address: str, path: str) -> None:
     errors: list[str] = []

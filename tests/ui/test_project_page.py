@@ -147,6 +147,6 @@ def test_an_annotator_is_refused(project: Project, monkeypatch: pytest.MonkeyPat
         ann: Member = members.add_member(db, "ann", Role.ANNOTATOR)
     monkeypatch.setattr(session, "member", lambda: ann)
     app = show("project")
-    assert "Only a lead or owner may look after the project" in words(app)
+    assert "Project is for leads" in words(app)
     assert not app.button
     assert backups.list_backups(project) == []

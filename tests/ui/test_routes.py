@@ -9,6 +9,7 @@ from itsdangerous import URLSafeTimedSerializer
 
 from domain.answers import Kind, Receipt
 from domain.errors import StoreError
+from domain.members import Member
 from domain.pairs import pair
 from labeling_store import answers
 from tests.ui import stage
@@ -16,6 +17,7 @@ from tests.ui.client import Client, an_answer
 from ui import session, writer
 from ui.serving import BODY_LIMIT_BYTES
 from ui.tokens import COOKIE_LIFE_S, TOKEN_LIFE_S, Signer
+from workflow import labels, members
 from workflow.project import Project
 
 
@@ -342,3 +344,46 @@ def test_pairs_that_others_have_answered_meanwhile_are_taken_back(
     second = client.post("/api/pairs", json={"count": 5, "held": held}).json()
     assert second["settled"] == held[:1]
     assert [(each["a"], each["b"]) for each in second["pairs"]] == [(1, 4)]
+
+
+# --- several people in one browser ---
+
+
+def as_member(client: Client, name: str) -> Member:
+    """Give the browser's session to an annotator of that name."""
+    joined = members.join(session.project(), name)
+    token = session.signer().token(joined.member_id)
+    assert client.post("/api/session", json={"token": token}).status_code == 204
+    return joined
+
+
+def test_a_tab_of_somebody_else_is_told_to_sign_in_anew_and_stores_nothing(
+    client: Client, asked: dict[str, Any]
+) -> None:
+    before = answers.last_event_id(session.project().store.reader())
+    owner = session.member()
+    as_member(client, "ann")
+    message = {"member": owner.member_id, "answers": [an_answer(asked, "of-the-owner-1")]}
+    for path, body in (("answers", message), ("pairs", {"member": owner.member_id, "count": 1})):
+        assert client.post(f"/api/{path}", json=body).status_code == 401
+    assert answers.last_event_id(session.project().store.reader()) == before
+    client.post("/api/session", json={"token": session.token()})
+    assert client.post("/api/answers", json=message).status_code == 200
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_annotators_do_not_learn_that_others_disagree(client: Client, leads: bool) -> None:
+    project = session.project()
+    a, b, c = (each.image_id for each in stage.training_images(project)[-3:])
+    if not leads:
+        as_member(client, "bob")
+    said = [(a, b, "similar"), (b, c, "similar"), (a, c, "dissimilar")]
+    new = [
+        {"key": f"{leads}-{first}-{second}", "kind": kind, "a": first, "b": second}
+        for first, second, kind in said
+    ]
+    reply = client.post("/api/answers", json={"answers": new}).json()
+    for each in new:
+        labels.take_back(project, session.member(), str(each["key"]))
+    assert [each["status"] for each in reply["receipts"]] == ["stored"] * 3
+    assert reply["receipts"][-1]["conflict"] is leads

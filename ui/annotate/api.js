@@ -11,7 +11,8 @@ class ApiError extends Error {
 }
 
 class Api {
-  constructor(askForToken) {
+  constructor(memberId, askForToken) {
+    this.memberId = memberId; // tabs share a cookie: each says for whom it speaks
     this.askForToken = askForToken;
     this.token = null; // the newest, not yet exchanged
     this.signingIn = null;
@@ -25,7 +26,8 @@ class Api {
     if (this.tokenArrived) this.tokenArrived();
   }
 
-  async post(path, body) {
+  async post(path, message) {
+    const body = { member: this.memberId, ...message };
     if (this.signingIn) await this.signingIn;
     try {
       return await this.send(path, body);

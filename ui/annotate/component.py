@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from domain.members import Role
 from ui import session
 
 KEY = "annotate.pairs"
@@ -48,10 +49,12 @@ def annotate_pairs() -> str | None:
 
 
 def _data() -> dict[str, Any]:
+    member = session.member()
     fingerprint = session.signer().fingerprint()
     return {
         "token": session.token(),
-        "scope": f"anneal.{fingerprint}.{session.member().member_id}",
+        "member": {"id": member.member_id, "leads": member.role.includes(Role.LEAD)},
+        "scope": f"anneal.{fingerprint}.{member.member_id}",
         "pictures": {"path": "/api/images", "version": fingerprint},
     }
 

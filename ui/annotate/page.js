@@ -5,6 +5,7 @@ class Page {
   constructor(root, data, trigger) {
     this.root = root;
     this.scope = data.scope;
+    this.leads = data.member.leads;
     this.trigger = trigger;
     this.generation = 0;
     this.current = null; // the pair on the screen
@@ -18,7 +19,7 @@ class Page {
     this.view = new View(root);
     this.afterPaint = painter();
     this.history = new AnswerHistory(this.scope);
-    this.api = new Api(() => this.trigger("token", Date.now()));
+    this.api = new Api(data.member.id, () => this.trigger("token", Date.now()));
     this.outbox = new Outbox(this.scope, () => this.drawCounts());
     this.sender = this.makeSender();
     this.feed = this.makeFeed(data.pictures);
@@ -182,7 +183,8 @@ class Page {
     else {
       this.current = null;
       this.drawCounts();
-      this.view.panel(this.emptyState());
+      const state = this.emptyState();
+      this.view.panel(this.leads ? state : { ...state, page: undefined });
       this.feed.refillSoon();
     }
   }
@@ -262,8 +264,9 @@ class Page {
     if (this.progress === null) return;
     const { round_number: number, target, by_itself: byItself } = this.progress;
     const answered = this.answered();
-    this.view.progress({ number, answered, target, goOn: shown, byItself });
-    if (!byItself) this.tellGoal({ number, target, reached: answered >= target });
+    const { leads } = this;
+    this.view.progress({ number, answered, target, goOn: shown, byItself, leads });
+    if (!byItself && leads) this.tellGoal({ number, target, reached: answered >= target });
   }
 
   /** Once, when the round's own questions are answered while somebody looks. */

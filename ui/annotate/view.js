@@ -59,9 +59,9 @@ class View {
 
   /**
    * How far the round is; answers beyond its target are counted apart; whether one can go on, and
-   * whether the model learns without anybody starting it.
+   * whether the model learns without anybody starting it; leads can go there and start it.
    */
-  progress({ number, answered, target, goOn, byItself }) {
+  progress({ number, answered, target, goOn, byItself, leads }) {
     const more = Math.max(answered - target, 0);
     const within = answered - more;
     say(this.el.round, `Round ${number}`);
@@ -69,7 +69,7 @@ class View {
     this.el.fill.style.transform = `scaleX(${target ? within / target : 1})`;
     this.el.track.setAttribute("aria-valuenow", within);
     this.el.track.setAttribute("aria-valuemax", target);
-    this.el.goal.hidden = within < target || !goOn || byItself;
+    this.el.goal.hidden = within < target || !goOn || byItself || !leads;
     if (within >= target) say(this.el.pace, goOn ? (byItself ? LEARNS_BY_ITSELF : GOAL) : "");
   }
 

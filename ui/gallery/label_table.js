@@ -29,7 +29,8 @@ function makeFiles(row) {
 }
 
 function makeAnswer(row) {
-  const cell = make("span", "label", row.label);
+  const cell = make("span");
+  cell.append(make("span", "label", row.label));
   if (row.note) cell.append(make("span", "note", row.note));
   return cell;
 }
@@ -42,22 +43,26 @@ function makeMoment(moment) {
   return time;
 }
 
-function makeAction(row, takeBack) {
-  if (!row.key) return "";
-  const button = make("button", "back", "Take back");
-  button.type = "button";
-  button.addEventListener("click", () => {
-    button.disabled = true;
-    takeBack(row.key);
-  });
-  return button;
+function makeActions(row, act) {
+  if (row.actions.length === 0) return "";
+  const all = make("span", "actions");
+  for (const { label, name, value } of row.actions) {
+    const button = make("button", "back", label);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      for (const each of all.children) each.disabled = true;
+      act({ name, value });
+    });
+    all.append(button);
+  }
+  return all;
 }
 
-function makeRow(row, access, takeBack) {
-  const line = make("tr");
+function makeRow(row, access, act) {
+  const line = make("tr", row.gone ? "gone" : "");
   const contents = [
     makePair(row, access), makeFiles(row), makeAnswer(row), row.members, makeMoment(row.answered_at), row.round,
-    makeAction(row, takeBack),
+    makeActions(row, act),
   ];
   line.append(...contents.map((content, column) => makeCell(NAMES[column], content)));
   return line;
@@ -71,7 +76,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return;
   }
   table.dataset.shown = shown;
-  const takeBack = (key) => setTriggerValue("taken_back", key);
-  const rows = data.rows.map((row) => makeRow(row, data.access, takeBack));
+  table.classList.toggle("bare", data.rows.every((row) => row.images.length === 0));
+  const act = (action) => setTriggerValue("acted", action);
+  const rows = data.rows.map((row) => makeRow(row, data.access, act));
   table.querySelector("tbody").replaceChildren(...rows);
 }

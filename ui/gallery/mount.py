@@ -60,20 +60,32 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class RowAction:
+    """A button of a line: its words, and what is called back with when it is pressed."""
+
+    label: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
 class LabelRow:
-    """A line of the table of labels; `key` is of the reader's own answer, empty if there is none.
+    """A line of the table of labels.
 
     Attributes:
+        images: both of a pair; none where all lines are about the same.
         answered_at: UTC ISO 8601 text; shown in the browser's own zone.
+        gone: the answer does not count any more.
     """
 
-    images: tuple[Picture, Picture]
+    images: tuple[Picture, ...]
     label: str
     note: str
     members: str
     answered_at: str
     round: str
-    key: str
+    actions: tuple[RowAction, ...] = ()
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,17 +224,18 @@ def result_grid(
 
 
 def label_table(
-    rows: Sequence[LabelRow], *, key: str, on_taken_back: Callable[[str], None]
+    rows: Sequence[LabelRow], *, key: str, on_action: Mapping[str, Callable[[str], None]]
 ) -> None:
-    """The table of labels; "Take back" calls back with the key of the reader's answer."""
+    """The table of labels; a line's button calls its action, by name, with its value."""
 
-    def taken_back() -> None:
-        answer_key = session.component_value(key, "taken_back")
-        if isinstance(answer_key, str):
-            on_taken_back(answer_key)
+    def acted() -> None:
+        pressed = session.component_value(key, "acted")
+        action = on_action.get(str(pressed["name"])) if pressed else None
+        if action is not None:
+            action(str(pressed["value"]))
 
     data = {"access": _access(), "rows": [asdict(row) for row in rows]}
-    _table(key=key, data=data, on_taken_back_change=taken_back)
+    _table(key=key, data=data, on_acted_change=acted)
 
 
 def dispute_card(

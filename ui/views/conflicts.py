@@ -106,7 +106,8 @@ def draw_settled(count: int) -> None:
     shown = conflicts.list_settled(project, limit=PAGE_ROWS, offset=page_of(count, "settled"))
     by_key = {each.words[0].key: each for each in shown}
     rows = [disputes.settled_row(each, paths) for each in shown]
-    label_table(rows, key="conflicts.table", on_taken_back=lambda key: take_back(by_key[key]))
+    on_action = {"take_back": lambda key: take_back(by_key[key])}
+    label_table(rows, key="conflicts.table", on_action=on_action)
 
 
 components.page_header(

@@ -1,27 +1,36 @@
-"""Labels page: what people answered, and all of it as files."""
+"""Labels page: what people answered, the history of each pair, and all of it as files."""
 
 import streamlit as st
 
-from domain.answers import PairLabel
+from domain.answers import Kind, Source
+from domain.history import LogFilter
+from domain.pairs import Pair
 from ui import components, exports, session, tables
-from ui.gallery.mount import label_table
-from workflow import conflicts, labels
+from ui.gallery.mount import Tile, image_grid, label_table
+from workflow import conflicts, history, labels, members, rounds, status
 
 PAGE_ROWS = 20
-MOST_ANSWERS = 100_000  # of one member, that can be taken back here
+FIELD_PX = 190
+QUERY = "pair"  # in the address, so that a history can be kept and shared
+IN_CONFLICT = "In conflict"
+ANSWERS = {
+    "All": None,
+    **{tables.KIND_WORDS[kind]: kind for kind in (*tables.CHOICES, Kind.SKIP, Kind.RESOLUTION)},
+    IN_CONFLICT: None,
+}
 project, member = session.project(), session.member()
-everything = labels.pair_labels(project)
-paths = labels.paths(project)
-mine = tables.newest_by_pair(labels.recent_answers(project, member, MOST_ANSWERS))
 
 
 def take_back(key: str) -> None:
     components.attempt(labels.take_back, project, member, key, done="Taken back.")
 
 
-def draw_table(shown: list[PairLabel], key: str) -> None:
-    rows = [tables.label_row(label, paths, mine) for label in shown]
-    label_table(rows, key=key, on_taken_back=take_back)
+def open_history(text: str) -> None:
+    st.query_params[QUERY] = text
+
+
+def close_history() -> None:
+    st.query_params.pop(QUERY, None)
 
 
 def draw_conflicts() -> None:
@@ -31,25 +40,84 @@ def draw_conflicts() -> None:
         components.page_link("conflicts", found)
 
 
-def draw_labels(name: str) -> None:
-    shown = [label for label in everything if tables.FILTERS[name](label, mine)]
-    if not shown:
-        components.empty_state("No such labels", f"No pair is listed under “{name}”.")
-        return
-    count = -(-len(shown) // PAGE_ROWS)
-    page = st.pagination(count, key=f"labels.page.{name}.{count}") if count > 1 else 1
-    draw_table(shown[(page - 1) * PAGE_ROWS : page * PAGE_ROWS], key="labels.table")
-    st.caption(f"{len(shown):,} of {components.counted(len(everything), 'pair')}")
+def chosen_pair() -> Pair | None:
+    numbers = st.query_params.get(QUERY, "").split("-")
+    if len(numbers) != 2 or not all(each.isascii() and each.isdigit() for each in numbers):
+        return None
+    a, b = (int(each) for each in numbers)
+    return Pair(a, b) if a < b < 2**63 else None
 
 
-components.page_header("Labels", "What people answered: check it, take answers back, export it.")
-if everything:
-    draw_conflicts()
-    with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"
-    ):
-        chosen = st.radio("Show", list(tables.FILTERS), horizontal=True, key="labels.filter")
+def draw_filters() -> LogFilter:
+    everybody = members.list_members(project) + members.list_members(project, former=True)
+    numbers = [row.round.number for row in rounds.list_rounds(project)]
+    answer = st.radio("Show", list(ANSWERS), horizontal=True, key="labels.filter")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        who = st.selectbox(
+            "Answered by",
+            [None, *everybody],
+            format_func=lambda each: "anybody" if each is None else each.name,
+            key="labels.member",
+            width=FIELD_PX,
+        )
+        number = st.selectbox(
+            "Asked in",
+            [None, *numbers],
+            format_func=lambda each: "any round" if each is None else f"round {each}",
+            key="labels.round",
+            width=FIELD_PX,
+        )
+        source = st.selectbox(
+            "Came",
+            [None, *Source],
+            format_func=lambda each: "anyhow" if each is None else tables.SOURCE_WORDS[each],
+            key="labels.source",
+            width=FIELD_PX,
+        )
         exports.export_menu(project)
-    draw_labels(chosen)
+    return LogFilter(
+        member_id=None if who is None else who.member_id,
+        kind=ANSWERS[answer],
+        source=source,
+        round_number=number,
+        in_conflict=answer == IN_CONFLICT,
+    )
+
+
+def draw_labels(wanted: LogFilter) -> None:
+    key = f"labels.{wanted}"
+    skip = PAGE_ROWS * session.page_number(key)
+    found = history.label_page(project, wanted, limit=PAGE_ROWS + 1, skip=skip)
+    if not found:
+        components.empty_state("No such labels", "No pair has a standing answer like that.")
+        return
+    shown = found[:PAGE_ROWS]
+    paths = history.paths_of(project, [each.pair for each in shown])
+    rows = [tables.label_row(label, paths) for label in shown]
+    label_table(rows, key="labels.table", on_action={"history": open_history})
+    components.pager(key, more=len(found) > PAGE_ROWS)
+
+
+def draw_history(asked: Pair) -> None:
+    st.button("All labels", icon=":material/arrow_back:", key="labels.back", on_click=close_history)
+    events = history.history_of(project, asked)
+    if not events:
+        components.empty_state("Nothing happened to this pair", "Nobody answered it so far.")
+        return
+    paths = history.paths_of(project, [asked])
+    tiles = [Tile(each, paths.get(each, f"image {each}")) for each in asked]
+    image_grid(tiles, name="The pair", key="labels.pair", on_chosen=lambda _: None)
+    st.header("What happened, the newest first", anchor=False)
+    rows = [tables.history_row(each) for each in events]
+    label_table(rows, key="labels.history", on_action={"take_back": take_back})
+
+
+components.page_header("Labels", "What people answered: look through it, take it back, export it.")
+asked = chosen_pair()
+if asked is not None:
+    draw_history(asked)
+elif status.standing(project).effort.answers:
+    draw_conflicts()
+    draw_labels(draw_filters())
 else:
     components.empty_state("No answers yet", "Pairs appear here as they are answered.", "annotate")
