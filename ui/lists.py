@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
+from domain.errors import InputError
 from domain.pairs import Pair, pair
 from ui import session
 from ui.access import Refusal
@@ -174,6 +175,10 @@ def _export(query: ExportQuery) -> _Made:
     path = Path(folder.name) / f"{query.what}.{query.format}"
     try:
         export_file(session.project(), path, what=query.what, fmt=query.format)
+    except InputError as error:  # of the file, which is ours: the query was checked
+        folder.cleanup()
+        hint = "Make room where this computer keeps temporary files."
+        raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, error.message, hint) from error
     except BaseException:
         folder.cleanup()
         raise

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from domain.answers import Kind
+from domain.errors import InputError
 from domain.images import Part
 from domain.members import Role
 from domain.pairs import pair
@@ -255,10 +256,13 @@ def test_an_export_leaves_no_file_behind(
     assert lead.get("/api/export").status_code == 200
     assert list(tmp_path.iterdir()) == []
 
-    def broken(*args: Any, **kwargs: Any) -> int:
-        raise ZeroDivisionError
+    def fail(error: Exception) -> None:
+        raise error
 
-    monkeypatch.setattr(lists, "export_file", broken)
+    full = InputError("answers.csv cannot be written: No space left on device.")
+    monkeypatch.setattr(lists, "export_file", lambda *_, **__: fail(full))
+    assert lead.get("/api/export").status_code == 503
+    monkeypatch.setattr(lists, "export_file", lambda *_, **__: fail(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         lead.get("/api/export")
     assert list(tmp_path.iterdir()) == []
