@@ -25,21 +25,24 @@ class _Architecture:
     """How to make a network, how wide its feature is, and what its classifier is called.
 
     The stages are the last maps at a 32nd and at a 16th of the image's resolution, by module and
-    channels; of MobileNetV2 the last block's, which a 1x1 convolution then blows up to 1280 for
-    ImageNet's classes.
+    channels; of MobileNetV2 the last block's too, which a 1x1 convolution then blows up to 1280
+    for ImageNet's classes.
     """
 
     make: Callable[[], nn.Module]
     feature_dim: int
     classifier: str
-    stages: tuple[tuple[str, int], tuple[str, int]]
+    stages: tuple[tuple[str, int], ...]
 
 
 _ARCHITECTURES = {
     "resnet18": _Architecture(models.resnet18, 512, "fc", (("layer4", 512), ("layer3", 256))),
     "resnet50": _Architecture(models.resnet50, 2048, "fc", (("layer4", 2048), ("layer3", 1024))),
     "mobilenet_v2": _Architecture(
-        models.mobilenet_v2, 1280, "classifier", (("features.17", 320), ("features.13", 96))
+        models.mobilenet_v2,
+        1280,
+        "classifier",
+        (("features.18", 1280), ("features.17", 320), ("features.13", 96)),
     ),
     "vgg16": _Architecture(
         models.vgg16, 512, "classifier", (("features.30", 512), ("features.23", 512))
@@ -73,7 +76,7 @@ class Backbone(nn.Module):
     Attributes:
         name: of the architecture, one of `BACKBONES`.
         feature_dim: width of the feature.
-        stage_dims: channels of the two stages, the last first.
+        stage_dims: channels of the stages, the last first.
         classifier: prefix that the removed classifier has in weights files.
     """
 
@@ -98,7 +101,7 @@ class Backbone(nn.Module):
         return features
 
     def stages(self, images: Tensor) -> tuple[Stage, ...]:
-        """The last stage and an earlier one of [B, 3, H, W] images in one pass, as float32."""
+        """The stages of [B, 3, H, W] images in one pass, the last first, as float32."""
         pooled: dict[str, Stage] = {}
 
         def pool(name: str) -> Callable[[nn.Module, object, Tensor], None]:

@@ -2,9 +2,10 @@
 
 A single view: the image as it is, its pooled feature. Multi-view: the image turned by right angles
 (seen from above, up has no meaning), at two sizes (scale varies as well), at the larger mirrored;
-of each view the mean of the last map, and mean and spread of an earlier one of a finer grain, each
-of length 1 and averaged over the views. Takes the decoded squares of a batch of images,
-gives a row each. Which files, batches and caches: `training.features`.
+of each view the mean of the last map (MobileNetV2: and of its last block's), and mean and spread of
+an earlier one of a finer grain, each of length 1 and averaged over the views. Takes the decoded
+squares of a batch of images, gives a row each. Which files, batches and caches:
+`training.features`.
 
 Source: averaging over views as DCL, section on multi-scale descriptors, does over scales; the
 right angles are the premise of PBFFN's rotation contrast.
@@ -83,7 +84,7 @@ class SingleView:
 
 
 class MultiView:
-    """The last stage's mean, and mean and spread of an earlier one, averaged over the views.
+    """The means of all stages, and the spread of the earliest, averaged over the views.
 
     Each view's is of length 1 before it is averaged, and the mean again, so that none outweighs
     another by the scale of its values.
@@ -96,9 +97,9 @@ class MultiView:
         self._backbone = backbone
         self.sizes_px = view_sizes_px(size_px)
         sizes = "+".join(str(size) for size in self.sizes_px)
-        self.name = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-2stages"
-        last, earlier = backbone.stage_dims
-        self.width = last + 2 * earlier
+        dims = backbone.stage_dims
+        self.name = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-{len(dims)}stages"
+        self.width = sum(dims) + dims[-1]
         self._at_work = backbone
 
     def prepare(self) -> None:
@@ -113,8 +114,8 @@ class MultiView:
 
     def _seen(self, pixels: Tensor) -> list[Tensor]:
         """Each pooled map of all turns of the images, [4, B, C] unit vectors."""
-        last, earlier = self._at_work.stages(normalised(_turned(pixels)))
-        pooled = (last.mean, earlier.mean, earlier.spread)
+        stages = self._at_work.stages(normalised(_turned(pixels)))
+        pooled = [*(stage.mean for stage in stages), stages[-1].spread]
         return [_directions(each, len(pixels)) for each in pooled]
 
 
