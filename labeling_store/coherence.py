@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from domain.pairs import Pair
 from labeling_store.db import Store
 
-# A pair is asked again in a later round; whoever changes an answer in between takes it back.
+# A pair is asked again in a later round; whoever changes an answer in between takes it back. Hidden
+# repeats are about any pairs: few of those change, which says nothing of pairs in contradictions.
 _REPEATED = """
     SELECT e.a, e.b, min(e.similar) <> max(e.similar) AS changed FROM event AS e
     WHERE e.kind IN ('similar', 'dissimilar') AND NOT EXISTS
         (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
+        AND NOT EXISTS (SELECT 1 FROM proposal AS p
+            WHERE p.proposal_id = e.proposal_id AND p.asked_of IS NOT NULL)
     GROUP BY e.a, e.b HAVING count(DISTINCT e.round_number) > 1
 """
 # Whatever was said the second time: who is unsure then has met the pair often enough.
@@ -28,7 +31,7 @@ class Coherence:
     Attributes:
         implied: labels whose answer earlier ones implied, or the opposite of it.
         contradicted: those of the second kind.
-        repeated: pairs answered in more than one round.
+        repeated: pairs answered in more than one round, hidden repeats aside.
         changed: those whose answers differ.
     """
 
