@@ -18,6 +18,8 @@ from labeling_store.db import Store
 from labeling_store.ledger import STANDING_IN_ORDER, STANDING_OF_PAIR, Vote, settle, votes_by_pair
 from labeling_store.recording import record
 
+_KINDS = {kind.value: kind for kind in Kind}
+_SOURCES = {source.value: source for source in Source}
 _PAGE = 1000  # events read at once, so that a long export never holds a read open
 
 _EVENTS = """
@@ -255,8 +257,8 @@ def event_of(row: sqlite3.Row) -> Event:
     return Event(
         event_id=row["event_id"],
         key=row["key"],
-        kind=Kind(row["kind"]),
-        source=Source(row["source"]),
+        kind=_KINDS[row["kind"]],  # quicker than Kind(…), and an export has a million
+        source=_SOURCES[row["source"]],
         pair=Pair(row["a"], row["b"]),
         member=row["member"],
         answered_at=row["answered_at"],

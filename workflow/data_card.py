@@ -16,12 +16,14 @@ from labeling_store import answers, images, runs
 from labeling_store.exchange import COLUMNS, What
 from labeling_store.files import Format
 from labeling_store.foreign import CARD
+from labeling_store.imported import MEMBERS_SEPARATOR
 from labeling_store.migrations import newest
 from workflow.backup import dataset_sha256, sha256_of
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT
 
 ENDING = ".card.json"
+_WORDS = {1: "similar", 0: "dissimilar", None: "without_label"}
 _HOW: Mapping[What, str] = {
     "answers": (
         "Every event of the answer log in the order in which it was stored: people were shown two "
@@ -43,42 +45,49 @@ class Tally:
     """Counts rows on their way into a file."""
 
     def __init__(self) -> None:
-        self.rows = 0
-        self._words: Counter[str] = Counter()
-        self._kinds: Counter[str] = Counter()
-        self._sources: Counter[str] = Counter()
-        self._people: set[str] = set()
+        self._seen: Counter[tuple[int | None, int, str | None, str]] = Counter()
+        self._people: set[str | None] = set()
         self._first: str | None = None
         self._last: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many there were."""
+        return self._seen.total()
 
     def counted(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         """The same rows."""
         for row in rows:
-            self.rows += 1
-            self._words[{1: "similar", 0: "dissimilar", None: "without_label"}[row["similar"]]] += 1
-            self._words["implied"] += bool(row.get("implied"))
-            self._kinds[row.get("kind") or ""] += 1
-            self._sources[row["source"]] += 1
-            self._people.add(row["members"] or "")
-            self._note_moment(row["answered_at"])
+            implied, kind = row.get("implied", 0), row.get("kind")
+            self._seen[row["similar"], implied, kind, row["source"]] += 1
+            self._people.add(row["members"])
+            moment = row["answered_at"]
+            if moment is not None:
+                self._first = moment if self._first is None else min(self._first, moment)
+                self._last = moment if self._last is None else max(self._last, moment)
             yield row
 
     def as_json(self) -> dict[str, Any]:
         """The counts, by name."""
+        counts: dict[str, Counter[str]] = {
+            name: Counter() for name in ("words", "kinds", "sources")
+        }
+        for (similar, implied, kind, source), count in self._seen.items():
+            counts["words"][_WORDS[similar]] += count
+            counts["words"]["implied"] += implied * count
+            counts["sources"][source] += count
+            if kind is not None:
+                counts["kinds"][kind] += count
+        names = {name for each in self._people if each for name in each.split(MEMBERS_SEPARATOR)}
         return {
             "rows": self.rows,
-            **{name: count for name, count in self._words.items() if count},
-            "kinds": {name: count for name, count in self._kinds.items() if name},
-            "sources": dict(self._sources),
-            "members": len({name for each in self._people for name in each.split("; ") if name}),
+            **{name: count for name, count in counts["words"].items() if count},
+            "kinds": counts["kinds"],
+            "sources": counts["sources"],
+            "members": len(names),
             "first_answered_at": self._first,
             "last_answered_at": self._last,
         }
-
-    def _note_moment(self, moment: str | None) -> None:
-        if moment:
-            self._first = moment if self._first is None else min(self._first, moment)
-            self._last = moment if self._last is None else max(self._last, moment)
 
 
 def data_card(project: Project, file: Path, tally: Tally, *, what: What, fmt: Format) -> str:
