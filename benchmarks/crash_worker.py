@@ -30,8 +30,8 @@ from workflow.project import CONFIG_NAME, Project, open_project
 from workflow.questions import next_questions, submit_answers
 from workflow.run_files import read_embeddings
 
-IMAGES = 80
-GROUPS = 4
+IMAGES = 200
+GROUPS = 20  # so many that answers never settle every pair
 LONGEST_WORK_S = 3.0  # from when a job runs
 THINK_S = 0.1
 PATIENCE_S = 600.0  # of the lowest priority beside busy programs
@@ -89,13 +89,14 @@ def _bring_to_end(project: Project, job_id: int) -> None:
 
 def _check_round(project: Project, job_id: int) -> None:
     job = jobs.get(project, job_id)
+    log = "\n".join(line.text for line in jobs.log(project, job_id))
     if job.state is not JobState.DONE:
-        raise RuntimeError(f"Job {job_id} is {job.state.value}: {job.error}")
+        raise RuntimeError(f"Job {job_id} is {job.state.value}:\n{log}")
     made = runs.run_made_by(project.store.reader(), job.key)
     if made is None or len(read_embeddings(project.runs / made.name).image_ids) != IMAGES:
-        raise RuntimeError(f"Job {job_id} left no whole run.")
+        raise RuntimeError(f"Job {job_id} left no whole run:\n{log}")
     if rounds.round_made_by(project.store.reader(), job.key) is None:
-        raise RuntimeError(f"Job {job_id} left no questions.")
+        raise RuntimeError(f"Job {job_id} left no questions:\n{log}")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ is no second state to keep in step with undo, changed answers, several people or
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -33,7 +33,7 @@ _LINKS = """
 """
 _LEASES = """
     SELECT l.proposal_id, l.member_id, p.a, p.b
-    FROM lease AS l JOIN proposal AS p USING (proposal_id)
+    FROM lease AS l CROSS JOIN proposal AS p USING (proposal_id)
     WHERE p.state = 'open' AND l.expires_at > :now AND l.leased_at <= :soon
 """
 _UNANSWERED = """
@@ -80,8 +80,10 @@ def has_chains(db: sqlite3.Connection, round_id: int) -> bool:
     return bool(found)
 
 
-def open_chains(db: sqlite3.Connection, ledger: Ledger, round_id: int) -> list[Chain]:
-    """The chains of a round that go on, as the answers are now.
+def open_chains(
+    db: sqlite3.Connection, ledger: Ledger, round_id: int
+) -> Generator[Chain, None, None]:
+    """The chains of a round that go on, as the answers are now, each worked out when it is wanted.
 
     A question is passed when it was answered "dissimilar" or "unsure"; a further opinion counts
     when it comes, but nobody waits for it. "Similar" anywhere in the chain ends it; so do a skip,
@@ -93,12 +95,19 @@ def open_chains(db: sqlite3.Connection, ledger: Ledger, round_id: int) -> list[C
         db: a transaction or snapshot, inside of which the ledger is brought up to date.
         ledger: with its lock held.
         round_id: which round.
+
+    Returns:
+        In the order of their ranks. To be used up or closed inside the transaction: until then it
+        reads.
     """
-    rows = db.execute(_LINKS, {"round_id": round_id}).fetchall()
-    if rows:
-        ledger.catch_up(db)
-    chains = (_chain(ledger, links) for _, links in groupby(rows, key=itemgetter(0)))
-    return [chain for chain in chains if chain is not None]
+    if not has_chains(db, round_id):
+        return
+    ledger.catch_up(db)
+    rows = db.execute(_LINKS, {"round_id": round_id})
+    for _, links in groupby(rows, key=itemgetter(0)):
+        chain = _chain(ledger, links)
+        if chain is not None:
+            yield chain
 
 
 def release_settled(

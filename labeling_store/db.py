@@ -107,8 +107,12 @@ class Store:
         return held.connection
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing: commits at the end, takes everything back when an error leaves the block.
+
+        Args:
+            durable: survives a power cut once the block is left. False does not wait for the disk:
+                a power cut may take it back (never in part), the death of the process cannot.
 
         Raises:
             StoreError: locked by others for too long, disk full, read-only; nothing was saved.
@@ -118,13 +122,17 @@ class Store:
         if db.in_transaction:
             raise RuntimeError("A transaction is open in this thread already; pass its `db` on.")
         with translated(self.path):
-            db.execute("BEGIN IMMEDIATE")
+            if not durable:
+                db.execute("PRAGMA synchronous = NORMAL")
             try:
+                db.execute("BEGIN IMMEDIATE")
                 yield db
                 db.execute("COMMIT")
             finally:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
+                if not durable:
+                    db.execute("PRAGMA synchronous = FULL")
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:

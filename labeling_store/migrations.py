@@ -67,6 +67,12 @@ def m0007_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0010_labels(db: "Database") -> None:
+    """Open questions and leases that hold, found without looking at the others."""
+    for statement in schema.LABELS_0010:
+        db.conn.execute(statement)
+
+
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
     for statement in schema.JOBS_0001:
@@ -88,6 +94,7 @@ MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
         m0005_labels,
         m0006_labels,
         m0007_labels,
+        m0010_labels,
     ),
     "jobs": (m0001_jobs, m0002_jobs),
 }

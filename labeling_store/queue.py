@@ -11,7 +11,8 @@ of which one at a time is asked; see `labeling_store.chains`.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from types import MappingProxyType
 
 from domain.answers import Kind
@@ -73,13 +74,14 @@ _OF_OPEN = """
         AND (p.chain IS NULL OR p.proposal_id IN (SELECT value FROM json_each(:free)))
     ORDER BY p.rank LIMIT :count
 """
-# What others answered, where the member has said nothing of the pair yet.
+# What others answered, where the member has said nothing of the pair yet; the + has SQLite look up
+# the pair, of which there are few events, and not the member.
 _OF_ANSWERED = """
         AND p.state = 'closed' AND p.overlap > 1
         AND p.round_id BETWEEN :round_id - :rounds_back AND :round_id
         AND p.proposal_id NOT IN (SELECT value FROM json_each(:held))
         AND NOT EXISTS (SELECT 1 FROM event AS e
-            WHERE e.a = p.a AND e.b = p.b AND e.member_id = :member_id AND e.kind <> 'void'
+            WHERE e.a = p.a AND e.b = p.b AND +e.member_id = :member_id AND e.kind <> 'void'
                 AND NOT EXISTS (SELECT 1 FROM event AS v
                     WHERE v.kind = 'void' AND v.refers_to = e.event_id))
     ORDER BY p.rank LIMIT :count
@@ -92,7 +94,7 @@ _LEASE = """
         DO UPDATE SET leased_at = excluded.leased_at, expires_at = excluded.expires_at
 """
 _LEASED_PAIRS = """
-    SELECT DISTINCT p.a, p.b FROM proposal AS p JOIN lease AS l USING (proposal_id)
+    SELECT DISTINCT p.a, p.b FROM lease AS l CROSS JOIN proposal AS p USING (proposal_id)
     WHERE p.round_id = :round_id AND p.state = 'open'
         AND l.expires_at > :now AND l.leased_at <= :soon
 """
@@ -108,20 +110,23 @@ _LEASED = """
     WHERE p.proposal_id IN (SELECT value FROM json_each(:chosen))
     ORDER BY p.rank, p.chain_position, p.proposal_id
 """
-# Questions for one member alone are extra: nobody else could answer them.
+# Questions for one member alone are extra: nobody else could answer them. Each count has an index
+# of its own (and CROSS JOIN keeps to the order of the tables), as this runs at every answer.
 _STATUS = """
+    WITH held AS MATERIALIZED (
+        SELECT DISTINCT p.proposal_id, p.chain IS NULL AND p.asked_of IS NULL AS is_single
+        FROM lease AS l CROSS JOIN proposal AS p USING (proposal_id)
+        WHERE l.expires_at > :now AND l.leased_at <= :soon
+            AND p.round_id = :round_id AND p.state = 'open'
+    )
     SELECT
         (SELECT target FROM round WHERE round_id = :round_id) AS target,
-        coalesce(sum(said), 0) AS answered,
-        count(*) FILTER (WHERE state = 'open' AND held) AS leased,
-        count(*) FILTER (WHERE state = 'open' AND NOT held AND chain IS NULL
-            AND asked_of IS NULL) AS single
-    FROM (SELECT state, chain, asked_of,
-            (SELECT count(*) FROM response AS r WHERE r.proposal_id = p.proposal_id) AS said,
-            EXISTS (SELECT 1 FROM lease AS l
-                WHERE l.proposal_id = p.proposal_id
-                    AND l.expires_at > :now AND l.leased_at <= :soon) AS held
-        FROM proposal AS p WHERE round_id = :round_id)
+        (SELECT count(*) FROM proposal AS p CROSS JOIN response AS r USING (proposal_id)
+            WHERE p.round_id = :round_id AND p.state = 'closed') AS answered,
+        (SELECT count(*) FROM held) AS leased,
+        (SELECT count(*) FROM proposal WHERE round_id = :round_id AND state = 'open'
+            AND chain IS NULL AND asked_of IS NULL)
+            - (SELECT count(*) FROM held WHERE is_single) AS single
 """
 _ANSWERED = """
     SELECT p.a, p.b, e.kind, p.similarity, p.threshold, p.is_check, max(e.event_id)
@@ -238,12 +243,12 @@ def claim(
         "expires_at": later(now, lease_s),
         **_times(now),
     }
-    with consistent(store, round_id), store.transaction() as db:
+    # A lease that a power cut undoes is claimed again: no need to wait for the disk.
+    with consistent(store, round_id), store.transaction(durable=False) as db:
         _lease(db, values, db.execute(_MAY_HAVE + _OF_HELD, values))
         leases = live_leases(db, _times(now), member_id=member_id, held={*held})
-        chains = open_chains(db, store.ledger, round_id)
-        free = [chain.next for chain in chains if chain.is_free(leases)]
-        values["free"] = json.dumps(free)
+        with closing(open_chains(db, store.ledger, round_id)) as chains:  # in their order of rank
+            values["free"] = json.dumps([*_free(chains, leases, count)])
         found = db.execute(_MAY_HAVE + _OF_OPEN, values).fetchall()
         found += db.execute(_MAY_HAVE + _OF_ANSWERED, values).fetchall()
         in_order = sorted(found, key=lambda row: (row["rank"], row["chain_position"]))
@@ -277,7 +282,7 @@ def queue_status(store: Store, round_id: int, now: str) -> QueueStatus:
         return _status(store.reader().execute(_STATUS, values).fetchone())
     with consistent(store, round_id), store.snapshot() as db:
         row = db.execute(_STATUS, values).fetchone()
-        chains = open_chains(db, store.ledger, round_id)
+        chains = [*open_chains(db, store.ledger, round_id)]
         leases = live_leases(db, _times(now))
     return _status(row, chains, leases)
 
@@ -328,6 +333,16 @@ def reopen(
             times = {"expires_at": later(now, lease_s), **_times(now)}
             values = {"member_id": lease_to, "held": json.dumps([question]), **times}
             _lease(db, values, db.execute(_MAY_HAVE + _OF_HELD, values))
+
+
+def _free(chains: Iterable[Chain], leases: Leases, count: int) -> Iterator[int]:
+    """What can be asked next in chains, until so many of them are before nobody."""
+    for chain in chains:
+        if count <= 0:
+            return
+        if chain.is_free(leases):
+            yield chain.next
+            count -= not chain.is_held(leases)
 
 
 def _lease(

@@ -260,6 +260,15 @@ LABELS_0007 = (
     """,
 )
 
+# Counted and looked up at every answer, however long the round and however many leases ran out.
+LABELS_0010 = (
+    """
+    CREATE INDEX proposal_single ON proposal (round_id)
+        WHERE state = 'open' AND chain IS NULL AND asked_of IS NULL
+    """,
+    "CREATE INDEX lease_expires ON lease (expires_at)",
+)
+
 JOBS_0001 = (
     """
     CREATE TABLE job (

@@ -196,6 +196,8 @@ class Model:
     def place(self, asked, chain, place, *, unless_implied):
         """A new question, a withdrawn one put again, or one that becomes part of a chain."""
         question = self.questions.setdefault(asked, Asked(chain, place))
+        if question.withdrawn:
+            question.wanted = 1
         question.chain, question.place, question.withdrawn = chain, place, False
         question.unless_implied = unless_implied
 

@@ -268,7 +268,7 @@ def test_whose_turn_it_is_follows_from_the_newest_answers(store, ann):
     round_id = ask_in_chains(store, chain_of(0, 10, [1, 2], unless_implied=True))
     answer(store, ann, 10, 20, YES)
     answer(store, ann, 1, 20, YES)
-    assert open_chains(store.reader(), Ledger(), round_id) == []
+    assert [*open_chains(store.reader(), Ledger(), round_id)] == []
 
 
 def test_a_store_opened_later_knows_what_answers_imply(store, ann):

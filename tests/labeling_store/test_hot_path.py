@@ -1,0 +1,58 @@
+"""What runs at every key press takes no longer in a long project, and waits only where it must."""
+
+import re
+import sqlite3
+
+import pytest
+
+from labeling_store import answers, chains, queue
+from tests.labeling_store.building import ask, claim, said
+
+FULL = 2  # of SQLite's levels of `synchronous`
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        queue._STATUS,
+        queue._LEASED_PAIRS,
+        queue._MAY_HAVE + queue._OF_HELD,
+        queue._MAY_HAVE + queue._OF_OPEN,
+        queue._MAY_HAVE + queue._OF_ANSWERED,
+        chains._HAS_CHAINS,
+        chains._LINKS,
+        chains._LEASES,
+    ],
+)
+def test_what_runs_at_every_answer_never_looks_through_a_whole_table(store, statement):
+    values = dict.fromkeys(re.findall(r":(\w+)", statement), 1)
+    plan = store.reader().execute(f"EXPLAIN QUERY PLAN {statement}", values)
+    steps = [row["detail"] for row in plan]
+    assert not [step for step in steps if re.match("SCAN (p|l|e|r|proposal|lease|event)", step)]
+    assert "event_member" not in " ".join(steps)  # the events of one person are very many
+
+
+def test_a_claim_does_not_wait_for_the_disk_and_an_answer_does(store, ann):
+    round_id = ask(store, 2)
+    statements = []
+    store.reader().set_trace_callback(statements.append)
+    claim(store, ann, round_id)
+    answers.record_answers(store, ann, [said("k", 1, 2, proposal_id=1)])
+    store.reader().set_trace_callback(None)
+    found = [each for each in statements if each.startswith(("PRAGMA", "COMMIT"))]
+    assert found == [
+        "PRAGMA synchronous = NORMAL",
+        "COMMIT",
+        "PRAGMA synchronous = FULL",
+        "COMMIT",
+    ]
+
+
+def test_after_a_claim_that_failed_answers_wait_for_the_disk_again(store):
+    def fail():
+        with store.transaction(durable=False) as db:
+            db.execute("INSERT INTO lease VALUES (1, 1, '', '')")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        fail()
+    assert store.reader().execute("PRAGMA synchronous").fetchone()[0] == FULL
