@@ -45,6 +45,10 @@ _VOIDED = """
     SELECT e.kind, count(*) FROM event AS v JOIN event AS e ON e.event_id = v.refers_to
     WHERE v.kind = 'void' GROUP BY e.kind
 """
+_MINUTES = """
+    SELECT total(min(answer_ms, :most_ms)) / 60000.0
+    FROM (SELECT answer_ms FROM event ORDER BY event_id LIMIT :first)
+"""
 _LABEL_CHANGES = """
     SELECT count(*) FROM (SELECT kind FROM event ORDER BY event_id LIMIT -1 OFFSET :after)
     WHERE kind IN ('similar', 'dissimilar', 'void', 'resolution')
@@ -182,6 +186,16 @@ def effort(db: sqlite3.Connection) -> Effort:
         unsure=standing[Kind.UNSURE],
         skipped=standing[Kind.SKIP],
     )
+
+
+def minutes_spent(db: sqlite3.Connection, *, first: int, most_s: float) -> float:
+    """How long people looked at what the first so many events answer, in minutes.
+
+    Answers without a time, such as imported ones, count 0; one that took longer than `most_s`
+    counts that long: somebody went for a coffee.
+    """
+    (minutes,) = db.execute(_MINUTES, {"first": first, "most_ms": 1000 * most_s}).fetchone()
+    return float(minutes)
 
 
 def label_changes(db: sqlite3.Connection, *, after: int) -> int:

@@ -5,9 +5,13 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import altair as alt
+
+# Altair asks whether pandas is loaded; half loaded by another person's first page, it would fail.
+import pandas as pd  # noqa: F401
 
 from workflow.curves import CurvePoint, SimilarityHistogram
 
@@ -16,9 +20,12 @@ from workflow.curves import CurvePoint, SimilarityHistogram
 BLUE = "#1a7fc1"
 VERMILION = "#cf5b00"
 GREY = "#7b828c"  # for lines of reference
-BITS_TITLE = "bits (similar and dissimilar answers)"
+EFFORTS: Mapping[str, str] = {
+    "bits": "bits (similar and dissimilar answers)",
+    "minutes": "minutes of people's time",
+}
 GUESSING = 0.5
-FEWEST_BITS = 10  # the axis is at least so long
+FEWEST = 10  # bits or minutes: the axis is at least so long
 AXIS_STEP = 0.05
 CHART_HEIGHT_PX = 320
 
@@ -27,39 +34,11 @@ RETRIEVAL_METRICS: Mapping[str, str] = {
     "map_at_5_hits": "mAP@5, as in the papers",
     "map": "mAP",
 }
+OF_THE_PAPERS = "map_at_5_hits"
 JUDGED_METRICS: Mapping[str, str] = {"auc": "AUC", "balanced_accuracy": "Balanced accuracy"}
 AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart
 Rows = Sequence[Mapping[str, Any]]
-_POINT_COLUMNS = ("run", "round", "bits", "answers", "known_pairs")
-
-
-# What each chart says, in a sentence.
-METRIC_HELP = (
-    "mAP@5 divides by the best that five places allow; the papers divide by the hits among the "
-    "five, which flatters. mAP looks at the whole ranking."
-)
-RETRIEVAL_WORDS = (
-    "How many of the images found first show the same class as the query, on images that are "
-    "never asked about or learnt from."
-)
-FAIRNESS_WORDS = (
-    "Most questions are pairs that a model is unsure of: a hard test, whose line may fall. The few "
-    "random pairs among them compare models fairly."
-)
-JUDGED_WORDS: Mapping[str, str] = {
-    "auc": "How well a model ranks similar above dissimilar pairs, on answers it had not seen.",
-    "balanced_accuracy": "How often a model says what people say, similar and dissimilar pairs "
-    "counting the same, on answers it had not seen.",
-}
-HISTOGRAM_WORDS = (
-    "How similar the model finds the pairs that people answered: the farther the two sides are "
-    "apart, the better it follows them."
-)
-FIGURES_WORDS = (
-    "A line a model, the least effort first. Average precision looks at the pairs that the model "
-    "finds most alike: how many of them people call similar. It tells models apart where similar "
-    "pairs are few; chance gives their share."
-)
+_POINT_COLUMNS = ("run", "round", "strategy", "bits", "minutes", "answers", "known_pairs")
 
 
 @dataclass(frozen=True)
@@ -75,16 +54,37 @@ def retrieval_metrics(points: Sequence[CurvePoint]) -> list[str]:
     return [name for name in RETRIEVAL_METRICS if any(name in point.metrics for point in points)]
 
 
-def retrieval_chart(points: Sequence[CurvePoint], metric: str) -> Drawing:
-    """One retrieval metric against bits, a point a model."""
+def retrieval_chart(
+    points: Sequence[CurvePoint],
+    metric: str,
+    *,
+    effort: str = "bits",
+    published: Mapping[str, float] = MappingProxyType({}),
+) -> Drawing:
+    """One retrieval metric against bits or minutes, a point a model.
+
+    Args:
+        points: in the order of effort.
+        metric: a key of `RETRIEVAL_METRICS`.
+        effort: a key of `EFFORTS`.
+        published: figures of a paper by what they are of, drawn as lines across.
+    """
     title = RETRIEVAL_METRICS[metric]
     drawn = [point for point in points if metric in point.metrics]
-    rows = [_row(point, title, point.metrics[metric]) for point in drawn]
-    line = _lines(rows, title, [title], _scale([row["value"] for row in rows]))
-    return Drawing(_finished(line), f"{title} against bits. " + _in_words(rows, title))
+    rows = [_row(point, title, point.metrics[metric], effort) for point in drawn]
+    scale = _scale([*(row["value"] for row in rows), *published.values()])
+    line = _lines(rows, title, [title], scale, effort)
+    across = [_across(value, name, scale) for name, value in published.items()]
+    chart = alt.layer(*across, line) if across else line
+    said = "".join(f" {name}: {value:.1%}." for name, value in published.items())
+    return Drawing(
+        _finished(chart), f"{title} against {effort}. " + _in_words(rows, title, effort) + said
+    )
 
 
-def judged_chart(points: Sequence[CurvePoint], metric: str) -> Drawing | None:
+def judged_chart(
+    points: Sequence[CurvePoint], metric: str, *, effort: str = "bits"
+) -> Drawing | None:
     """A metric on answers that each model had not seen; None where no model has any.
 
     Two lines: on all questions of the next round (hard ones, chosen by the model's uncertainty)
@@ -93,7 +93,7 @@ def judged_chart(points: Sequence[CurvePoint], metric: str) -> Drawing | None:
     title = JUDGED_METRICS[metric]
     names = {"All questions": metric, "Random pairs": f"{metric}_random"}
     rows = [
-        _row(point, name, point.metrics[key])
+        _row(point, name, point.metrics[key], effort)
         for name, key in names.items()
         for point in points
         if key in point.metrics
@@ -101,9 +101,10 @@ def judged_chart(points: Sequence[CurvePoint], metric: str) -> Drawing | None:
     if not rows:
         return None
     scale = _scale([GUESSING, *(row["value"] for row in rows)])
-    chart = alt.layer(_guessing(scale), _lines(rows, title, list(names), scale))
-    words = " ".join(_in_words(rows, name) for name in names)
-    return Drawing(_finished(chart), f"{title} against bits; 50 % is guessing. {words}")
+    guessing = _across(GUESSING, "guessing", scale)
+    chart = alt.layer(guessing, _lines(rows, title, list(names), scale, effort))
+    words = " ".join(_in_words(rows, name, effort) for name in names)
+    return Drawing(_finished(chart), f"{title} against {effort}; 50 % is guessing. {words}")
 
 
 def histogram_chart(histogram: SimilarityHistogram) -> Drawing:
@@ -143,16 +144,20 @@ def points_csv(points: Sequence[CurvePoint]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_POINT_COLUMNS, *metrics])
     for point in points:
-        effort = [point.run, point.round_number, point.bits, point.answers, point.known_pairs]
-        writer.writerow([*effort, *(point.metrics.get(name, "") for name in metrics)])
+        what = [point.run, point.round_number, point.strategy or ""]
+        effort = [point.bits, round(point.minutes, 2), point.answers, point.known_pairs]
+        writer.writerow([*what, *effort, *(point.metrics.get(name, "") for name in metrics)])
     return text.getvalue()
 
 
-def _row(point: CurvePoint, name: str, value: float) -> dict[str, Any]:
+def _row(point: CurvePoint, name: str, value: float, effort: str) -> dict[str, Any]:
     return {
         "line": name,
         "value": value,
+        "effort": point.bits if effort == "bits" else round(point.minutes, 1),
         "bits": point.bits,
+        "minutes": round(point.minutes, 1),
+        "strategy": point.strategy or "",
         "round": point.round_number,
         "answers": point.answers,
         "known": point.known_pairs,
@@ -164,13 +169,13 @@ def _chart(rows: Rows) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
 
 
-def _lines(rows: Rows, title: str, names: list[str], scale: alt.Scale) -> AnyChart:
-    """Lines over bits, with dots and names."""
+def _lines(rows: Rows, title: str, names: list[str], scale: alt.Scale, effort: str) -> AnyChart:
+    """Lines over the effort, with dots and names."""
     base = _chart(rows).encode(
         x=alt.X(
-            "bits:Q",
-            title=BITS_TITLE,
-            scale=alt.Scale(domain=[0, max([FEWEST_BITS, *(row["bits"] for row in rows)])]),
+            "effort:Q",
+            title=EFFORTS[effort],
+            scale=alt.Scale(domain=[0, max([FEWEST, *(row["effort"] for row in rows)])]),
             axis=alt.Axis(tickMinStep=1, tickCount=8, format="d"),
         ),
         y=alt.Y(
@@ -195,6 +200,8 @@ _TOOLTIP = [
     alt.Tooltip("value:Q", title="value", format=".1%"),
     alt.Tooltip("round:Q", title="round"),
     alt.Tooltip("bits:Q", title="bits"),
+    alt.Tooltip("minutes:Q", title="minutes"),
+    alt.Tooltip("strategy:N", title="questions chosen by"),
     alt.Tooltip("answers:Q", title="answers"),
     alt.Tooltip("known:Q", title="known pairs"),
     alt.Tooltip("run:N", title="model"),
@@ -216,18 +223,19 @@ def _end_labels(rows: Rows, names: list[str]) -> list[alt.Chart]:
     return [
         _chart([row])
         .mark_text(align="left", dx=10, dy=dy, fontSize=13, fontWeight=600)
-        .encode(x="bits:Q", y="value:Q", text="line:N", color=_colour("line:N", names))
+        .encode(x="effort:Q", y="value:Q", text="line:N", color=_colour("line:N", names))
         for row, dy in zip(from_top, apart_px, strict=False)
     ]
 
 
-def _guessing(scale: alt.Scale) -> AnyChart:
-    line = _chart([{"value": GUESSING}]).encode(y=alt.Y("value:Q", scale=scale))
+def _across(value: float, words: str, scale: alt.Scale) -> AnyChart:
+    """A line of reference with its name."""
+    line = _chart([{"value": value}]).encode(y=alt.Y("value:Q", scale=scale))
     rule = line.mark_rule(color=GREY, strokeDash=[4, 4])
-    words = line.mark_text(
-        color=GREY, align="left", baseline="bottom", dx=4, dy=-3, text="guessing"
+    name = line.mark_text(
+        color=GREY, align="left", baseline="bottom", dx=4, dy=-3, text=words
     ).encode(x=alt.value(0))
-    return alt.layer(rule, words)
+    return alt.layer(rule, name)
 
 
 def _mirrored(histogram: SimilarityHistogram) -> list[dict[str, Any]]:
@@ -288,14 +296,14 @@ def _finished(chart: AnyChart) -> AnyChart:
     return chart
 
 
-def _in_words(rows: Rows, name: str) -> str:
+def _in_words(rows: Rows, name: str, effort: str) -> str:
     line = [row for row in rows if row["line"] == name]
     if not line:
         return ""
     first, last = line[0], line[-1]
     return (
-        f"{name}: {first['value']:.1%} at {first['bits']} bits, "
-        f"{last['value']:.1%} at {last['bits']} bits."
+        f"{name}: {first['value']:.1%} at {first['effort']} {effort}, "
+        f"{last['value']:.1%} at {last['effort']} {effort}."
     )
 
 

@@ -88,6 +88,7 @@ def curve_rows(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
             "Model": point.run,
             "Round": point.round_number,
             "Bits": point.bits,
+            "Minutes": round(point.minutes, 1),
             "Known pairs": point.known_pairs,
             **{_FIGURES[name]: _in_percent(point.metrics.get(name)) for name in measured},
         }

@@ -14,6 +14,7 @@ from workflow.project import Project
 from workflow.run_files import Embeddings, has_embeddings, read_embeddings
 
 SIMILARITY_RANGE = (-1.0, 1.0)
+LONGEST_ANSWER_S = 60.0  # who took longer was not looking all the time
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class CurvePoint:
             `average_precision` and `balanced_accuracy` compare the model with the answers of the
             round after it, which it has not seen; with `_random` behind their names, with that
             round's random check pairs alone. A metric that is undefined is absent.
+        minutes: how long people looked at the pairs that they answered until then.
+        strategy: by which the questions of its round were chosen; None before the first round.
     """
 
     run: str
@@ -33,6 +36,8 @@ class CurvePoint:
     answers: int
     known_pairs: int
     metrics: Mapping[str, float]
+    minutes: float = 0.0
+    strategy: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,8 @@ def answer_metrics(
 
 
 def _point(project: Project, run: Run) -> CurvePoint:
+    db = project.store.reader()
+    asked_by = {each.number: each.strategy for each in rounds.list_rounds(db)}
     return CurvePoint(
         run=run.name,
         round_number=run.round_number,
@@ -111,6 +118,8 @@ def _point(project: Project, run: Run) -> CurvePoint:
         answers=run.answers,
         known_pairs=run.known_pairs,
         metrics={**run.metrics, **metrics_from_next_round(project, run)},
+        minutes=answers.minutes_spent(db, first=run.answers, most_s=LONGEST_ANSWER_S),
+        strategy=asked_by.get(run.round_number),
     )
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,22 @@ def test_lines_differ_by_more_than_colour() -> None:
     (dots,) = marks(drawing, "point")
     assert len({str(dash) for dash in line["encoding"]["strokeDash"]["scale"]["range"]}) == 2
     assert len(set(dots["encoding"]["shape"]["scale"]["range"])) == 2
+
+
+def test_a_curve_against_minutes_has_them_on_its_axis_and_in_words() -> None:
+    points = [replace(point(at, map=0.5 + 0.1 * at), minutes=7.0 * at) for at in range(3)]
+    drawing = charts.retrieval_chart(points, "map", effort="minutes")
+    assert "70.0% at 14.0 minutes" in drawing.words
+    titles = [layer["encoding"]["x"].get("title") for layer in layers(drawing.chart.to_dict())]
+    assert charts.EFFORTS["minutes"] in titles
+
+
+def test_published_figures_are_lines_across_that_the_axis_holds() -> None:
+    points = [point(at, map_at_5_hits=0.9) for at in range(2)]
+    drawing = charts.retrieval_chart(points, "map_at_5_hits", published={"paper: 72": 0.72})
+    spec = drawing.chart.to_dict()
+    rules = [layer for layer in layers(spec) if layer["mark"]["type"] == "rule"]
+    assert len(rules) == 1
+    low, _ = rules[0]["encoding"]["y"]["scale"]["domain"]
+    assert low <= 0.72
+    assert "paper: 72: 72.0%" in drawing.words

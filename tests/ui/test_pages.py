@@ -286,6 +286,33 @@ def test_curves_without_a_model_lead_to_the_overview(make: Make) -> None:
     assert "No model yet" in words(show("curves"))
 
 
+def test_curves_say_whether_another_round_is_worth_it(make: Make) -> None:
+    project = make()
+    trained(project)
+    assert "It needs 4 trained models" in words(show("curves"))
+    for number in range(2, 6):
+        metrics = LEARNT | RETRIEVAL | {"map_at_5_min": 1 - 0.4 * 0.8**number}
+        stage.add_model(project, number, metrics=metrics, bits=40 * 2**number)
+    app = show("curves")
+    assert "percentage points" in words(app)
+    assert "mAP@5 of 95 %" in words(app).replace("\u2060", "")
+    app.select_slider(key="curves.target").set_value(60).run()
+    assert "has it already" in words(app)
+    app.radio(key="curves.effort").set_value("minutes").run()
+    assert not app.exception
+
+
+def test_curves_compare_two_models_image_by_image(make: Make) -> None:
+    project = make()
+    trained(project)
+    app = show("curves")
+    assert "Better: " in words(app)
+    app.selectbox(key="curves.Beside").select("r001").run()
+    assert not app.exception
+    assert "Better: 0 images" in words(app)
+    assert "Worse: 0 images" in words(app)
+
+
 def test_search_without_embeddings_says_what_to_wait_for(make: Make) -> None:
     make()
     assert "still being prepared" in words(show("search"))

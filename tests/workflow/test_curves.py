@@ -1,5 +1,6 @@
 """Points of the quality curve: in the order of effort, with what answers say of each model."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from labeling_store import queue, rounds
+from domain.answers import Kind, NewAnswer
+from labeling_store import answers, queue, rounds
 from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import curves
 from workflow.creation import create_project
-from workflow.project import Project
+from workflow.project import Project, local_owner
 from workflow.run_files import read_embeddings
 
 
@@ -49,3 +51,25 @@ def test_a_model_is_judged_by_the_answers_of_the_round_after_it(project: Project
     assert point.metrics["auc"] == pytest.approx(roc_auc_score(labels, similarity))
     expected = average_precision_score(labels, similarity)
     assert point.metrics["average_precision"] == pytest.approx(expected)
+
+
+def test_minutes_are_how_long_people_looked_at_what_a_model_has_learnt_from(
+    project: Project,
+) -> None:
+    asked = stage.training_pairs(project, 4)
+    for pair, took_ms in zip(asked, (30_000, None, 600_000, 45_000), strict=True):
+        new = NewAnswer(str(uuid.uuid4()), Kind.SIMILAR, pair, answer_ms=took_ms)
+        answers.record_answers(project.store, local_owner(project), [new])
+    stage.add_model(project, 0, metrics={})
+    stage.add_model(project, 1, metrics={}, bits=3)
+    stage.add_model(project, 2, metrics={}, bits=4)
+    minutes = [point.minutes for point in curves.quality_curve(project)]
+    assert minutes == pytest.approx([0, (30 + 60) / 60, (30 + 60 + 45) / 60])
+
+
+def test_a_point_names_what_its_questions_were_chosen_by(project: Project) -> None:
+    stage.add_model(project, 0, metrics={})
+    stage.next_round(project, 2, stage.training_pairs(project, 3), model="r000")
+    stage.add_model(project, 2, metrics={}, bits=3)
+    before, after = curves.quality_curve(project)
+    assert (before.strategy, after.strategy) == (None, "mgue")
