@@ -11,7 +11,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Se
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from annealing.proofs import Prover
+from annealing.proofs import Prover, reached
 from annealing.transitivity import Closure, one_step
 from domain.answers import KnownRelation, Propagation
 from domain.pairs import Pair, pair
@@ -25,6 +25,7 @@ def known_relations(
     *,
     within: Container[int] | None = None,
     proofs: bool = True,
+    longest_proof: int | None = None,
 ) -> list[KnownRelation]:
     """Answered pairs and, by the given propagation, implied ones.
 
@@ -34,6 +35,7 @@ def known_relations(
         within: only pairs wholly inside are given or used in proofs; contradictions are found among
             all. None: everything.
         proofs: False leaves the proofs of implied relations empty, which is much quicker.
+        longest_proof: under the closure, only what so many answers or fewer imply; None: all.
 
     Returns:
         Answered pairs first, in their order. Under the closure, the later of two contradicting
@@ -43,7 +45,10 @@ def known_relations(
     taken, disputes = _taken(labels, propagation, within)
     direct = _direct(taken, disputes)
     if propagation is Propagation.CLOSURE:
-        return [*direct, *_Expansion(taken, disputes).implied(proofs=proofs)]
+        expansion = _Expansion(taken, disputes)
+        if longest_proof is None:
+            return [*direct, *expansion.implied(proofs=proofs)]
+        return [*direct, *expansion.implied_nearby(longest_proof, proofs=proofs)]
     if propagation is Propagation.ONE_STEP:
         return [*direct, *_implied_in_one_step(taken, disputes, proofs=proofs)]
     return direct
@@ -54,11 +59,18 @@ def count_known(
     propagation: Propagation,
     *,
     within: Container[int] | None = None,
+    longest_proof: int | None = None,
 ) -> int:
-    """How many relations `known_relations` gives, without making them."""
+    """How many relations `known_relations` gives, without making them.
+
+    With a longest proof, in time that grows with them.
+    """
     taken, disputes = _taken(labels, propagation, within)
     if propagation is Propagation.CLOSURE:
-        return len(taken) + _Expansion(taken, disputes).count_implied()
+        expansion = _Expansion(taken, disputes)
+        if longest_proof is None:
+            return len(taken) + expansion.count_implied()
+        return len(taken) + sum(1 for _ in expansion.pairs_nearby(longest_proof))
     if propagation is Propagation.ONE_STEP:
         return len(taken) + sum(1 for _ in _implied_in_one_step(taken, disputes, proofs=False))
     return len(taken)
@@ -166,18 +178,44 @@ class _Expansion:
                     proof = prove(first, second)
                     yield KnownRelation(implied, block.others is None, implied=True, proof=proof)
 
+    def implied_nearby(self, most: int, *, proofs: bool) -> Iterator[KnownRelation]:
+        """Those of `implied` that so many answers or fewer imply, with the fewest as proof."""
+        for implied, similar in self.pairs_nearby(most):
+            proof = self._closure.proof(*implied) if proofs else ()
+            yield KnownRelation(implied, similar, implied=True, proof=proof)
+
+    def pairs_nearby(self, most: int) -> Iterator[tuple[Pair, bool]]:
+        """The pairs of `implied_nearby`, and whether they are similar."""
+        home, related = self._homes(), self._related()
+        for number, cell in home.items():
+            alike, apart = reached(self._closure, number, most)
+            nearby = [(n, True) for n in sorted(alike) if home[n] == cell]
+            nearby += [
+                (n, False)
+                for n in sorted(apart)
+                if home[n] != cell and pair(home[n], cell) in related
+            ]
+            for other, similar in nearby:
+                if other > number and Pair(number, other) not in self._taken:
+                    yield Pair(number, other), similar
+
     def count_implied(self) -> int:
         """How many relations `implied` gives, in time that does not grow with them."""
-        home = {n: cell[0] for cells in self._cells.values() for cell in cells for n in cell}
-        total, related = 0, set[Pair]()
-        for block in self._blocks():
-            total += block.size()
-            if block.others is not None:
-                related.add(pair(block.numbers[0], block.others[0]))
+        home, related = self._homes(), self._related()
+        total = sum(block.size() for block in self._blocks())
         for (a, b), similar in self._taken.items():
             inside = home[a] == home[b] if similar else pair(home[a], home[b]) in related
             total -= inside
         return total
+
+    def _homes(self) -> dict[int, int]:
+        """The first number of the cell of each number."""
+        return {n: cell[0] for cells in self._cells.values() for cell in cells for n in cell}
+
+    def _related(self) -> set[Pair]:
+        """The cells, by their first numbers, between which dissimilar relations hold."""
+        found = ((block.numbers, block.others) for block in self._blocks())
+        return {pair(near[0], far[0]) for near, far in found if far is not None}
 
     def _blocks(self) -> Iterator[_Block]:
         for cells in self._cells.values():

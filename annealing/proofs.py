@@ -50,3 +50,20 @@ class Prover:
             return len(self._disputed.intersection(proof)), len(proof)
 
         return min(self._links[groups], key=cost)
+
+
+def reached(closure: Closure, number: int, most: int) -> tuple[set[int], set[int]]:
+    """The numbers whose relation to one follows from at most so many answers.
+
+    Returns:
+        Those that are similar to it, itself included, and those that are dissimilar.
+    """
+    alike, apart = {number}, set[int]()
+    near, far = alike, apart
+    for _ in range(most):
+        across = {other for here in near for other in closure.dissimilar_to(here)}
+        far = across.union(*(closure.similar_to(here) for here in far)) - apart
+        near = set[int]().union(*(closure.similar_to(here) for here in near)) - alike
+        alike |= near
+        apart |= far
+    return alike, apart

@@ -232,6 +232,10 @@ class Closure:
         """The numbers that accepted answers call similar to this one."""
         return self._similar.get(number, ())
 
+    def dissimilar_to(self, number: int) -> Sequence[int]:
+        """The numbers that accepted answers call dissimilar to this one."""
+        return self._dissimilar.get(number, ())
+
     def cannot_links(self) -> Iterator[tuple[int, int]]:
         """Roots of groups known to be dissimilar, each two once."""
         for root, enemies in self._enemies.items():
@@ -319,7 +323,7 @@ class Closure:
         def onward(number: int) -> Iterable[int]:
             if self._root[number] != near:
                 return self.similar_to(number)
-            crossed = (n for n in self._dissimilar.get(number, ()) if self._root[n] == far)
+            crossed = (n for n in self.dissimilar_to(number) if self._root[n] == far)
             return chain(self.similar_to(number), crossed)
 
         return onward

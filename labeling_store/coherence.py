@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from domain.pairs import Pair
 from labeling_store.db import Store
+from labeling_store.repeats import all_repeats
 
 # A pair is asked again in a later round; whoever changes an answer in between takes it back. Hidden
 # repeats are about any pairs: few of those change, which says nothing of pairs in contradictions.
 _REPEATED = """
-    SELECT e.a, e.b, min(e.similar) <> max(e.similar) AS changed FROM event AS e
-    WHERE e.kind IN ('similar', 'dissimilar') AND NOT EXISTS
+    SELECT e.a, e.b, min(e.similar) <> max(e.similar) AS changed
+    FROM (SELECT a, b FROM event GROUP BY a, b HAVING count(*) > 1) AS several
+        CROSS JOIN event AS e ON e.a = several.a AND e.b = several.b
+    WHERE +e.kind IN ('similar', 'dissimilar') AND NOT EXISTS
         (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = e.event_id)
         AND NOT EXISTS (SELECT 1 FROM proposal AS p
             WHERE p.proposal_id = e.proposal_id AND p.asked_of IS NOT NULL)
@@ -33,12 +36,17 @@ class Coherence:
         contradicted: those of the second kind.
         repeated: pairs answered in more than one round, hidden repeats aside.
         changed: those whose answers differ.
+        hidden: answers to pairs that the same member answered before and did not know to be asked
+            again; chosen at random, so that they tell how often answers are wrong.
+        hidden_changed: those that differ from the answer before.
     """
 
     implied: int
     contradicted: int
     repeated: int
     changed: int
+    hidden: int
+    hidden_changed: int
 
 
 def coherence(store: Store) -> Coherence:
@@ -50,7 +58,9 @@ def coherence(store: Store) -> Coherence:
             changed = [bool(row["changed"]) for row in db.execute(_REPEATED)]
             ledger.memo["implied"], ledger.memo["contradicted"] = ledger.checked()
             ledger.memo["repeated"], ledger.memo["changed"] = len(changed), sum(changed)
-        names = ("implied", "contradicted", "repeated", "changed")
+            hidden = all_repeats(db)
+            ledger.memo["hidden"], ledger.memo["hidden_changed"] = hidden.repeated, hidden.changed
+        names = ("implied", "contradicted", "repeated", "changed", "hidden", "hidden_changed")
         return Coherence(*(ledger.memo[name] for name in names))
 
 

@@ -3,15 +3,19 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from annealing.expansion import count_known
 from annealing.expansion import known_relations as expand
+from annealing.reliability import error_of_repeats, longest_proof
 from domain.answers import KnownRelation, Propagation
 from domain.images import Part
 from domain.pairs import Pair, pair
 from labeling_store.db import Store
 from labeling_store.ledger import Ledger
+from labeling_store.repeats import Repeated, all_repeats
 
+FEWEST_REPEATS = 50  # hidden repeats from which the error rate they show counts
 _IN_PART = "SELECT image_id FROM image WHERE part = :part"
 
 
@@ -31,10 +35,17 @@ def known_relations(
         proofs: False leaves the proofs of implied pairs empty, which is much quicker.
 
     Returns:
-        Answered pairs first, see `annealing.expansion.known_relations`.
+        Answered pairs first, see `annealing.expansion.known_relations`. Where hidden repeats show
+        that answers are often wrong, the closure is cut to short proofs; see `trusted_proof`.
     """
-    labels, within = _labels(store, part)
-    return expand(labels, propagation, within=within, proofs=proofs)
+    state = _state(store, part)
+    return expand(
+        state.labels,
+        propagation,
+        within=state.within,
+        proofs=proofs,
+        longest_proof=state.longest_proof,
+    )
 
 
 def known_pair_count(
@@ -46,8 +57,10 @@ def known_pair_count(
         ledger.catch_up(db)
         state, known = ledger.last_event_id, ledger.memo.get(question)
     if known is None:
-        labels, within = _labels(store, part)
-        known = count_known(labels, propagation, within=within)
+        now = _state(store, part)
+        known = count_known(
+            now.labels, propagation, within=now.within, longest_proof=now.longest_proof
+        )
         with ledger.lock:
             if ledger.last_event_id == state:
                 ledger.memo[question] = known
@@ -89,13 +102,33 @@ def _up_to_date(store: Store) -> Iterator[Ledger]:
         yield store.ledger
 
 
-def _labels(store: Store, part: Part | None) -> tuple[dict[Pair, bool], set[int] | None]:
-    """The labelled pairs in order, and the images of the part."""
+@dataclass(frozen=True)
+class _State:
+    """What relations follow from: labels in order, the images of the part, the longest proof."""
+
+    labels: dict[Pair, bool]
+    within: set[int] | None
+    longest_proof: int | None
+
+
+def trusted_proof(repeats: Repeated) -> int | None:
+    """How many answers may prove an implied relation; None: any number.
+
+    Limited once enough hidden repeats show how often people's answers are wrong.
+    """
+    if repeats.repeated < FEWEST_REPEATS:
+        return None
+    return longest_proof(error_of_repeats(repeats.changed / repeats.repeated))
+
+
+def _state(store: Store, part: Part | None) -> _State:
     with store.ledger.lock, store.snapshot() as db:
         store.ledger.catch_up(db)
-        labels = store.ledger.labels()
-        within = None if part is None else _images_in(db, part)
-    return labels, within
+        return _State(
+            store.ledger.labels(),
+            None if part is None else _images_in(db, part),
+            trusted_proof(all_repeats(db)),
+        )
 
 
 def _images_in(db: sqlite3.Connection, part: Part) -> set[int]:

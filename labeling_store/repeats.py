@@ -40,20 +40,21 @@ _EVENTS = """
     WHERE event_id IN (SELECT value FROM json_each(:chosen)) ORDER BY event_id
 """
 _STANDS = """
-    {0}.kind IN ('similar', 'dissimilar') AND NOT EXISTS
+    +{0}.kind IN ('similar', 'dissimilar') AND NOT EXISTS
         (SELECT 1 FROM event AS v WHERE v.kind = 'void' AND v.refers_to = {0}.event_id)
 """
+# The few repeats come first: CROSS JOIN and + keep SQLite from searching all answers of a member.
 # Of each hidden repeat the first answer that stands, and the member's last one before it.
 _OUTCOMES = f"""
     SELECT member_id, count(*) AS repeated, count(*) FILTER (WHERE again <> before) AS changed
     FROM (
         SELECT e.member_id, e.similar AS again,
             (SELECT o.similar FROM event AS o
-             WHERE o.a = e.a AND o.b = e.b AND o.member_id = e.member_id
-                 AND o.event_id < e.event_id AND {_STANDS.format("o")}
+             WHERE o.a = e.a AND o.b = e.b AND +o.member_id = e.member_id
+                 AND +o.event_id < e.event_id AND {_STANDS.format("o")}
              ORDER BY o.event_id DESC LIMIT 1) AS before
-        FROM proposal AS p JOIN event AS e
-            ON e.proposal_id = p.proposal_id AND e.member_id = p.asked_of
+        FROM proposal AS p CROSS JOIN event AS e
+            ON e.proposal_id = p.proposal_id AND +e.member_id = p.asked_of
         WHERE p.asked_of IS NOT NULL AND {_STANDS.format("e")}
             AND NOT EXISTS (SELECT 1 FROM event AS f
                 WHERE f.proposal_id = e.proposal_id AND f.member_id = e.member_id
@@ -110,6 +111,12 @@ def answered_pairs(db: sqlite3.Connection, event_ids: Sequence[int]) -> list[Ans
     """What was asked in some events, oldest first."""
     rows = db.execute(_EVENTS, {"chosen": json.dumps([*event_ids])})
     return [AnsweredPair(Pair(row["a"], row["b"]), row["reason"] or "") for row in rows]
+
+
+def all_repeats(db: sqlite3.Connection) -> Repeated:
+    """`repeat_outcomes` of all members together."""
+    found = repeat_outcomes(db).values()
+    return Repeated(sum(each.repeated for each in found), sum(each.changed for each in found))
 
 
 def repeat_outcomes(db: sqlite3.Connection) -> dict[int, Repeated]:

@@ -7,13 +7,19 @@ asked again (`asked_again`), and only where the answers stay does the strategy s
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from annealing.contradictions import worth_repeating
+from annealing.reliability import error_bound_of_contradictions, error_of_repeats
+from domain.answers import Propagation
+from domain.config import Strategy
 from domain.images import Part
 from domain.pairs import Pair
 from labeling_store import images, queue, rounds
 from labeling_store.coherence import coherence, labels_in_order, repeated_pairs
+from labeling_store.relations import FEWEST_REPEATS, trusted_proof
+from labeling_store.repeats import Repeated
 from workflow.project import Project
 
 SHOWN_FROM = 20  # answers that could have contradicted; a share of fewer says nothing
@@ -23,6 +29,7 @@ REPEATED_AT_LEAST = 12
 # The upper end of the interval. Of the answers behind a contradiction about 45 % change when they
 # are asked again, whether 3 or 10 % of all answers are wrong; where similarity is graded, none.
 CHANGED_BELOW = 0.25
+ONE_STEP_ABOVE = 0.03  # share of wrong answers from which long chains of them mislead
 _Z = 1.96  # for 95 %
 
 
@@ -63,6 +70,22 @@ class Share:
         return _Z * math.sqrt(spread) / (self.of + _Z**2)
 
 
+NOTHING = Share(0, 0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A share of wrong answers, with its 95 % interval."""
+
+    rate: float
+    low: float
+    high: float
+
+
+def _estimate(counted: Share, of_share: Callable[[float], float]) -> Estimate:
+    return Estimate(of_share(counted.rate), of_share(counted.low), of_share(counted.high))
+
+
 @dataclass(frozen=True)
 class Consistency:
     """How well the labels of now go together.
@@ -70,17 +93,41 @@ class Consistency:
     Attributes:
         contradicted: of the labels whose answer earlier ones implied, those that say the opposite.
         changed: of the pairs that were asked again in a later round, those that got another answer.
+        hidden: of the answers to pairs that their member did not know to be asked again, those that
+            differ from the answer before.
     """
 
     contradicted: Share
     changed: Share
+    hidden: Share = NOTHING
+
+    @property
+    def error(self) -> Estimate | None:
+        """The share of wrong answers as hidden repeats show it; None while they are too few."""
+        if self.hidden.of < FEWEST_REPEATS:
+            return None
+        return _estimate(self.hidden, error_of_repeats)
+
+    @property
+    def error_bound(self) -> Estimate | None:
+        """A share of wrong answers that contradictions do not point beyond; None while few."""
+        if self.contradicted.of < SHOWN_FROM:
+            return None
+        return _estimate(self.contradicted, error_bound_of_contradictions)
+
+    @property
+    def longest_proof(self) -> int | None:
+        """How many answers may prove an implied label; None: any number."""
+        return trusted_proof(Repeated(self.hidden.of, self.hidden.count))
 
 
 def consistency(project: Project) -> Consistency:
     """How well the labels of now go together; worked out once for each state of the log."""
     found = coherence(project.store)
     return Consistency(
-        Share(found.implied, found.contradicted), Share(found.repeated, found.changed)
+        Share(found.implied, found.contradicted),
+        Share(found.repeated, found.changed),
+        Share(found.hidden, found.hidden_changed),
     )
 
 
@@ -127,6 +174,49 @@ def in_words(found: Consistency) -> str | None:
     return words
 
 
+def errors_in_words(found: Consistency) -> str | None:
+    """How often people's answers are wrong, as far as it shows; None while nothing does."""
+    error, bound = found.error, found.error_bound
+    said = []
+    if error is not None:
+        said.append(
+            f"About {_rate(error.rate)} of the answers are wrong ({_rate(error.low)} to "
+            f"{_rate(error.high)}): {found.hidden.count} of {found.hidden.of} pairs got another "
+            "answer when the same person was asked again without knowing it."
+        )
+    elif found.hidden.of:
+        said.append(
+            f"{found.hidden.count} of {found.hidden.of} hidden repeats got another answer; from "
+            f"{FEWEST_REPEATS} on they tell how often answers are wrong."
+        )
+    if bound is not None:
+        said.append(
+            f"Contradictions ({found.contradicted.count} of {found.contradicted.of} answers that "
+            f"could contradict) point to {_rate(bound.rate)} wrong at most "
+            f"({_rate(bound.low)} to {_rate(bound.high)})."
+        )
+    return " ".join(said) or None
+
+
+def unreliable(project: Project, found: Consistency) -> str | None:
+    """What a lead should know where too many answers are wrong to spread them far; else None."""
+    error, longest = found.error, found.longest_proof
+    if error is None or longest is None or project.config.propagation is not Propagation.CLOSURE:
+        return None
+    if error.rate <= ONE_STEP_ABOVE:
+        return (
+            f"Pairs count as implied only where {longest} answers or fewer prove them, because "
+            f"about {_rate(error.rate)} of the answers are wrong."
+        )
+    note = (
+        f"About {_rate(error.rate)} of the answers are wrong, too many for long chains of them: "
+        f"pairs count as implied only where {longest} answers or fewer prove them."
+    )
+    if project.config.selection.strategy is Strategy.COMPONENTS:
+        return f"{note} Questions about groups reckon with wrong answers and go on as before."
+    return f'{note} Consider propagation = "one_step" in project.toml.'
+
+
 def steps_back(found: Consistency) -> str | None:
     """What a lead should know where "similar" is not treated as transitive; None where it is.
 
@@ -143,6 +233,10 @@ def steps_back(found: Consistency) -> str | None:
         'propagation = "one_step" in project.toml. Where the archive does have kinds, settle the '
         "conflicts on the Conflicts page. From now on a lead starts the rounds."
     )
+
+
+def _rate(value: float) -> str:
+    return f"{100 * value:.1f} %"
 
 
 def _percent(share: Share) -> str:

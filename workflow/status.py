@@ -45,6 +45,8 @@ class Overview:
     model_state: str
     learning: str | None  # that the model learns by itself, and when it did last
     consistency: str | None  # how often answers contradict each other
+    reliability: str | None  # how often they are wrong
+    unreliable: str | None  # that answers are spread less far because of that
     next_step: NextStep
     warnings: tuple[str, ...]
 
@@ -82,6 +84,7 @@ def overview(project: Project) -> Overview:
     active = runs.active_run(db)
     job = jobs.running(project)
     alive = jobs.worker_alive(project)
+    found = consistency.consistency(project)
     return Overview(
         project_name=project.config.name,
         images=len(records),
@@ -98,7 +101,9 @@ def overview(project: Project) -> Overview:
         worker_alive=alive,
         model_state=_model_state(project, active, job),
         learning=continuous.in_words(project),
-        consistency=consistency.in_words(consistency.consistency(project)),
+        consistency=consistency.in_words(found),
+        reliability=consistency.errors_in_words(found),
+        unreliable=consistency.unreliable(project, found),
         next_step=_next_step(project, progress, job, alive),
         warnings=_warnings(len(records), project),
     )

@@ -152,3 +152,31 @@ def test_forest_paths_join_the_two_ends():
     assert forest.path(0, 3) == (Pair(0, 1), Pair(1, 2), Pair(2, 3))
     assert forest.path(8, 7) == (Pair(7, 8),)
     assert forest.path(4, 4) == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(labels=labelled, within=somewhere, most=st.integers(1, 6))
+def test_a_longest_proof_leaves_what_fewer_answers_imply(labels, within, most):
+    options = {"within": within}
+    closure = Closure()
+    for answered, similar in expected_closure(labels, within)[0].items():
+        closure.add(answered, similar)
+    everything = known_relations(labels, Propagation.CLOSURE, **options)
+    found = known_relations(labels, Propagation.CLOSURE, **options, longest_proof=most)
+    expected = {
+        each.pair: (each.similar, each.implied, each.weight)
+        for each in everything
+        if not each.implied or len(closure.proof(*each.pair)) <= most
+    }
+    assert {each.pair: (each.similar, each.implied, each.weight) for each in found} == expected
+    assert len(found) == len(expected)
+    assert all(len(each.proof) <= most for each in found)
+    assert count_known(labels, Propagation.CLOSURE, **options, longest_proof=most) == len(found)
+
+
+def test_proofs_of_two_are_what_one_step_gives():
+    labels = {Pair(0, 1): True, Pair(1, 2): True, Pair(2, 3): True, Pair(3, 4): False}
+    short = known_relations(labels, Propagation.CLOSURE, longest_proof=2)
+    one = known_relations(labels, Propagation.ONE_STEP)
+    assert sorted(short, key=lambda r: r.pair) == sorted(one, key=lambda r: r.pair)
+    assert len(known_relations(labels, Propagation.CLOSURE)) == 10

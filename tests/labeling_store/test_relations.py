@@ -4,10 +4,13 @@ from domain.answers import Kind, Propagation
 from domain.members import Role
 from domain.pairs import Pair
 from labeling_store import answers, relations
+from labeling_store.coherence import coherence
 from labeling_store.conflicts import count_open_conflicts
 from labeling_store.db import Store
 from labeling_store.members import ensure_member
+from labeling_store.repeats import Repeated
 from tests.labeling_store.building import NOW, catalogue, said, undo
+from tests.labeling_store.test_repeats import ask_again, say_again
 
 
 @pytest.fixture
@@ -101,3 +104,31 @@ def test_two_stores_on_one_file_know_the_same(split):
     assert known(second) == known(split)
     assert relations.known_pair_count(second, Propagation.CLOSURE) == 3
     second.close()
+
+
+@pytest.mark.parametrize(
+    ("repeated", "changed", "proof"),
+    [(49, 49, None), (50, 0, None), (50, 3, 7), (50, 25, 2), (1000, 20, 21)],
+)
+def test_proofs_are_limited_once_enough_repeats_show_errors(repeated, changed, proof):
+    assert relations.trusted_proof(Repeated(repeated, changed)) == proof
+
+
+def test_where_answers_are_often_wrong_long_proofs_do_not_count(split, monkeypatch):
+    record(split, said("1", 1, 2), said("2", 2, 3), said("3", 3, 4))
+    assert Pair(1, 4) in known(split)
+    assert relations.known_pair_count(split, Propagation.CLOSURE) == 6
+    monkeypatch.setattr(relations, "all_repeats", lambda db: Repeated(60, 20))
+    split.ledger.forget()
+    assert Pair(1, 4) not in known(split)
+    assert Pair(2, 4) in known(split)
+    assert relations.known_pair_count(split, Propagation.CLOSURE) == 5
+
+
+def test_hidden_repeats_are_counted_over_all_members(store, ann, bob):
+    for member, kind in ((ann, Kind.SIMILAR), (bob, Kind.DISSIMILAR)):
+        answers.record_answers(store, member, [said(f"{member.name}", 1, 2)], now=NOW)
+        number = ask_again(store, member, 1, 2, number=member.member_id)
+        say_again(store, member, number, 1, 2, kind, key=f"{member.name} again")
+    found = coherence(store)
+    assert (found.hidden, found.hidden_changed) == (2, 1)

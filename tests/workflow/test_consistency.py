@@ -2,13 +2,15 @@
 
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scipy.stats import binomtest
 
-from domain.answers import Kind, NewAnswer
+from domain.answers import Kind, NewAnswer, Propagation
 from domain.clock import utc_now
+from domain.config import Strategy
 from domain.images import Part
 from domain.members import Role
 from domain.pairs import Pair, pair
@@ -18,7 +20,16 @@ from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import consistency as module
 from workflow import labels
-from workflow.consistency import Consistency, Share, asked_again, consistency, in_words, steps_back
+from workflow.consistency import (
+    Consistency,
+    Share,
+    asked_again,
+    consistency,
+    errors_in_words,
+    in_words,
+    steps_back,
+    unreliable,
+)
 from workflow.creation import create_project
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, submit_answers
@@ -204,3 +215,57 @@ def test_contradictions_are_told_in_words_once_they_mean_something() -> None:
     assert said == ("In 3 of 41 cases (7 %) an answer contradicted what earlier answers implied.")
     again = in_words(Consistency(Share(41, 3), Share(2, 1))) or ""
     assert again.endswith("2 such pairs were asked again; 1 of the answers changed.")
+
+
+def with_error(repeated: int, changed: int) -> Consistency:
+    return Consistency(Share(100, 12), NONE, Share(repeated, changed))
+
+
+def test_the_error_shows_from_enough_hidden_repeats_on() -> None:
+    assert with_error(49, 3).error is None
+    error = with_error(50, 5).error
+    assert error is not None
+    assert error.rate == pytest.approx(0.0528, abs=1e-4)  # 2 e (1 - e) = 0.1
+    assert error.low < error.rate < error.high
+    assert Consistency(Share(19, 5), NONE).error_bound is None
+    bound = with_error(0, 0).error_bound
+    assert bound is not None
+    assert bound.rate == pytest.approx(1 - 0.88 ** (1 / 3))
+
+
+def test_errors_are_told_with_counts_and_intervals() -> None:
+    assert errors_in_words(Consistency(NONE, NONE)) is None
+    few = errors_in_words(Consistency(NONE, NONE, Share(8, 1))) or ""
+    assert few == (
+        "1 of 8 hidden repeats got another answer; from 50 on they tell how often answers are "
+        "wrong."
+    )
+    enough = errors_in_words(with_error(50, 5)) or ""
+    assert enough.startswith("About 5.3 % of the answers are wrong (2.2 % to 12.")
+    assert "5 of 50 pairs got another answer" in enough
+    assert "12 of 100 answers that could contradict) point to 4.2 % wrong at most" in enough
+
+
+@pytest.mark.parametrize(
+    ("changed", "strategy", "says", "leaves_out"),
+    [
+        (2, "mgue", "only where 10 answers or fewer prove them", "one_step"),
+        (5, "mgue", 'Consider propagation = "one_step"', "groups"),
+        (5, "components", "Questions about groups", "one_step"),
+    ],
+)
+def test_a_lead_is_told_how_far_answers_are_spread(
+    project: Project, changed: int, strategy: str, says: str, leaves_out: str
+) -> None:
+    selection = project.config.selection.model_copy(update={"strategy": Strategy(strategy)})
+    config = project.config.model_copy(update={"selection": selection})
+    note = unreliable(replace(project, config=config), with_error(50, changed)) or ""
+    assert says in note
+    assert leaves_out not in note
+
+
+def test_nothing_is_said_where_answers_are_reliable_or_not_spread(project: Project) -> None:
+    assert unreliable(project, with_error(50, 0)) is None
+    assert unreliable(project, with_error(49, 20)) is None
+    config = project.config.model_copy(update={"propagation": Propagation.ONE_STEP})
+    assert unreliable(replace(project, config=config), with_error(50, 20)) is None

@@ -8,7 +8,7 @@ from domain.answers import Conflict, Settlement
 from domain.members import Role
 from ui import components, disputes, session
 from ui.gallery.mount import dispute_card, label_table
-from workflow import conflicts, labels
+from workflow import conflicts, consistency, labels
 from workflow.conflicts import Dispute, Ruling
 
 PAGE_ROWS = 10
@@ -44,6 +44,15 @@ def page_of(count: int, name: str) -> int:
     pages = -(-count // PAGE_ROWS)
     page = st.pagination(pages, key=f"conflicts.page.{name}.{pages}") if pages > 1 else 1
     return (page - 1) * PAGE_ROWS
+
+
+def draw_reliability() -> None:
+    found = consistency.consistency(project)
+    words, note = consistency.errors_in_words(found), consistency.unreliable(project, found)
+    if words is not None:
+        st.caption(components.as_text(words), width=components.READABLE_PX)
+    if note is not None:
+        st.info(components.as_text(note), icon=":material/rule:")
 
 
 def draw_undo() -> None:
@@ -119,6 +128,7 @@ if member.role.includes(Role.LEAD):
         "Show", (OPEN, SETTLED), horizontal=True, key="conflicts.view", label_visibility="collapsed"
     )
     st.caption(f"{open_count:,} open, {settled_count:,} settled")
+    draw_reliability()
     draw_undo()
     draw_open(open_count) if view == OPEN else draw_settled(settled_count)
 else:

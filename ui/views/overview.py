@@ -69,8 +69,11 @@ with left:
     live.follow_round(project)
     if state.round is not None:
         components.round_notes(state.round.notes)
-    if state.consistency is not None:
-        st.caption(components.as_text(state.consistency))
+    for words in (state.consistency, state.reliability):
+        if words is not None:
+            st.caption(components.as_text(words))
+    if state.unreliable is not None:
+        st.info(components.as_text(state.unreliable), icon=":material/rule:")
 with right:
     draw_model(state)
 draw_archive(state)
