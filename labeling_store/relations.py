@@ -1,20 +1,24 @@
 """What is known of pairs of images, for training and for export."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from annealing.expansion import count_known
 from annealing.expansion import known_relations as expand
 from annealing.reliability import error_of_repeats, longest_proof
 from domain.answers import KnownRelation, Propagation
+from domain.errors import StoreError
 from domain.images import Part
 from domain.pairs import Pair, pair
+from labeling_store.answers import last_event_id
 from labeling_store.db import Store
 from labeling_store.ledger import Ledger
 from labeling_store.repeats import Repeated, all_repeats
 
+LONG_LOG = 20_000  # events: reading them takes a tenth of a second
 FEWEST_REPEATS = 50  # hidden repeats from which the error rate they show counts
 _IN_PART = "SELECT image_id FROM image WHERE part = :part"
 
@@ -90,6 +94,25 @@ def proof(store: Store, first: int, second: int) -> tuple[Pair, ...]:
         return ()
     with _up_to_date(store) as ledger:
         return ledger.proof(first, second)
+
+
+def read_ahead(store: Store) -> threading.Thread | None:
+    """Read the log in a thread of its own, so that nobody's first answer waits for that.
+
+    Returns:
+        The thread, which ends by itself; None where the log is short.
+    """
+    if last_event_id(store.reader()) - store.ledger.last_event_id < LONG_LOG:
+        return None
+
+    def read() -> None:
+        # Who needs the log next tries again, and is told what is wrong
+        with suppress(StoreError, sqlite3.Error), _up_to_date(store):
+            pass
+
+    thread = threading.Thread(target=read, name="read-ahead", daemon=True)
+    thread.start()
+    return thread
 
 
 @contextmanager

@@ -12,7 +12,14 @@ from domain.members import Member, Role
 from ui.tokens import Signer
 from workflow import explore, members, pages
 from workflow.explore import ArchiveMap
-from workflow.project import CONFIG_NAME, Project, local_owner, open_project, project_folder
+from workflow.project import (
+    CONFIG_NAME,
+    Project,
+    local_owner,
+    open_project,
+    project_folder,
+    read_ahead,
+)
 
 T = TypeVar("T")
 _ACTING = "session.acting"
@@ -164,4 +171,5 @@ def _archive_map(folder: Path, run: str, _project: Project) -> ArchiveMap:
 def _open(folder: Path, changed_ns: int) -> _Opened:
     """An open project; opened again after its settings were changed."""
     opened = open_project(folder)
+    read_ahead(opened)
     return _Opened(opened, Signer(opened.secret()))

@@ -11,7 +11,7 @@ from pathlib import Path
 from domain.config import ProjectConfig, read_config
 from domain.errors import ProjectError
 from domain.members import LOCAL_OWNER, Member, Role
-from labeling_store import members
+from labeling_store import members, relations
 from labeling_store.db import Store
 from workflow.locks import Presence, present
 
@@ -95,6 +95,11 @@ def open_project(folder: Path, *, checkpoints: bool = False) -> Project:
         store=Store.open(folder / "labels.db", checkpoints=checkpoints, journal=journal),
         jobs=Store.open(folder / "jobs.db", checkpoints=checkpoints, journal=journal),
     )
+
+
+def read_ahead(project: Project) -> None:
+    """Begin to read the answer log in the background where it is long; for a web process."""
+    relations.read_ahead(project.store)
 
 
 def with_settings_of_now(project: Project) -> Project:

@@ -1,6 +1,7 @@
 import pytest
 
 from domain.answers import Kind, Propagation
+from domain.errors import StoreError
 from domain.members import Role
 from domain.pairs import Pair
 from labeling_store import answers, relations
@@ -132,3 +133,30 @@ def test_hidden_repeats_are_counted_over_all_members(store, ann, bob):
         say_again(store, member, number, 1, 2, kind, key=f"{member.name} again")
     found = coherence(store)
     assert (found.hidden, found.hidden_changed) == (2, 1)
+
+
+def test_a_long_log_is_read_ahead_and_a_short_one_is_not(split, monkeypatch):
+    record(split, said("1", 1, 2), said("2", 2, 3))
+    second = Store.open(split.path)
+    assert relations.read_ahead(second) is None
+    monkeypatch.setattr(relations, "LONG_LOG", 2)
+    thread = relations.read_ahead(second)
+    thread.join(timeout=30)
+    assert second.ledger.relation(Pair(1, 3)) is True
+    assert relations.read_ahead(second) is None
+    second.close()
+
+
+def test_reading_ahead_from_a_broken_store_leaves_the_error_to_who_reads_next(split, monkeypatch):
+    record(split, said("1", 1, 2))
+    second = Store.open(split.path)
+    monkeypatch.setattr(relations, "LONG_LOG", 1)
+
+    def fail(self, db):
+        raise StoreError("gone")
+
+    monkeypatch.setattr(type(second.ledger), "catch_up", fail)
+    relations.read_ahead(second).join(timeout=30)
+    with pytest.raises(StoreError, match="gone"):
+        relations.relation(second, 1, 2)
+    second.close()
