@@ -1,13 +1,12 @@
 """Pictures as browsers show them: upright JPEG files, rendered once and kept on disk."""
 
-import os
-import tempfile
 from pathlib import Path
 
 from PIL import Image
 
 from archive.decode import read_image
 from domain.errors import ArchiveError, InputError
+from domain.files import written_whole
 
 JPEG_QUALITY = 85  # no visible loss at the size of a tile, about 15 kB at 256 px
 FULL_SIZE_PX = 2048  # the longer side of the view that people zoom into
@@ -46,22 +45,10 @@ def _render(source: Path, target: Path, size_px: int) -> None:
     image.thumbnail((size_px, size_px), Image.Resampling.LANCZOS, reducing_gap=3.0)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _write(image, target)
+        with written_whole(target) as draft:
+            image.save(draft, "JPEG", quality=JPEG_QUALITY)
     except OSError as error:
         raise ArchiveError(
             f"The thumbnail {target} cannot be written: {error.strerror}.",
             "Make room on the disk, or make the project folder writable.",
         ) from error
-
-
-def _write(image: Image.Image, target: Path) -> None:
-    """Write beside the target and rename: readers never see half a file."""
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".draft-", suffix=".jpg")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            image.save(file, "JPEG", quality=JPEG_QUALITY)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise

@@ -7,7 +7,6 @@ again; numbers are left alone.
 
 import csv
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from domain.errors import InputError
+from domain.files import written_whole
 
 Format = Literal["csv", "jsonl", "parquet"]
 Row = Mapping[str, Any]
@@ -36,13 +36,8 @@ def write_rows(path: Path, rows: Iterable[Row], columns: Columns, *, fmt: Format
         InputError: the folder is missing or cannot be written.
     """
     try:
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            _WRITERS[fmt](unfinished, rows, columns)
-            _make_durable(unfinished)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with written_whole(path) as draft:
+            _WRITERS[fmt](draft, rows, columns)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}.", "Choose a folder you may write to."
@@ -75,11 +70,6 @@ def _broken(path: Path, error: Exception) -> InputError:
     return InputError(
         f"{path.name} is broken: {error}.", "Nothing was imported; mend the file and try again."
     )
-
-
-def _make_durable(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _write_csv(path: Path, rows: Iterable[Row], columns: Columns) -> None:

@@ -7,16 +7,15 @@ to several dead addresses takes longer than any socket timeout says.
 
 import hashlib
 import http.client
-import os
 import threading
 import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from domain.errors import ModelError
+from domain.files import written_whole
 from domain.jobs import Progress, silent
 
 PATIENCE_S = 10.0  # without a byte; a connection that is only slow may go on
@@ -57,35 +56,26 @@ def download(
         ModelError: no data came, the server refused, or the file is not the expected one.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial_beside(target)
     transfer = _Transfer()
-    thread = threading.Thread(
-        target=_fetch, args=(url, partial, transfer, patience_s), name="download", daemon=True
-    )
-    try:
-        thread.start()
-        _watch(thread, transfer, patience_s, progress)
-        _check(url, transfer, sha256_start)
-        os.replace(partial, target)
-    finally:
-        transfer.abandoned.set()
-        partial.unlink(missing_ok=True)
+    with written_whole(target) as draft:
+        thread = threading.Thread(
+            target=_fetch, args=(url, draft, transfer, patience_s), name="download", daemon=True
+        )
+        try:
+            thread.start()
+            _watch(thread, transfer, patience_s, progress)
+            _check(url, transfer, sha256_start)
+        finally:
+            transfer.abandoned.set()
 
 
-def _partial_beside(target: Path) -> Path:
-    with NamedTemporaryFile(
-        dir=target.parent, prefix=f"{target.name}.", suffix=".partial", delete=False
-    ) as made:
-        return Path(made.name)
-
-
-def _fetch(url: str, partial: Path, transfer: _Transfer, patience_s: float) -> None:
+def _fetch(url: str, draft: Path, transfer: _Transfer, patience_s: float) -> None:
     """Runs in the thread; writes only into the file opened here, which may be unlinked by then."""
     digest = hashlib.sha256()
     try:
         with (
             urllib.request.urlopen(url, timeout=patience_s) as response,
-            partial.open("r+b") as out,
+            draft.open("r+b") as out,
         ):
             transfer.total_bytes = int(response.headers.get("Content-Length") or 0)
             while not transfer.abandoned.is_set() and (chunk := response.read1(_CHUNK_BYTES)):
@@ -93,8 +83,6 @@ def _fetch(url: str, partial: Path, transfer: _Transfer, patience_s: float) -> N
                 digest.update(chunk)
                 transfer.received_bytes += len(chunk)
                 transfer.heard_at = time.monotonic()
-            out.flush()
-            os.fsync(out.fileno())
         transfer.sha256 = digest.hexdigest()
     except urllib.error.HTTPError as error:
         error.close()  # it holds the connection

@@ -6,12 +6,10 @@ can be had the backbone keeps its random start, and the answer says so in words.
 """
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,6 +18,7 @@ from torch import Tensor
 from torchvision.models import get_model_weights
 
 from domain.errors import ModelError, shortened
+from domain.files import written_whole
 from domain.jobs import Progress, silent
 from training.backbones import Backbone, backbone_sha256
 from training.downloads import download
@@ -92,16 +91,8 @@ def save_backbone(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.cpu().contiguous() for key, value in backbone.network.state_dict().items()}
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as made:
-        partial = Path(made.name)
-    try:
-        save_file(state, partial, {"architecture": backbone.name, "kind": kind.value})
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.chmod(0o644)  # a temporary file is for its owner alone
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_whole(path) as draft:
+        save_file(state, draft, {"architecture": backbone.name, "kind": kind.value})
     return _described(backbone, kind, path.name)
 
 

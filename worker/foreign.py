@@ -1,7 +1,6 @@
 """Images that are not in the archive, under the project's active model."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from archive.scan import scan
 from domain.arrays import FloatArray
 from domain.errors import ArchiveError, InputError, JobError
+from domain.files import written_whole
 from domain.images import QuarantinedFile, ScannedImage
 from domain.jobs import Progress, part_of
 from labeling_store import runs
@@ -78,16 +78,10 @@ def embed_file(project: Project, path: Path, *, device: str, progress: Progress)
 
 
 def _write(out: Path, images: Sequence[ScannedImage], vectors: FloatArray) -> None:
-    """Beside the target, then renamed: the file is whole, or as it was before."""
-    draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     paths = np.array([image.path for image in images], dtype=np.str_)
     try:
-        try:
-            with draft.open("wb") as file:
-                np.savez(file, paths=paths, vectors=vectors)
-            draft.replace(out)
-        finally:
-            draft.unlink(missing_ok=True)
+        with written_whole(out) as draft, draft.open("wb") as file:
+            np.savez(file, paths=paths, vectors=vectors)
     except OSError as error:
         raise InputError(
             f"--out {out} cannot be written: {error.strerror}.", "Choose a folder you may write to."

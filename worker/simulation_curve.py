@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -19,6 +17,7 @@ from scipy import stats
 
 from domain.arrays import FloatArray
 from domain.errors import InputError
+from domain.files import written_whole
 
 CSV_NAME, PICTURE_NAME, OPTIONS_NAME = "curve.csv", "curve.png", "options.json"
 FROZEN_ROUND = -1
@@ -199,11 +198,5 @@ def _has(path: Path, identity: Mapping[str, Any]) -> bool:
 
 def _replace(path: Path, content: bytes) -> None:
     """The file with this content, whole or as it was before."""
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    with written_whole(path) as draft:
+        draft.write_bytes(content)

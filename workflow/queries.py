@@ -11,7 +11,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from domain.arrays import FloatArray
 from domain.errors import AnnealError, InputError, JobError
+from domain.files import written_whole
 from labeling_store import runs
 from workflow.locks import is_held
 from workflow.project import Project
@@ -205,16 +205,14 @@ def _used_at(folder: Path) -> float:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Beside the target, then renamed: nobody reads half a file.
+    """The file with this content; nobody reads half of it.
 
     Raises:
         JobError: the project's cache cannot be written.
     """
     try:
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(draft, path)
+        with written_whole(path) as draft:
+            draft.write_bytes(content)
     except OSError as error:
         raise JobError(
             f"{path.parent} cannot be written: {error.strerror}.",

@@ -14,6 +14,7 @@ from annealing.components.questions import Asker, Chain, group_checks, image_cha
 from annealing.components.space import Space
 from annealing.components.start import first_answers, first_chains
 from annealing.proposals import Question
+from domain.pairs import pair
 from domain.vectors import quantised
 
 _UNCLEAR_AFTER = 2  # answers that say nothing; then an image is not asked about any more
@@ -47,7 +48,7 @@ def next_chains(
         # Answers imply that some need not be asked. A round that starts with half of it goes on
         # so: what is asked about groups of before those answers is wasted (0.3 mAP@5).
         most = 2 * count if left >= count / 2 else left
-        known = {(min(pair), max(pair)) for pair in unclear}
+        known = {pair(*rows) for rows in unclear}
         first = first_chains(space, answers, error=error)
         open_ones = (each for each in first if not known.intersection(_pairs(each)))
         starting = list(islice(open_ones, most))
@@ -66,7 +67,7 @@ def next_chains(
 
 
 def _pairs(chain: Chain) -> set[tuple[int, int]]:
-    return {(min(pair), max(pair)) for pair in chain.pairs}
+    return {pair(*rows) for rows in chain.pairs}
 
 
 def _least_alike(asker: Asker) -> Iterator[Chain]:

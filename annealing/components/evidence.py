@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from domain.arrays import BoolArray, IntArray
+from domain.pairs import pair
 
 NO_GROUP = -1
 _LARGE = 4  # images; joining two such groups by mistake spoils more than an answer costs
@@ -39,8 +40,8 @@ class Answers:
 
     @property
     def keys(self) -> set[tuple[int, int]]:
-        """The pairs, lower row first."""
-        return {(min(a, b), max(a, b)) for a, b, _ in self}
+        """The pairs of rows."""
+        return {pair(a, b) for a, b, _ in self}
 
 
 def no_answers() -> Answers:
@@ -79,8 +80,8 @@ def evidence_between(answers: Answers, group: IntArray) -> dict[tuple[int, int],
     for a, b, similar in answers:
         first, second = int(group[a]), int(group[b])
         if first != second:
-            pair = (min(first, second), max(first, second))
-            counts[pair] = counts.get(pair, 0) + (1 if similar else -1)
+            both = pair(first, second)
+            counts[both] = counts.get(both, 0) + (1 if similar else -1)
     return counts
 
 

@@ -21,6 +21,7 @@ from annealing.components.space import Space
 from annealing.diversity import cluster_rows
 from annealing.proposals import Question
 from domain.arrays import FloatArray, IntArray
+from domain.pairs import pair
 from domain.vectors import quantised
 
 # Compared on the training images of UC Merced; mAP@5 with 10 % of wrong answers, +- 0.3.
@@ -69,13 +70,13 @@ class Asker:
     ) -> None:
         """Of a space and beliefs; `asked` are pairs that the round has already."""
         self.space, self.found = space, found
-        self._asked = found.answers.keys | {(min(pair), max(pair)) for pair in asked}
+        self._asked = found.answers.keys | {pair(*rows) for rows in asked}
         self._balance = evidence_between(found.answers, found.group)
         self._central: dict[int, IntArray] = {}
 
     def is_known(self, first: int, second: int) -> bool:
         """Whether answers compared two groups, or they are one."""
-        return first == second or (min(first, second), max(first, second)) in self._balance
+        return first == second or pair(first, second) in self._balance
 
     def representatives(self, group: int) -> IntArray:
         """A group's images, the most central and certain first."""
@@ -101,9 +102,9 @@ class Asker:
 
     def _take(self, pairs: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
         for a, b in pairs:
-            pair = (min(a, b), max(a, b))
-            if pair not in self._asked:
-                self._asked.add(pair)
+            asked = pair(a, b)
+            if asked not in self._asked:
+                self._asked.add(asked)
                 return a, b
         return None
 

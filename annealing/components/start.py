@@ -23,6 +23,7 @@ from annealing.components.questions import Chain
 from annealing.components.space import Space
 from annealing.proposals import Question
 from domain.arrays import FloatArray, IntArray
+from domain.pairs import pair
 from domain.vectors import quantised, unit_rows
 
 PARTS = 100  # some five times as many as an archive has kinds; 50 and 200 were worse
@@ -144,6 +145,6 @@ def _closest(
     for place in np.argsort(-quantised(block), axis=None, kind="stable"):
         i, j = np.unravel_index(int(place), block.shape)
         a, b = int(nodes[left[i]]), int(nodes[right[j]])
-        if (min(a, b), max(a, b)) not in asked:
+        if pair(a, b) not in asked:
             return a, b
     return None
