@@ -8,8 +8,10 @@ it: images (they are never copied), jobs, caches, and the secret that signs sess
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +37,11 @@ MANIFEST = "manifest.json"
 LABELS = "labels.db"
 MOST_MANIFEST_BYTES = 64 << 20  # some 300,000 files
 CHUNK_BYTES = 1 << 20
+# What reading a zip that was changed or cut off may raise, beside OSError.
+UNREADABLE = (
+    KeyError, EOFError, ValueError, OverflowError, RuntimeError, zlib.error, struct.error,
+    zipfile.BadZipFile, zipfile.LargeZipFile,
+)  # fmt: skip
 
 
 class PackedFile(BaseModel):
@@ -128,7 +135,7 @@ def read_backup(path: Path) -> Backup:
             if isinstance(said, dict) and int(said.get("format", 0)) > FORMAT:
                 raise _newer(path, said)
             return Backup(path, path.stat().st_size, Manifest.model_validate(said))
-    except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+    except (OSError, *UNREADABLE) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

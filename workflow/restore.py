@@ -10,7 +10,6 @@ import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from workflow.backup import (
     CHUNK_BYTES,
     LABELS,
     MANIFEST,
+    UNREADABLE,
     Manifest,
     file_moment,
     make_backup,
@@ -42,7 +42,6 @@ from workflow.run_files import CHECKPOINT, FILES, is_usable
 
 KEPT = "before-restore-"  # how the names of what was replaced start, in the folder of backups
 _LOGS = ("-wal", "-shm", "-journal")
-_UNREADABLE = (KeyError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
 _NAME = re.compile(
     rf"{re.escape(LABELS)}|{re.escape(CONFIG_NAME)}|"
     rf"runs/(?!\.)[\w.-]+/({'|'.join(map(re.escape, FILES))})",
@@ -181,7 +180,7 @@ def _unpack_one(
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _damaged(name) from error
     if left or digest.hexdigest() != sha256:
         raise _damaged(name)
