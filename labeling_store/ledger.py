@@ -182,6 +182,14 @@ class Ledger:
         """The images of each group that accepted answers put together."""
         return self._closure.components()
 
+    def count_relations(self, within: Set[int] | None) -> int | None:
+        """How many pairs are answered or implied; None where that is not so simple.
+
+        It is not where answers contradict each other, or go beyond the images that count.
+        """
+        simple = not self._clashes and (within is None or self._closure.numbers() <= within)
+        return self._closure.count_relations() if simple else None
+
     def checked(self) -> tuple[int, int]:
         """How many labels earlier ones implied or contradicted; how many they contradicted."""
         return self._closure.checked, len(self._clashes)

@@ -61,10 +61,7 @@ def known_pair_count(
         ledger.catch_up(db)
         state, known = ledger.last_event_id, ledger.memo.get(question)
     if known is None:
-        now = _state(store, part)
-        known = count_known(
-            now.labels, propagation, within=now.within, longest_proof=now.longest_proof
-        )
+        known = _count(store, propagation, part)
         with ledger.lock:
             if ledger.last_event_id == state:
                 ledger.memo[question] = known
@@ -142,6 +139,18 @@ def trusted_proof(repeats: Repeated) -> int | None:
     if repeats.repeated < FEWEST_REPEATS:
         return None
     return longest_proof(error_of_repeats(repeats.changed / repeats.repeated))
+
+
+def _count(store: Store, propagation: Propagation, part: Part | None) -> int:
+    with store.ledger.lock, store.snapshot() as db:
+        store.ledger.catch_up(db)
+        known = None
+        if propagation is Propagation.CLOSURE and trusted_proof(all_repeats(db)) is None:
+            known = store.ledger.count_relations(None if part is None else _images_in(db, part))
+    if known is not None:
+        return known
+    now = _state(store, part)
+    return count_known(now.labels, propagation, within=now.within, longest_proof=now.longest_proof)
 
 
 def _state(store: Store, part: Part | None) -> _State:

@@ -138,6 +138,8 @@ class ClosureAgainstBruteForce(RuleBasedStateMachine):
         listed = list(self.closure.relations())
         assert dict(listed) == known
         assert len(listed) == len(known)
+        assert self.closure.count_relations() == len(known)
+        assert self.closure.numbers() == {end for q in self.accepted[-1] for end in q}
         assert self.closure.accepted() == self.accepted[-1]
         for q in FEW_PAIRS:
             assert self.closure.relation(q.b, q.a) == known.get(q)

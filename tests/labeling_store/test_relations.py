@@ -2,6 +2,7 @@ import pytest
 
 from domain.answers import Kind, Propagation
 from domain.errors import StoreError
+from domain.images import Part
 from domain.members import Role
 from domain.pairs import Pair
 from labeling_store import answers, relations
@@ -60,6 +61,13 @@ def test_the_count_is_that_of_the_relations(split, propagation):
         expected = len(relations.known_relations(split, propagation))
         assert relations.known_pair_count(split, propagation) == expected
         assert relations.known_pair_count(split, propagation) == expected
+
+
+@pytest.mark.parametrize("part", [Part.TRAIN, Part.TEST, None])
+def test_the_count_leaves_out_what_goes_beyond_the_part(split, part):
+    record(split, said("1", 1, 2), said("2", 2, 5), said("3", 5, 3), said("4", 7, 8))
+    expected = len(relations.known_relations(split, Propagation.CLOSURE, part=part))
+    assert relations.known_pair_count(split, Propagation.CLOSURE, part=part) == expected
 
 
 def test_an_undo_removes_exactly_what_depended_on_it(split):
