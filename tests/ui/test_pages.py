@@ -17,6 +17,7 @@ from ui import tables
 from workflow import jobs, labels, rounds
 from workflow.creation import create_project
 from workflow.project import Project, open_project
+from workflow.run_files import drop_embeddings
 
 MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
 PAGES = (
@@ -248,6 +249,22 @@ def test_an_earlier_model_can_be_used_again(make: Make) -> None:
     app.selectbox(key="rounds.run").select(earlier).run()
     app.button(key="rounds.use").click().run()
     assert [run.name for run in rounds.list_runs(project) if run.active] == [earlier.name]
+
+
+def test_a_model_without_embeddings_is_embedded_with_before_it_is_used(make: Make) -> None:
+    project = make()
+    trained(project)
+    earlier = next(run for run in rounds.list_runs(project) if not run.active)
+    drop_embeddings(project.runs / earlier.name)
+    assert not show("curves").exception
+    app = show("rounds")
+    app.selectbox(key="rounds.run").select(earlier).run()
+    app.button(key="rounds.use").click().run()
+    assert "embedded with it first" in app.toast[0].value
+    job = jobs.running(project)
+    assert job is not None
+    assert (job.kind, job.params) == (jobs.USE, {"run": earlier.name})
+    assert "Embedding the images with an earlier model" in words(app)
 
 
 def test_rounds_are_listed_with_what_was_asked_and_answered(make: Make) -> None:

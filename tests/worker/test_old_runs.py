@@ -9,7 +9,8 @@ from labeling_store import jobs as queue
 from labeling_store import runs
 from tests.projects import answer
 from worker.foreground import run_to_end
-from worker.lane import Stop, work
+from worker.lane import work
+from worker.stopping import Stop
 from workflow import jobs, old_runs, rounds
 from workflow.project import CONFIG_NAME, Project
 from workflow.run_files import has_embeddings, read_embeddings
