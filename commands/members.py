@@ -6,6 +6,7 @@ from commands.options import Settings, command_options
 from commands.output import show, table
 from domain.members import Member, Role
 from workflow import members as people
+from workflow.people import release_leases
 from workflow.project import local_owner
 
 ROLES = [role.value for role in Role]
@@ -15,7 +16,7 @@ ROLES = [role.value for role in Role]
 @click.pass_context
 @command_options
 def members(context: click.Context, *, settings: Settings) -> None:
-    """List the members; add one, change a role, take one out."""
+    """List the members; add one, change a role, take one out, free what one holds."""
     context.obj = settings
     if context.invoked_subcommand is None:
         _list(settings, former=False)
@@ -73,6 +74,24 @@ def remove(*, name: str, settings: Settings) -> None:
         _as_dict(former),
         as_json=settings.as_json,
         text=lambda: f'{member.name} left; the answers are now those of "{former.name}".',
+    )
+
+
+@members.command()
+@click.argument("name", required=False)
+@command_options
+def release(*, name: str | None, settings: Settings) -> None:
+    """Give the pairs on a member's screen to others; without a name, on everybody's.
+
+    They go by themselves after a quarter of an hour. What is answered all the same counts.
+    """
+    project = settings.open()
+    member_id = None if name is None else people.member_named(project, name).member_id
+    count = release_leases(project, local_owner(project), member_id=member_id)
+    show(
+        {"released": count},
+        as_json=settings.as_json,
+        text=lambda: f"{count} pairs are free for others." if count else "Nothing was held.",
     )
 
 

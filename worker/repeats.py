@@ -21,7 +21,7 @@ from workflow.consistency import asked_again
 from workflow.project import Project
 from workflow.run_files import read_embeddings
 
-_AGAIN = "Asked again, because this answer and others contradict each other."
+_AGAIN = "Asked a second time, to be sure of it: look at the two afresh."
 _UNEXPLAINED = "One of the pairs that show how well answers go together."
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import Run
+from workflow import members
+from workflow.project import open_project
+from workflow.questions import next_questions
 
 
 def test_members_come_change_and_leave(run: Run, project: Path) -> None:
@@ -25,6 +28,17 @@ def test_members_come_change_and_leave(run: Run, project: Path) -> None:
     assert former["left_at"]
 
 
+def test_pairs_on_screens_are_released(run: Run, project: Path) -> None:
+    run("members", "add", "ann")
+    opened = open_project(project)
+    for name, count in (("ann", 3), ("owner", 2)):
+        next_questions(opened, members.member_named(opened, name), count=count)
+    opened.close()
+    assert run("members", "release", "ann", "--json").json == {"released": 3}
+    assert run("members", "release").out == "2 pairs are free for others.\n"
+    assert run("members", "release").out == "Nothing was held.\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -36,6 +50,7 @@ def test_members_come_change_and_leave(run: Run, project: Path) -> None:
         ("members", "remove", "owner"),
         ("members", "remove", "nobody"),
         ("members", "promote", "owner"),
+        ("members", "release", "nobody"),
         ("token", "create"),
         ("token", "create", "x", "--days", "0"),
         ("token", "create", "x", "--member", "nobody"),

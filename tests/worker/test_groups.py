@@ -179,7 +179,7 @@ def test_where_answers_contradict_each_other_pairs_are_asked_again(
     do_round(sorted_once)
     asked = next_questions(sorted_once, local_owner(sorted_once), count=200)
     again = [each for each in asked if (each.image_a, each.image_b) == doubted]
-    assert ["contradict" in each.reason for each in again] == [True]
+    assert ["second time" in each.reason for each in again] == [True]
 
 
 def test_where_similar_does_not_carry_over_mgue_takes_over_and_says_why(

@@ -39,6 +39,12 @@ def progress_of(project: Project) -> RoundProgress:
 
 @pytest.fixture
 def prepared(project: Project) -> Project:
+    """Without hidden repeats, which are extra questions of a round."""
+    settings = project.folder / CONFIG_NAME
+    text = settings.read_text().replace(
+        "[selection]", "[annotators]\nrepeat_share = 0\n[selection]"
+    )
+    settings.write_text(text)
     run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
     return project
 
