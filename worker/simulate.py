@@ -80,7 +80,7 @@ def simulate(options: SimulationOptions, progress: Progress = silent) -> Simulat
         done[todo[place]] = rows
         write_rows(options.out, _ordered(done, curves), identity)
     rows = _ordered(done, curves)
-    draw_curve(options.out, rows)
+    draw_curve(options.out, rows, archive.published)
     return Simulation(rows, archive.notes)
 
 

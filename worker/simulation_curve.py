@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ CSV_NAME, PICTURE_NAME, OPTIONS_NAME = "curve.csv", "curve.png", "options.json"
 FROZEN_ROUND = -1
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555")
+_GREY = "#6b727c"
+_OF_THE_PAPERS = "map_at_5_hits"
 _PANELS = {
-    "map_at_5_hits": "mAP@5 (divided by the hits, as the papers do)",
+    _OF_THE_PAPERS: "mAP@5 (divided by the hits, as the papers do)",
     "map_at_5_min": "mAP@5 (divided by min(5, relevant))",
 }
 
@@ -114,7 +117,9 @@ def write_rows(out: Path, rows: Sequence[Row], identity: Mapping[str, Any]) -> N
         ) from error
 
 
-def draw_curve(out: Path, rows: Sequence[Row]) -> None:
+def draw_curve(
+    out: Path, rows: Sequence[Row], published: Mapping[str, float] = MappingProxyType({})
+) -> None:
     """`curve.png`: quality against bits, the mean over seeds and its 95 % confidence band.
 
     A variant with one row beside the frozen features, the upper bound, is a dashed line.
@@ -128,6 +133,8 @@ def draw_curve(out: Path, rows: Sequence[Row]) -> None:
             chosen = [row for row in rows if (row.strategy, row.lam) == (strategy, lam)]
             label = f"{strategy} λ={lam:g}" if several and lam is not None else strategy
             _draw(axes, _points(chosen, metric), colour, label, is_bound=strategy == "all")
+        if metric == _OF_THE_PAPERS:
+            _draw_across(axes, published)
         axes.set(xlabel="bits", ylabel=metric, title=title)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -145,6 +152,16 @@ def _draw(axes: Axes, points: FloatArray, colour: str, label: str, *, is_bound: 
         return
     axes.plot(bits, mean, marker="o", markersize=4, color=colour, label=label)
     axes.fill_between(bits, mean - band, mean + band, color=colour, alpha=0.2, lw=0)
+
+
+def _draw_across(axes: Axes, published: Mapping[str, float]) -> None:
+    """A line for each figure of a paper, with its name on it."""
+    for name, value in published.items():
+        axes.axhline(value, color=_GREY, ls=":", lw=1)
+        axes.annotate(
+            name, (0.01, value), xycoords=axes.get_yaxis_transform(), color=_GREY, fontsize=7,
+            va="bottom",
+        )  # fmt: skip
 
 
 def _points(rows: Sequence[Row], metric: str) -> FloatArray:

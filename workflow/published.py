@@ -1,9 +1,8 @@
 """Figures of the papers, for archives that are theirs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from domain.images import ImageRecord
 from labeling_store import images
 from workflow.project import Project
 
@@ -31,17 +30,17 @@ _TELLING = {
 
 def published_figures(project: Project) -> Mapping[str, float]:
     """The paper's mAP@5 by what it is of; empty where the archive is none of the paper's."""
-    name = _known_archive(images.list_images(project.store.reader()))
-    return MappingProxyType({}) if name is None else _FIGURES[name]
+    records = images.list_images(project.store.reader())
+    return figures_of(len(records), [each.class_name for each in records if each.class_name])
 
 
-def _known_archive(records: list[ImageRecord]) -> str | None:
-    """By how many images and classes there are and what some are called."""
-    classes = {_letters(each.class_name) for each in records if each.class_name}
+def figures_of(image_count: int, class_names: Iterable[str]) -> Mapping[str, float]:
+    """The same for so many images in these classes, by which the archive is recognised."""
+    classes = {_letters(each) for each in class_names}
     for name, size in _CLASSES.items():
-        if (len(records), len(classes)) == size and classes >= _TELLING[name]:
-            return name
-    return None
+        if (image_count, len(classes)) == size and classes >= _TELLING[name]:
+            return _FIGURES[name]
+    return MappingProxyType({})
 
 
 def _letters(text: str) -> str:
