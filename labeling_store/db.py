@@ -152,12 +152,20 @@ class Store:
     def checkpoint(self) -> None:
         """Fold the write-ahead log into the file, as far as running readers allow.
 
-        Does nothing where the store was not opened with `checkpoints=True`.
+        Nobody waits for it longer than a moment. Does nothing where the store was not opened with
+        `checkpoints=True`.
         """
         if not self.checkpoints:
             return
+        db = self.reader()
         with translated(self.path):
-            self.reader().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # beside readers and writers
+            # To begin the log anew, writers must wait: not for a reader that takes its time.
+            db.execute("PRAGMA busy_timeout = 0").fetchall()
+            try:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}").fetchall()
 
     def copy_to(self, target: Path) -> None:
         """Write a database file with everything of one moment, while others go on writing.

@@ -28,7 +28,6 @@ from workflow.locks import held
 from workflow.project import Project, open_project, with_settings_of_now
 
 IDLE_S = 0.5
-CHECKPOINT_EVERY_S = 30.0
 LOCK_PATIENCE_S = 3.0  # pages probe the lock for an instant
 NICE = 19
 BUG = "Unexpected "  # how the error of a job starts that failed by a defect of the program
@@ -52,7 +51,6 @@ def lane_lock(project: Project, patience_s: float = LOCK_PATIENCE_S) -> Iterator
 
 def work(project: Project, stop: Stop, *, until_job: int | None = None) -> None:
     """Take jobs until stopped, or until one job has ended; needs the lane's lock."""
-    checkpointed = time.monotonic()
     while not stop:
         job = queue.claim_job(
             project.jobs, f"pid {os.getpid()}", now=utc_now(), last=IN_THE_BACKGROUND
@@ -63,10 +61,6 @@ def work(project: Project, stop: Stop, *, until_job: int | None = None) -> None:
             stop.wait(IDLE_S)
         if until_job is not None and _ended(project, until_job):
             return
-        if time.monotonic() - checkpointed > CHECKPOINT_EVERY_S:
-            project.store.checkpoint()
-            project.jobs.checkpoint()
-            checkpointed = time.monotonic()
 
 
 def run_job(project: Project, job: Job, stop: Stop) -> None:

@@ -1,4 +1,4 @@
-"""Looks whether it is time to learn again, or for a backup, beside the lane's work."""
+"""Looks whether it is time to learn again, or for a backup or a checkpoint, beside the work."""
 
 import logging
 import threading
@@ -13,6 +13,7 @@ from workflow.project import Project, with_settings_of_now
 
 LOOK_EVERY_S = 1.0
 BACKUP_LOOK_EVERY_S = 60.0
+CHECKPOINT_EVERY_S = 30.0
 AGAIN_EVERY_S = 10.0  # while all views are embedded: rounds that would disturb it wait for a moment
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Watch:
         self._project = project
         self._seen: tuple[object, ...] | None = None
         self._next_backup_look = 0.0
+        self._next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
 
     def look(self) -> int | None:
         """Queue the next round if it is due; the job's id, None if it is not.
@@ -47,6 +49,14 @@ class Watch:
             return None
         self._next_backup_look = now + BACKUP_LOOK_EVERY_S
         return backups.ask_if_due(with_settings_of_now(self._project))
+
+    def fold_logs(self) -> None:
+        """Fold what was written lately into the databases, every half minute; also during jobs."""
+        now = time.monotonic()
+        if now >= self._next_checkpoint:
+            self._next_checkpoint = now + CHECKPOINT_EVERY_S
+            self._project.store.checkpoint()
+            self._project.jobs.checkpoint()
 
     def _state(self) -> tuple[object, ...]:
         newest = (jobs.newest(self._project, kind) for kind in jobs.KINDS)
@@ -74,6 +84,7 @@ def _watch(watch: Watch, stop: threading.Event) -> None:
     told = ""
     while not stop.wait(LOOK_EVERY_S):
         try:
+            watch.fold_logs()
             watch.look()
             watch.look_for_backup()
         except AnnealError as error:  # a broken setting, a full disk: somebody may mend it

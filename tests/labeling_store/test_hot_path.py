@@ -2,10 +2,12 @@
 
 import re
 import sqlite3
+import time
 
 import pytest
 
 from labeling_store import answers, chains, queue
+from labeling_store.db import BUSY_TIMEOUT_S, Store
 from tests.labeling_store.building import ask, claim, said
 
 FULL = 2  # of SQLite's levels of `synchronous`
@@ -56,3 +58,21 @@ def test_after_a_claim_that_failed_answers_wait_for_the_disk_again(store):
     with pytest.raises(sqlite3.IntegrityError):
         fail()
     assert store.reader().execute("PRAGMA synchronous").fetchone()[0] == FULL
+
+
+def test_a_checkpoint_beside_a_long_reader_keeps_no_answer_waiting(store, ann):
+    keeper = Store.open(store.path, checkpoints=True)
+    reader = Store.open(store.path)
+    began = time.monotonic()
+    with reader.snapshot() as db:
+        assert answers.last_event_id(db) == 0
+        answers.record_answers(store, ann, [said("k", 1, 2)])
+        keeper.checkpoint()
+        assert answers.last_event_id(db) == 0
+    assert time.monotonic() - began < BUSY_TIMEOUT_S / 2
+    (timeout_ms,) = keeper.reader().execute("PRAGMA busy_timeout").fetchone()
+    assert timeout_ms == BUSY_TIMEOUT_S * 1000
+    keeper.checkpoint()
+    assert store.path.with_name("labels.db-wal").stat().st_size == 0
+    reader.close()
+    keeper.close()

@@ -15,7 +15,7 @@ from worker.lane import work
 from worker.stopping import Stop
 from worker.watching import Watch
 from workflow import continuous, jobs
-from workflow.project import CONFIG_NAME, Project
+from workflow.project import CONFIG_NAME, Project, open_project
 from workflow.questions import round_progress
 
 EVERY = 5
@@ -154,3 +154,18 @@ def test_people_only_answer_and_rounds_follow(
     assert {job.queued_by for job in jobs.recent(learning) if job.kind == jobs.ROUND} == {
         jobs.BY_ITSELF
     }
+
+
+def test_logs_are_folded_in_every_half_minute(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, now = open_project(project.folder, checkpoints=True), [100.0]
+    monkeypatch.setattr(watching.time, "monotonic", lambda: now[0])
+    watch, log = Watch(keeper), project.folder / "labels.db-wal"
+    answer(project, 3)
+    watch.fold_logs()
+    assert log.stat().st_size > 0
+    now[0] += watching.CHECKPOINT_EVERY_S
+    watch.fold_logs()
+    assert log.stat().st_size == 0
+    keeper.close()
