@@ -19,8 +19,8 @@ from annealing.components.beliefs import Beliefs, beliefs
 from annealing.components.evidence import Answers
 from annealing.components.labels import SoftLabels, soft_labels
 from annealing.components.likeness import group_likeness, matrix_root
+from annealing.components.parts import parts_wanted
 from annealing.components.space import COMPONENTS, Space, kernel
-from annealing.components.start import parts_wanted
 from domain.arrays import FloatArray, IntArray
 from training.group_selection import frozen_length
 from training.head import (

@@ -53,7 +53,11 @@ class ComponentRounds:
         while (left := wanted - (len(self._said) - before)) > 0:
             began = time.perf_counter()
             chains = next_chains(
-                self._space, self._said.answers, left, error=self._options.assumed_error
+                self._space,
+                self._said.answers,
+                left,
+                error=self._options.assumed_error,
+                look_ups=not self._options.strict,
             )
             seconds += time.perf_counter() - began
             asked = self._asked(chains, left, rng)

@@ -3,19 +3,21 @@
 Takes the answers and the space of the images, gives probabilities over groups: for images nobody
 was asked about from their neighbours and a kernel ridge regression, for the others also from what
 was answered, whose error rate is assumed. Answers win over looks, but a single answer that all
-looks speak against stays in doubt, and the image may change its group.
+looks speak against stays in doubt, and the image may change its group. An image that was told
+apart from some groups only, and looks like others, waits: it makes no group of its own.
 
 Source: ours; propagation over a neighbour graph times regression, answers as in Dawid and Skene
 (1979) with one error rate.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annealing.components.evidence import NO_GROUP, Answers, groups_of
+from annealing.components.parts import parts_of
 from annealing.components.space import Space
 from domain.arrays import BoolArray, IntArray
 
@@ -30,6 +32,10 @@ _PASSES = 3  # over the answers, until both images of each agree; 8 the same
 _EVICTED_BELOW = 0.3
 _MOVED_ABOVE = 0.7  # and joins one that is more probable than this
 _REGROUPINGS = 2  # 5 the same
+# An image is a group of its own that was told apart from so many groups, or for whose others looks
+# leave no more than this.
+_TOLD_APART = 3
+_LEFT_FOR_OTHERS = 0.06
 _BLOCK_ROWS = 8192
 
 
@@ -39,7 +45,8 @@ class Beliefs:
 
     Attributes:
         answers: what they rest on.
-        group: [N] of each image, `NO_GROUP` where no answer is about it.
+        group: [N] of each image, `NO_GROUP` where no answer is about it, or only "dissimilar" ones
+            and looks speak for further groups.
         size: [C] images of each group.
         known: [K] ascending rows of the images that have a group.
         probability: [N, C] of each image for each group, rows sum to 1; of known images with
@@ -83,7 +90,50 @@ def beliefs(space: Space, answers: Answers, *, error: float) -> Beliefs:
             answers and looks speak against are moved or set apart.
     """
     group = groups_of(answers, len(space), doubtful=error > 0)
-    found = _of_groups(space, answers, group, error)
+    waiting = _only_told_apart(space, answers, group)
+    while True:
+        found = _settled(space, answers, np.where(waiting, NO_GROUP, group), error)
+        rows = np.flatnonzero(waiting)
+        apart = _times_told_apart(found, answers, rows)
+        left = (found.probability[rows] * (apart == 0)).sum(axis=1)
+        alike_to_none = (left < _LEFT_FOR_OTHERS) | ((apart > 0).sum(axis=1) >= _TOLD_APART)
+        if not alike_to_none.any():
+            break
+        waiting[rows[alike_to_none]] = False
+    belief = found.probability[rows] * (error / (1 - error)) ** apart
+    found.probability[rows] = belief / belief.sum(axis=1, keepdims=True)
+    return replace(found, answers=answers)
+
+
+def _only_told_apart(space: Space, answers: Answers, group: IntArray) -> BoolArray:
+    """[N] images of which all answers say "dissimilar", but for those that stand for a part.
+
+    None where no group would be left.
+    """
+    apart = group != NO_GROUP
+    apart[answers.pairs[answers.similar]] = False
+    if apart.any():
+        apart[parts_of(space).middle] = False
+    return apart if ((group != NO_GROUP) & ~apart).any() else np.zeros_like(apart)
+
+
+def _times_told_apart(found: Beliefs, answers: Answers, rows: IntArray) -> IntArray:
+    """[R, C] how often each of these images was called dissimilar to an image of each group."""
+    place = np.full(len(found.group), -1)
+    place[rows] = np.arange(len(rows))
+    times = np.zeros((len(rows), found.groups), dtype=np.int64)
+    for ends in (answers.pairs, answers.pairs[:, ::-1]):
+        image, of_group = place[ends[:, 0]], found.group[ends[:, 1]]
+        here = (image >= 0) & (of_group != NO_GROUP)
+        np.add.at(times, (image[here], of_group[here]), 1)
+    return times
+
+
+def _settled(space: Space, answers: Answers, group: IntArray, error: float) -> Beliefs:
+    """Beliefs in these groups, once images in doubt were moved or set apart."""
+    inside = (group[answers.pairs] != NO_GROUP).all(axis=1)
+    answers = Answers(answers.pairs[inside], answers.similar[inside])
+    found = _of_groups(space, answers, _renumbered(group, np.flatnonzero(group != NO_GROUP)), error)
     for _ in range(_REGROUPINGS if error > 0 else 0):
         regrouped = _without_doubtful(found)
         if regrouped is None:

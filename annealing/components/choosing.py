@@ -26,6 +26,7 @@ def next_chains(
     count: int,
     *,
     error: float,
+    look_ups: bool = True,
     unclear: Collection[tuple[int, int]] = (),
 ) -> list[Chain]:
     """Chains of questions, to be asked in their order.
@@ -36,6 +37,8 @@ def next_chains(
         count: how many answers are wanted; so many chains are given where there are, because
             each takes one answer at least.
         error: assumed share of wrong answers.
+        look_ups: whether chains are followed, and questions that answers of the round imply are
+            passed over. Without, each chain's first question is asked, whatever the others say.
         unclear: pairs whose answers say nothing (unsure, skipped, a tie): not asked again, nor
             images that are in two of them or more.
 
@@ -49,7 +52,7 @@ def next_chains(
         # so: what is asked about groups of before those answers is wasted (0.3 mAP@5).
         most = 2 * count if left >= count / 2 else left
         known = {pair(*rows) for rows in unclear}
-        first = first_chains(space, answers, error=error)
+        first = first_chains(space, answers, error=error, look_ups=look_ups)
         open_ones = (each for each in first if not known.intersection(_pairs(each)))
         starting = list(islice(open_ones, most))
     if len(starting) >= count or not len(answers):

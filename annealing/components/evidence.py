@@ -75,11 +75,14 @@ def groups_of(answers: Answers, rows: int, *, doubtful: bool) -> IntArray:
 
 
 def evidence_between(answers: Answers, group: IntArray) -> dict[tuple[int, int], int]:
-    """Similar minus dissimilar answers between each two groups, lower number first."""
+    """Similar minus dissimilar answers between each two groups, lower number first.
+
+    Answers about images without a group are left out.
+    """
     counts: dict[tuple[int, int], int] = {}
     for a, b, similar in answers:
         first, second = int(group[a]), int(group[b])
-        if first != second:
+        if first != second and NO_GROUP not in (first, second):
             both = pair(first, second)
             counts[both] = counts.get(both, 0) + (1 if similar else -1)
     return counts

@@ -1,13 +1,16 @@
 """What answers say about images: probabilities, leave-one-out, wrong answers."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
 from annealing.components.beliefs import beliefs
-from annealing.components.evidence import Answers
+from annealing.components.evidence import NO_GROUP, Answers
 from annealing.components.graph import NeighbourGraph
+from annealing.components.parts import parts_of
 from annealing.components.space import Space, kernel, space_of
-from tests.annealing.components.conftest import KINDS, answers_of, together
+from tests.annealing.components.conftest import EACH, KINDS, answers_of, together
 
 
 @pytest.fixture
@@ -157,3 +160,68 @@ def test_directions_are_kept_by_as_many_components_as_there_are() -> None:
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     found = space_of(rows).unit
     np.testing.assert_allclose(found @ found.T, centred @ centred.T, atol=1e-5)
+
+
+@pytest.fixture
+def newcomers(space: Space, answered: Answers, kinds: np.ndarray) -> np.ndarray:
+    """Images that nobody was asked about and that do not stand for a part."""
+    rest = np.setdiff1d(np.arange(len(kinds)), answered.pairs)
+    return np.setdiff1d(rest, parts_of(space).middle)
+
+
+def told_apart(image: int, from_kinds: Iterable[int]) -> Answers:
+    """From the first image of each of these kinds."""
+    return answers_of([(image, kind * EACH, False) for kind in from_kinds])
+
+
+def test_an_image_told_apart_from_one_group_is_no_group_of_its_own(
+    space: Space, answered: Answers, newcomers: np.ndarray, kinds: np.ndarray
+) -> None:
+    before = beliefs(space, answered, error=0.05)
+    second = np.argsort(before.probability[newcomers], axis=1)[:, -2]
+    looks_of_two = before.probability[newcomers, second] > 0.1
+    image, group = int(newcomers[looks_of_two][0]), int(second[looks_of_two][0])
+    best = int(before.probability[image].argmax())
+    found = beliefs(space, together(answered, told_apart(image, [best])), error=0.05)
+    assert found.groups == KINDS
+    assert found.group[image] == NO_GROUP
+    assert found.probability[image].argmax() == group
+    odds = before.probability[image] * np.where(np.arange(KINDS) == best, 0.05 / 0.95, 1)
+    np.testing.assert_allclose(found.probability[image], odds / odds.sum(), atol=1e-5)
+
+
+@pytest.mark.parametrize("times", [3, KINDS])
+def test_an_image_told_apart_from_several_groups_is_one_of_its_own(
+    space: Space, answered: Answers, newcomers: np.ndarray, kinds: np.ndarray, times: int
+) -> None:
+    image = int(newcomers[0])
+    found = beliefs(space, together(answered, told_apart(image, range(times))), error=0.05)
+    assert found.groups == KINDS + 1
+    assert found.size[found.group[image]] == 1
+
+
+def test_an_image_that_looks_like_one_group_only_is_no_other_once_told_apart(
+    space: Space, answered: Answers, clear: int, kinds: np.ndarray
+) -> None:
+    found = beliefs(space, together(answered, told_apart(clear, [kinds[clear]])), error=0)
+    assert found.size[found.group[clear]] == 1
+
+
+def test_the_image_of_a_part_is_a_group_whatever_it_was_told_apart_from(
+    space: Space, answered: Answers
+) -> None:
+    before = beliefs(space, answered, error=0.05)
+    middles = np.setdiff1d(parts_of(space).middle, answered.pairs)
+    middle = int(middles[before.probability[middles].max(axis=1).argmin()])  # the least clear
+    best = int(before.probability[middle].argmax())
+    found = beliefs(space, together(answered, told_apart(middle, [best])), error=0.05)
+    assert 1 - before.probability[middle, best] > 0.06
+    assert found.size[found.group[middle]] == 1
+
+
+def test_images_that_were_only_told_apart_are_groups_where_there_are_no_others(
+    space: Space, newcomers: np.ndarray
+) -> None:
+    a, b, c = newcomers[:3].tolist()
+    found = beliefs(space, answers_of([(a, b, False), (b, c, False)]), error=0.05)
+    assert found.groups == 3

@@ -1,5 +1,6 @@
 """The questions of a round: what they are about, that none is asked twice, that they help."""
 
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -7,17 +8,14 @@ import pytest
 
 from annealing.components.beliefs import beliefs
 from annealing.components.choosing import next_chains
-from annealing.components.evidence import Answers, evidence_between, no_answers
+from annealing.components.evidence import NO_GROUP, Answers, evidence_between, no_answers
+from annealing.components.parts import part_likeness, parts_of, parts_wanted
 from annealing.components.questions import LONGEST, Asker, Chain, group_checks, image_chains
 from annealing.components.space import Space, space_of
-from annealing.components.start import (
-    first_answers,
-    first_chains,
-    part_likeness,
-    parts_of,
-    parts_wanted,
-)
+from annealing.components.start import first_answers, first_chains
 from annealing.proposals import Question
+from annealing.transitivity import Closure
+from domain.pairs import pair
 from tests.annealing.components.conftest import (
     EACH,
     KINDS,
@@ -41,8 +39,8 @@ def simulated(space: Space, kinds: np.ndarray, count: int, wrong: float = 0) -> 
     return answers_of(said)
 
 
-def keys(chains: list[Chain]) -> list[tuple[int, int]]:
-    return [(min(pair), max(pair)) for chain in chains for pair in chain.pairs]
+def keys(chains: Iterable[Chain]) -> list[tuple[int, int]]:
+    return [(min(each), max(each)) for chain in chains for each in chain.pairs]
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +180,25 @@ def test_a_round_that_starts_with_half_of_it_asks_nothing_else(
     of_kind = [chain.kind for chain in next_chains(space, answers, 10, error=0.05)]
     assert of_kind[:missing] == [Question.FIRST_KINDS] * missing
     assert (set(of_kind) == {Question.FIRST_KINDS}) == whole_round
+
+
+def test_without_look_ups_the_start_asks_first_what_no_earlier_similar_would_imply(
+    space: Space,
+) -> None:
+    chains = list(first_chains(space, no_answers(), error=0.05, look_ups=False))
+    parts = len(parts_of(space).middle)
+    forest = Closure()
+    for a, b in keys(chains)[: parts - 1]:
+        assert forest.relation(a, b) is None
+        forest.add(pair(a, b), True)
+    assert all(forest.relation(a, b) for a, b in keys(chains)[parts - 1 :])
+    assert sorted(keys(chains)) == sorted(keys(first_chains(space, no_answers(), error=0.05)))
+
+
+def test_answers_about_images_without_a_group_are_evidence_for_none() -> None:
+    said = answers_of([(0, 1, True), (0, 2, False), (2, 3, True)])
+    group = np.array([0, 0, NO_GROUP, 1])
+    assert evidence_between(said, group) == {}
 
 
 def test_parts_are_as_alike_as_walks_of_up_to_four_links_between_them_are_many(
