@@ -30,7 +30,7 @@ from labeling_store.imported import (
     MEMBERS_SEPARATOR,
     Found,
     examine,
-    read_answers,
+    keys_of_others,
     refusal,
 )
 
@@ -194,7 +194,9 @@ def import_rows(
         InputError: rows are not allowed; nothing was imported.
         StoreError: not everything could be saved.
     """
-    found = read_answers(rows, images.image_ids_by_path(store.reader()), member)
+    found = _examined(store, member, rows)
+    if found.wrong:
+        raise refusal(found)
     receipts = _record(store, member, found.answers, pause)
     refused = [receipt.message for receipt in receipts if receipt.status is ReceiptStatus.REJECTED]
     if refused:
@@ -242,7 +244,7 @@ def rehearse_import(store: Store, member: Member, rows: Sequence[Mapping[str, An
 def _rehearse(copy: Store, member: Member, rows: Sequence[Mapping[str, Any]]) -> Rehearsal:
     db = copy.reader()
     try:
-        found = examine(rows, images.image_ids_by_path(db), member)
+        found = _examined(copy, member, rows)
     except InputError as error:
         nothing = ImportReport(stored=0, repeated=0, conflicts=0, implied=0)
         return Rehearsal(len(rows), nothing, {}, (), 0, (error.message,))
@@ -266,6 +268,17 @@ def _rehearse(copy: Store, member: Member, rows: Sequence[Mapping[str, Any]]) ->
         opened=len(open_after - open_before),
         problems=tuple(problems),
     )
+
+
+def _examined(store: Store, member: Member, rows: Iterable[Mapping[str, Any]]) -> Found:
+    """What rows stand for; wrong are also those with the key of another answer of the log."""
+    db = store.reader()
+    found = examine(rows, images.image_ids_by_path(db), member)
+    other = keys_of_others(db, found.answers)
+    if other:
+        found.wrong["`key` is that of another answer in the project"] = sorted(map(repr, other))
+        found.answers = [each for each in found.answers if each.key not in other]
+    return found
 
 
 def _record(

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -22,7 +23,14 @@ _SAID = {
     "0": False, "0.0": False, "false": False, "dissimilar": False,
 }  # fmt: skip
 _SAYS = {Kind.SIMILAR: True, Kind.DISSIMILAR: False}
+_LARGEST = 2**63  # SQLite's integers are smaller
 _KIND_SAYING = {True: Kind.SIMILAR, False: Kind.DISSIMILAR, None: Kind.UNSURE}
+
+_KNOWN_KEYS = """
+    SELECT e.key, e.kind, e.a, e.b FROM json_each(:keys) AS wanted
+        JOIN event AS e ON e.key = wanted.value
+"""
+_KEYS_AT_ONCE = 5000
 
 _Row = Mapping[str, Any]
 _T = TypeVar("_T")
@@ -53,25 +61,13 @@ class _Wrong(Exception):
         self.value = value
 
 
-def read_answers(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Member) -> Found:
-    """The answers that rows stand for.
+def examine(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Member) -> Found:
+    """The answers that rows stand for, and what is wrong with the others.
 
     Args:
         rows: see `exchange.import_rows`.
         image_ids: by path below the archive's root.
         member: who imports.
-
-    Raises:
-        InputError: columns are missing or rows are wrong; says how many, why, and which.
-    """
-    found = examine(rows, image_ids, member)
-    if found.wrong:
-        raise refusal(found)
-    return found
-
-
-def examine(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Member) -> Found:
-    """As `read_answers`, but with what is wrong beside what is right.
 
     Raises:
         InputError: columns are missing.
@@ -85,13 +81,25 @@ def examine(rows: Iterable[_Row], image_ids: Mapping[str, int], member: Member) 
                 found.implied += 1
                 continue
             answer = _answer(row, image_ids, member, keys.referred(row))
-            if keys.claim(row, answer.key):
+            if keys.claim(row, answer):
                 found.answers.append(answer)
             else:
                 found.repeated += 1
         except _Wrong as error:
             found.wrong.setdefault(error.problem, []).append(f"{error.value!r} (row {number})")
     return found
+
+
+def keys_of_others(db: sqlite3.Connection, new: Sequence[NewAnswer]) -> set[str]:
+    """Those of the keys that the log has for another answer: importing these would lose them."""
+    other: set[str] = set()
+    for start in range(0, len(new), _KEYS_AT_ONCE):
+        some = {each.key: each for each in new[start : start + _KEYS_AT_ONCE]}
+        for key, kind, a, b in db.execute(_KNOWN_KEYS, {"keys": json.dumps([*some])}):
+            is_void = kind == Kind.VOID  # stored with the pair that it takes back
+            if kind != some[key].kind or not (is_void or some[key].pair == (a, b)):
+                other.add(key)
+    return other
 
 
 def refusal(found: Found) -> InputError:
@@ -130,16 +138,22 @@ class _KeysByEvent:
 
     def __init__(self) -> None:
         self._keys: dict[int, str] = {}
-        self._seen: set[str] = set()
+        self._seen: dict[str, NewAnswer] = {}
 
-    def claim(self, row: _Row, key: str) -> bool:
+    def claim(self, row: _Row, answer: NewAnswer) -> bool:
         """Remember a row; whether it is the first of its event in the file."""
         event_id = _number(row, "event_id")
-        if key in self._seen or event_id in self._keys:
+        of_event = None if event_id is None else self._keys.get(event_id)
+        for name, key in (("key", answer.key), ("event_id", of_event)):
+            first = None if key is None else self._seen.get(key)
+            if first is None:
+                continue
+            if (first.kind, first.pair) != (answer.kind, answer.pair):
+                raise _Wrong(f"`{name}` is that of another answer in the file", row.get(name))
             return False
-        self._seen.add(key)
+        self._seen[answer.key] = answer
         if event_id is not None:
-            self._keys[event_id] = key
+            self._keys[event_id] = answer.key
         return True
 
     def referred(self, row: _Row) -> str | None:
@@ -149,7 +163,10 @@ class _KeysByEvent:
             return None
         if event_id not in self._keys:
             raise _Wrong("refers to an event that is not before it in the file", event_id)
-        return self._keys[event_id]
+        key = self._keys[event_id]
+        if _text(row, "kind") == Kind.VOID and self._seen[key].kind is Kind.VOID:
+            raise _Wrong("an undo cannot be taken back", event_id)
+        return key
 
 
 def _made_of(row: _Row, member: Member) -> str:
@@ -239,13 +256,18 @@ def _text(row: _Row, name: str) -> str | None:
     value = row.get(name)
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
-    return str(value)
+    text = str(value)
+    if not text.isprintable() and any("\ud800" <= each <= "\udfff" for each in text):
+        raise _Wrong(f"`{name}` has half a character", text)
+    return text
 
 
 def _number(row: _Row, name: str) -> int | None:
     value = _fraction(row, name)
     if value is not None and value != int(value):
         raise _Wrong(f"`{name}` must be a whole number", row[name])
+    if value is not None and abs(value) >= _LARGEST:
+        raise _Wrong(f"`{name}` is too large", row[name])
     return None if value is None else int(value)
 
 
@@ -258,9 +280,12 @@ def _fraction(row: _Row, name: str) -> float | None:
 
 
 def _moment(row: _Row, name: str) -> str | None:
-    text = _text(row, name)
-    moment = _parsed(datetime.fromisoformat, text, f"`{name}` must be a time in ISO 8601")
-    if moment is None or text is None or text.endswith("+00:00"):
+    return _parsed(_in_utc, _text(row, name), f"`{name}` must be a time in ISO 8601")
+
+
+def _in_utc(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if text.endswith("+00:00"):
         return text
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -269,5 +294,5 @@ def _moment(row: _Row, name: str) -> str | None:
 def _parsed(parse: Callable[[str], _T], text: str | None, problem: str) -> _T | None:
     try:
         return None if text is None else parse(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _Wrong(problem, text) from error

@@ -86,12 +86,11 @@ def _store(db: sqlite3.Connection, member: Member, answer: NewAnswer, *, now: st
 
 def _refuse_other_answer(stored: sqlite3.Row, member: Member, answer: NewAnswer) -> None:
     """A client that uses a key twice would lose its second answer without a word."""
-    if answer.source is not Source.CLICK or answer.member is not None:
-        return  # an import: it may name people otherwise than when they answered
-    said = (stored["kind"], stored["member_id"])
-    of_pair = Pair(stored["a"], stored["b"])
-    same_pair = answer.kind is Kind.VOID or of_pair == answer.pair
-    if said != (answer.kind.value, member.member_id) or not same_pair:
+    # An import may name people otherwise than when they answered.
+    is_import = answer.source is not Source.CLICK or answer.member is not None
+    same_member = is_import or stored["member_id"] == member.member_id
+    same_pair = answer.kind is Kind.VOID or Pair(stored["a"], stored["b"]) == answer.pair
+    if stored["kind"] != answer.kind or not same_member or not same_pair:
         raise _Rejected(f'The key "{answer.key}" belongs to another answer; use each key once.')
 
 

@@ -163,6 +163,13 @@ def test_the_same_simple_file_counts_once(empty):
     assert load(empty, [row(1, 2, 0)]).stored == 1
 
 
+GOOD = [
+    row(1, 2, event_id=1),
+    row(2, 3, event_id=2, key="k2"),
+    row(1, 2, "", event_id=3, kind="void", refers_to=1),
+]
+
+
 @pytest.mark.parametrize(
     ("bad", "problem"),
     [
@@ -179,14 +186,30 @@ def test_the_same_simple_file_counts_once(empty):
         (row(answer_ms="fast"), "must be a number: 'fast'"),
         (row(round=1.5), "must be a whole number"),
         (row(uncertainty="inf"), "must be a finite number"),
-        ({"image_a": "0001.png", "similar": 1}, "Row 3 has no column image_b"),
+        (row(answer_ms=1e30), "`answer_ms` is too large: 1e+30"),
+        (row(answered_at="0001-01-01T00:00+14:00"), "must be a time in ISO 8601"),
+        (row(reason="\ud83d"), r"`reason` has half a character: '\ud83d'"),
+        (row(3, 4, event_id=1), "`event_id` is that of another answer in the file: 1"),
+        (row(3, 4, key="k2"), "`key` is that of another answer in the file: 'k2'"),
+        (row(event_id=4, kind="void", similar="", refers_to=3), "an undo cannot be taken back: 3"),
+        ({"image_a": "0001.png", "similar": 1}, "Row 4 has no column image_b"),
     ],
 )
 def test_one_wrong_row_keeps_the_whole_file_out(empty, bad, problem):
     with pytest.raises(InputError, match="othing was imported") as caught:
-        load(empty, [row(1, 2), row(2, 3), bad])
+        load(empty, [*GOOD, bad])
     assert problem in caught.value.message
     assert log(empty) == []
+
+
+def test_a_key_that_another_answer_has_is_refused_instead_of_taken_for_known(empty):
+    """Its row would be lost without a word; known are rows with the same pair and answer."""
+    load(empty, [row(1, 2, key="k")])
+    for other in (row(2, 3, key="k"), row(1, 2, 0, key="k")):
+        with pytest.raises(InputError, match=r"1 of 2 rows.*another answer in the project: 'k'"):
+            load(empty, [row(4, 5), other])
+    assert len(log(empty)) == 1
+    assert load(empty, [row(2, 1, key="k", member="eve")]).repeated == 1
 
 
 def test_wrong_rows_are_counted_by_reason(empty):
