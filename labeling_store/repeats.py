@@ -35,9 +35,15 @@ _LONG_AGO = """
              WHERE i.image_id IN (e.a, e.b) AND i.part = 'train') = 2
     ORDER BY e.event_id
 """
+# With the reason of the first question: later ones, and pages where answers are given or changed,
+# would tell that the pair comes again.
 _EVENTS = """
-    SELECT a, b, reason FROM event
-    WHERE event_id IN (SELECT value FROM json_each(:chosen)) ORDER BY event_id
+    SELECT e.a, e.b,
+        (SELECT p.reason FROM event AS f JOIN proposal AS p ON p.proposal_id = f.proposal_id
+         WHERE f.a = e.a AND f.b = e.b AND f.member_id = e.member_id
+         ORDER BY f.event_id LIMIT 1) AS reason
+    FROM event AS e
+    WHERE e.event_id IN (SELECT value FROM json_each(:chosen)) ORDER BY e.event_id
 """
 _STANDS = """
     +{0}.kind IN ('similar', 'dissimilar') AND NOT EXISTS
@@ -65,7 +71,10 @@ _OUTCOMES = f"""
 
 @dataclass(frozen=True)
 class AnsweredPair:
-    """A pair that a member answered, with the reason that they were given."""
+    """A pair that a member answered, with the reason that they were given first.
+
+    The reason is empty where nobody asked: they searched, or imported the answer.
+    """
 
     pair: Pair
     reason: str

@@ -128,7 +128,7 @@ def own_row(logged: LoggedEvent, paths: Mapping[int, str]) -> LabelRow:
     a, b = event.pair
     return LabelRow(
         images=(_picture(a, paths), _picture(b, paths)),
-        label=KIND_WORDS[event.kind],
+        label=_said(event),
         note="" if logged.stands else "taken back",
         members=event.member,
         answered_at=event.answered_at,
@@ -155,6 +155,8 @@ def history_row(logged: LoggedEvent) -> LabelRow:
 
 
 def _own_actions(event: Event) -> tuple[RowAction, ...]:
+    if event.kind is Kind.RESOLUTION:  # one of several words, perhaps: Conflicts takes all back
+        return ()
     others = (kind for kind in CHOICES if kind is not event.kind)
     anew = (RowAction(KIND_WORDS[kind], kind.value, event.key) for kind in others)
     return (*anew, RowAction("Take back", "take_back", event.key))

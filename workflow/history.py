@@ -1,12 +1,14 @@
 """Looking through the answer log, and answering anew; see also `workflow.labels`."""
 
-from domain.answers import Kind, NewAnswer, PairLabel, Receipt
+from domain.answers import Kind, NewAnswer, PairLabel, Receipt, ReceiptStatus
 from domain.clock import utc_now
 from domain.errors import InputError
 from domain.history import LogFilter, LoggedEvent
 from domain.members import Member
 from domain.pairs import Pair
 from labeling_store import answers, history, images
+from labeling_store.pair_answers import own_answers
+from workflow.click_keys import click_key
 from workflow.project import Project
 
 MOST_OF_A_PAIR = 500  # events of one pair that a page shows
@@ -37,21 +39,28 @@ def history_of(project: Project, asked: Pair) -> list[LoggedEvent]:
 def answer_anew(project: Project, member: Member, key: str, kind: Kind) -> Receipt:
     """Say something else of a pair that one answered; both answers stay in the log.
 
-    Sent twice it counts once.
+    Sent twice it counts once: what the member says already is not stored again.
 
     Raises:
-        InputError: there is no such answer of this member, or it was taken back.
+        InputError: there is no such answer of this member, it was taken back, or is a lead's word
+            on a conflict, which only a settlement changes.
     """
-    found = history.find_logged(project.store.reader(), key)
-    if found is None or found.event.member != member.name or not found.stands:
+    db = project.store.reader()
+    found = history.find_logged(db, key)
+    if found is None or found.event.member != member.name or not _can_change(found):
         raise InputError(
             "There is no answer of yours that could be changed.",
             "Reload the page to see the current state.",
         )
+    of = found.event.pair
+    now = own_answers(db, member.member_id, [of])[of]
+    if now.kind is kind:
+        said = answers.find_event(db, now.key)
+        return Receipt(now.key, ReceiptStatus.REPEATED, said.event_id if said else None)
     new = NewAnswer(
-        key=f"anew-{found.event.event_id}-{kind.value}",
+        key=click_key(project, "anew", member, of=of, kind=kind, after=now.last_event_id),
         kind=kind,
-        pair=found.event.pair,
+        pair=of,
         answered_at=utc_now(),
         proposal_id=found.proposal_id,
         model=found.event.model,
@@ -61,6 +70,10 @@ def answer_anew(project: Project, member: Member, key: str, kind: Kind) -> Recei
     if receipt.message:
         raise InputError(receipt.message, "Reload the page to see the current state.")
     return receipt
+
+
+def _can_change(found: LoggedEvent) -> bool:
+    return found.stands and found.event.kind not in (Kind.VOID, Kind.RESOLUTION)
 
 
 def paths_of(project: Project, pairs: list[Pair]) -> dict[int, str]:

@@ -1,6 +1,5 @@
 """Answers given while searching: a result is marked similar or not similar to the query."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +8,11 @@ from domain.clock import utc_now
 from domain.errors import InputError
 from domain.images import Part
 from domain.members import Member, Role
-from domain.pairs import Pair, pair
+from domain.pairs import pair
 from labeling_store import answers, images, runs
 from labeling_store.pair_answers import OwnAnswer, own_answers, relations_of
 from workflow import labels
+from workflow.click_keys import click_key
 from workflow.project import Project
 
 REASON = "search"  # why the pair was looked at: somebody found it
@@ -62,7 +62,7 @@ def mark(
     kind = Kind.SIMILAR if similar else Kind.DISSIMILAR
     run = runs.active_run(project.store.reader())
     new = NewAnswer(
-        key=_key(member, of, kind, after),
+        key=click_key(project, "search", member, of=of, kind=kind, after=after),
         kind=kind,
         pair=of,
         answered_at=utc_now(),
@@ -101,8 +101,3 @@ def _mark(own: OwnAnswer | None, known: bool | None) -> Mark:
         return Mark(known=known)
     said = own.kind is Kind.SIMILAR if own.kind is not None and own.kind.is_label else None
     return Mark(own=said, known=known, after=own.last_event_id)
-
-
-def _key(member: Member, of: Pair, kind: Kind, after: int) -> str:
-    text = f"{member.member_id} {of.a} {of.b} {kind.value} {after}"
-    return "search-" + hashlib.sha256(text.encode()).hexdigest()[:40]

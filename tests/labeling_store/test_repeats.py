@@ -15,7 +15,7 @@ from labeling_store.repeats import (
     repeat_outcomes,
     repeats_due,
 )
-from tests.labeling_store.building import NOW, ask, said, scanned, undo
+from tests.labeling_store.building import NOW, ask, claim, said, scanned, undo
 
 NO, YES = Kind.DISSIMILAR, Kind.SIMILAR
 
@@ -63,11 +63,22 @@ def test_repeats_that_were_answered_are_no_longer_due(store, ann):
     assert repeats_due(store.reader(), 0.2) == {ann.member_id: 1}
 
 
-def test_only_pairs_answered_long_ago_come_again_with_their_reason(store, ann):
+def test_only_pairs_answered_long_ago_come_again(store, ann):
     give(store, ann, (1, 2), (1, 3), (1, 4), (1, 5))
     assert long_ago(store, ann, 2) == [(1, 2), (1, 3)]
     assert long_ago(store, ann, 4) == []
-    assert answered_pairs(store.reader(), [1])[0].reason == "1?"
+
+
+def test_a_pair_comes_again_with_its_first_reason_whatever_was_said_since(store, ann):
+    """ "Answered anew" or "Asked again" would tell that it is a repeat."""
+    round_id = ask(store, 1)
+    (asked,) = claim(store, ann, round_id, count=1)
+    for key, reason in (("first", asked.reason), ("anew", "Answered anew.")):
+        kind = YES if key == "first" else NO
+        new = said(key, *asked.pair, kind, proposal_id=asked.proposal_id, reason=reason)
+        answers.record_answers(store, ann, [new], now=NOW)
+    answers.record_answers(store, ann, [said("found", 8, 9, reason="search")], now=NOW)
+    assert [each.reason for each in answered_pairs(store.reader(), [2, 3])] == ["reason 0", ""]
 
 
 @pytest.mark.parametrize("kind", [Kind.UNSURE, Kind.SKIP])

@@ -200,6 +200,16 @@ def test_what_was_taken_back_is_struck_out_and_has_no_buttons(
     assert (row["gone"], row["note"], row["actions"]) == (True, "taken back", [])
 
 
+def test_a_lead_s_words_on_conflicts_are_listed_but_changed_on_conflicts_only(
+    project: Project,
+) -> None:
+    owner = local_owner(project)
+    verdict = said("verdict", 1, 3, Kind.RESOLUTION, similar=False)
+    answers.record_answers(project.store, owner, [verdict])
+    (row,) = table(show("my_answers"))
+    assert (row["label"], row["actions"]) == ("Settled: not similar", [])
+
+
 # --- labels and histories ---
 
 

@@ -66,6 +66,37 @@ def test_answering_anew_twice_counts_once(project: Project) -> None:
     assert len(own(project, owner)) == 6
 
 
+def label_of(project: Project, pair: Pair) -> bool | None:
+    return {each.pair: each.similar for each in labels.pair_labels(project)}[pair]
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_what_was_said_anew_once_can_be_said_again_from_the_same_line(
+    project: Project, undone: bool
+) -> None:
+    """After taking it back, or after saying something else in between."""
+    owner = local_owner(project)
+    oldest = history.answer_page(project, owner, kind=None, limit=50, skip=0)[-1].event
+    other = NO if oldest.kind is YES else YES
+    receipt = history.answer_anew(project, owner, oldest.key, other)
+    if undone:
+        labels.take_back(project, owner, receipt.key)
+    else:
+        history.answer_anew(project, owner, receipt.key, oldest.kind)
+    assert label_of(project, oldest.pair) is oldest.similar
+    history.answer_anew(project, owner, oldest.key, other)
+    assert label_of(project, oldest.pair) is (other is YES)
+
+
+def test_a_lead_s_word_is_not_answered_anew(project: Project) -> None:
+    owner = local_owner(project)
+    pair = labels.pair_labels(project)[0].pair
+    word = said("word", *pair, Kind.RESOLUTION, similar=True)
+    answers.record_answers(project.store, owner, [word], now=NOW)
+    with pytest.raises(InputError, match="no answer of yours"):
+        history.answer_anew(project, owner, "word", NO)
+
+
 def test_what_is_said_anew_is_the_answer_to_the_same_question(project: Project) -> None:
     owner = local_owner(project)
     event = history.answer_page(project, owner, kind=None, limit=1, skip=0)[0].event
