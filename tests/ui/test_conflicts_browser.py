@@ -49,9 +49,16 @@ def test_a_conflict_is_settled_by_keyboard_and_undone(
     assert conflicts.count_open(project) == 1
 
 
-def test_a_narrow_window_scrolls_only_downwards(page: Page, address: str) -> None:
-    page.set_viewport_size({"width": 400, "height": 800})
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_strip_of_earlier_answers_stays_in_its_place(
+    page: Page, address: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
     page.goto(f"{address}/conflicts")
-    expect(page.get_by_role("button", name="Earlier answers are right")).to_be_visible()
-    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0
+    expect(page.get_by_role("button", name="Earlier answers are right")).to_be_visible(
+        timeout=30_000
+    )
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    right = "each => each.getBoundingClientRect().right"
+    strip, card = page.locator(".dispute .strip"), page.locator(".dispute")
+    assert strip.evaluate(right) <= card.evaluate(right) + 1
