@@ -13,7 +13,7 @@ from domain.answers import Effort, Event, Kind, NewAnswer, PairLabel, Receipt, S
 from domain.clock import utc_now
 from domain.members import Member
 from domain.pairs import Pair
-from labeling_store.conflicts import open_conflicts
+from labeling_store.conflicts import open_conflicts, pairs_in_conflict
 from labeling_store.db import Store
 from labeling_store.ledger import STANDING_IN_ORDER, STANDING_OF_PAIR, Vote, settle, votes_by_pair
 from labeling_store.recording import record
@@ -238,7 +238,7 @@ def pairs_answered(
 
 def labels_of_pairs(db: sqlite3.Connection, pairs: Sequence[Pair]) -> list[PairLabel]:
     """The current labels of those of the pairs that have a standing answer, in their order."""
-    disputed = {conflict.pair for conflict in open_conflicts(db)}
+    disputed = pairs_in_conflict(db, pairs)
     found = []
     for each in pairs:
         votes = votes_by_pair(db.execute(STANDING_OF_PAIR, each._asdict())).get(each)

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from domain.answers import Conflict
 from domain.pairs import Pair
@@ -15,6 +15,11 @@ _OPEN = """
 _ONE = """
     SELECT conflict_id, a, b, event_id, evidence, opened_at FROM conflict
     WHERE closed_at IS NULL AND conflict_id = :conflict_id
+"""
+_OF_PAIRS = """
+    SELECT c.a, c.b FROM json_each(:pairs) AS asked
+        JOIN conflict AS c ON c.a = asked.value ->> 0 AND c.b = asked.value ->> 1
+    WHERE c.closed_at IS NULL
 """
 _COUNT = "SELECT count(*) FROM conflict WHERE closed_at IS NULL"
 _ADD = """
@@ -40,6 +45,12 @@ def count_open_conflicts(db: sqlite3.Connection) -> int:
     """How many contradictions still hold."""
     (count,) = db.execute(_COUNT).fetchone()
     return int(count)
+
+
+def pairs_in_conflict(db: sqlite3.Connection, pairs: Sequence[Pair]) -> set[Pair]:
+    """Those of the pairs that opened a contradiction that still holds."""
+    rows = db.execute(_OF_PAIRS, {"pairs": json.dumps(pairs)})
+    return {Pair(row["a"], row["b"]) for row in rows}
 
 
 def find_open_conflict(db: sqlite3.Connection, conflict_id: int) -> Conflict | None:

@@ -44,6 +44,12 @@ UNREADABLE = (
 )  # fmt: skip
 
 
+# What zipfile and json make of a file that is no zip, is cut off, or is encrypted.
+_UNREADABLE = (
+    OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+
+
 class PackedFile(BaseModel):
     """One file of a backup."""
 
@@ -132,7 +138,8 @@ def read_backup(path: Path) -> Backup:
             if archive.getinfo(MANIFEST).file_size > MOST_MANIFEST_BYTES:
                 raise ValueError("its manifest is too long")
             said = json.loads(archive.read(MANIFEST))
-            if isinstance(said, dict) and int(said.get("format", 0)) > FORMAT:
+            made_as = said.get("format") if isinstance(said, dict) else None
+            if isinstance(made_as, int) and made_as > FORMAT:
                 raise _newer(path, said)
             return Backup(path, path.stat().st_size, Manifest.model_validate(said))
     except (OSError, *UNREADABLE) as error:

@@ -23,6 +23,7 @@ from domain.jobs import Progress, silent
 from labeling_store import runs, tokens
 from labeling_store.checks import check_copy
 from labeling_store.db import Store
+from labeling_store.numbering import go_on_counting
 from workflow import jobs
 from workflow.backup import (
     CHUNK_BYTES,
@@ -108,6 +109,7 @@ def restore(
         config = _unpack(file, manifest, workshop, images, progress)
         progress(0.7, "keeping what is there")
         kept = _keep(folder, config) if is_there else None
+        go_on_counting(workshop / LABELS, folder / LABELS)
         progress(0.9, "putting the backup in its place")
         with _kept_named(kept):
             _put(workshop, folder)

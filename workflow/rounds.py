@@ -34,6 +34,12 @@ def list_rounds(project: Project) -> list[RoundRow]:
     return sorted(rows, key=lambda row: -row.round.number)
 
 
+def round_numbers(project: Project) -> list[int]:
+    """The numbers of all rounds, the newest first; much quicker than `list_rounds`."""
+    known = rounds.list_rounds(project.store.reader())
+    return sorted((each.number for each in known), reverse=True)
+
+
 def list_runs(project: Project) -> list[Run]:
     """All models, the oldest first."""
     return runs.list_runs(project.store.reader())

@@ -297,3 +297,12 @@ def test_label_changes_are_counted_from_a_moment_on(store, ann):
     assert answers.label_changes(db, after=2) == 0
     record(store, ann, undo("v", "k1"))
     assert answers.label_changes(db, after=2) == 1
+
+
+def test_labels_of_some_pairs_are_those_among_all(store, ann):
+    record(store, ann, *CONTRADICTION, said("k4", 4, 5))
+    everything = answers.pair_labels(store.reader())
+    assert [each.in_conflict for each in everything] == [False, True, False, False]
+    some = [each.pair for each in everything[::-1]]
+    assert answers.labels_of_pairs(store.reader(), some) == everything[::-1]
+    assert answers.labels_of_pairs(store.reader(), [Pair(7, 8)]) == []

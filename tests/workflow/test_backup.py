@@ -21,7 +21,7 @@ from tests.labeling_store.test_past_versions import loaded
 from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import backup as backups
-from workflow import jobs, rounds
+from workflow import jobs, members, rounds
 from workflow.backup import MANIFEST, Backup, make_backup, read_backup
 from workflow.creation import create_project
 from workflow.project import CONFIG_NAME, Project, open_project
@@ -203,6 +203,31 @@ def test_what_is_replaced_can_be_brought_back(folder: Path, kept: Backup) -> Non
     assert content(folder) == second
     assert is_usable(folder / "runs" / "r001")
     assert [path.name for path in folder.glob(".restoring*")] == []
+
+
+def test_who_comes_after_a_restore_is_nobody_whom_the_restore_forgot(
+    folder: Path, kept: Backup
+) -> None:
+    """Browsers still hold the sessions and unsent answers of those who came after the backup."""
+
+    def joined(name: str) -> int:
+        project = open_project(folder)
+        member_id = members.join(project, name).member_id
+        project.close()
+        return member_id
+
+    bob = joined("bob")
+    closed(restore(kept.path, folder, overwrite=True))
+    assert joined("carl") > bob
+
+
+@pytest.mark.parametrize("said", ["{}", "[]", '{"format": null}', '{"format": [2]}', "7"])
+def test_a_strange_manifest_is_no_backup(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "strange.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(MANIFEST, said)
+    with pytest.raises(InputError, match="is no backup of Anneal"):
+        read_backup(path)
 
 
 def test_a_damaged_project_is_kept_as_it_is_and_replaced(folder: Path, kept: Backup) -> None:

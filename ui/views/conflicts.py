@@ -6,16 +6,21 @@ import streamlit as st
 
 from domain.answers import Conflict, Settlement
 from domain.members import Role
+from domain.pairs import Pair
 from ui import components, disputes, session
 from ui.gallery.mount import dispute_card, label_table
-from workflow import conflicts, consistency, labels
+from workflow import conflicts, consistency, history
 from workflow.conflicts import Dispute, Ruling
 
 PAGE_ROWS = 10
 CHOSEN = "conflict"  # in the address, so that a conflict can be shown to others
 OPEN, SETTLED = "Open", "Settled"
 project, member = session.project(), session.member()
-paths = labels.paths(project)
+
+
+def paths_of(*pairs: Pair) -> dict[int, str]:
+    """Of the images on the page only: an archive has more than a page can wait for."""
+    return history.paths_of(project, list(pairs))
 
 
 def choose(conflict_id: int) -> None:
@@ -60,7 +65,8 @@ def draw_undo() -> None:
     for newest in conflicts.list_settled(project, limit=1):
         if newest.member == member.name and conflicts.is_recent(newest):
             with st.container(horizontal=True, vertical_alignment="center", key="conflicts.last"):
-                words = f"You settled {disputes.names(newest.pair, paths)}: {newest.reason}"
+                names = disputes.names(newest.pair, paths_of(newest.pair))
+                words = f"You settled {names}: {newest.reason}"
                 st.caption(components.as_text(words), width="content")
                 st.button("Undo", key="conflicts.undo", on_click=take_back, args=(newest,))
 
@@ -84,6 +90,7 @@ def draw_open(count: int) -> None:
 
 
 def draw_list(listed: list[Conflict], shown: Dispute | None) -> None:
+    paths = paths_of(*(each.pair for each in listed))
     for each in listed:
         here = shown is not None and each.conflict_id == shown.conflict.conflict_id
         st.button(
@@ -101,6 +108,7 @@ def draw_dispute(dispute: Dispute | None) -> None:
         components.empty_state("Settled meanwhile", "Choose another conflict.")
         return
     key = str(uuid.uuid4())
+    paths = paths_of(dispute.own.pair, *(claim.pair for claim in dispute.path))
     dispute_card(
         disputes.card(dispute, paths),
         key=f"conflicts.card.{dispute.conflict.conflict_id}",
@@ -114,6 +122,8 @@ def draw_settled(count: int) -> None:
         return
     shown = conflicts.list_settled(project, limit=PAGE_ROWS, offset=page_of(count, "settled"))
     by_key = {each.words[0].key: each for each in shown}
+    words = (word.pair for each in shown for word in each.words)
+    paths = paths_of(*words, *(each.pair for each in shown))
     rows = [disputes.settled_row(each, paths) for each in shown]
     on_action = {"take_back": lambda key: take_back(by_key[key])}
     label_table(rows, key="conflicts.table", on_action=on_action)

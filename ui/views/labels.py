@@ -50,7 +50,7 @@ def chosen_pair() -> Pair | None:
 
 def draw_filters() -> LogFilter:
     everybody = members.list_members(project) + members.list_members(project, former=True)
-    numbers = [row.round.number for row in rounds.list_rounds(project)]
+    numbers = rounds.round_numbers(project)
     answer = st.radio("Show", list(ANSWERS), horizontal=True, key="labels.filter")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         who = st.selectbox(
