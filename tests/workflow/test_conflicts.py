@@ -140,6 +140,8 @@ def test_one_earlier_answer_is_wrong_and_the_rest_stays(
     conflicts.settle(project, owner(project), dispute, Ruling.LINK, key="k", link=wrong)
     assert conflicts.count_open(project) == 0
     assert known(project, *wrong) is False
+    (made,) = conflicts.list_settled(project, limit=9)
+    assert [(each.pair, each.similar) for each in made.words] == [(wrong, False)]
     assert known(project, ids[0], ids[1]) is True
     assert known(project, ids[0], ids[3]) is False
 
