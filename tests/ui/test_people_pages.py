@@ -16,6 +16,7 @@ from labeling_store import answers
 from tests.labeling_store.building import said
 from tests.pictures import write_archive
 from tests.ui import stage
+from ui import components, session
 from ui.sitemap import HOME, PAGES
 from worker.agreement import report_on_people
 from workflow import jobs, labels, members, people
@@ -159,6 +160,20 @@ def test_a_button_drawn_before_a_role_was_lost_does_nothing(project: Project, an
     app.button(key="people.release").click().run()
     assert people.people(project).persons[0].leases == 2
     assert "Only a lead" in words(app)
+
+
+def test_writes_take_the_role_of_a_lead_unless_they_say_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said_to: list[str] = []
+    done: list[int] = []
+    monkeypatch.setattr(session, "member", lambda: Member(2, "ann", Role.ANNOTATOR))
+    monkeypatch.setattr(st, "toast", lambda text, **_: said_to.append(text))
+    components.attempt(done.append, 1)
+    assert done == []
+    assert "Only a lead" in said_to[0]
+    components.attempt(done.append, 2, needs=Role.ANNOTATOR)
+    assert done == [2]
 
 
 # --- my answers ---
