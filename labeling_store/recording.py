@@ -16,10 +16,16 @@ REOPENED_LEASE_S = 300.0  # how long a question stays with the one who took its 
 _BY_KEY = "SELECT event_id, kind, a, b, member_id FROM event WHERE key = :key"
 _IMAGES = "SELECT count(*) FROM image WHERE image_id IN (:a, :b)"
 _VOID_OF = "SELECT event_id FROM event WHERE kind = 'void' AND refers_to = :event_id"
+# The last thing that stands of what the member said of the pair: else it is said anew.
 _SAME_RESPONSE = """
     SELECT e.event_id FROM response AS r JOIN event AS e USING (event_id)
     WHERE r.proposal_id = :proposal_id AND r.member_id = :member_id
-        AND e.proposal_id = :proposal_id AND e.kind = :kind
+        AND e.proposal_id = :proposal_id AND e.kind = :kind AND e.a = :a AND e.b = :b
+        AND NOT EXISTS (SELECT 1 FROM event AS n
+            WHERE n.a = e.a AND n.b = e.b AND n.member_id = e.member_id
+                AND n.event_id > e.event_id AND n.kind NOT IN ('void', 'resolution')
+                AND NOT EXISTS (SELECT 1 FROM event AS v
+                    WHERE v.kind = 'void' AND v.refers_to = n.event_id))
 """
 _QUESTION = """
     SELECT r.number, p.score FROM proposal AS p JOIN round AS r USING (round_id)
@@ -106,7 +112,8 @@ def _author(db: sqlite3.Connection, member: Member, answer: NewAnswer) -> Member
 def _refuse_same_response(db: sqlite3.Connection, author: Member, answer: NewAnswer) -> None:
     """Two tabs may answer one question, each with its own key; the same answer counts once."""
     ids = {"proposal_id": answer.proposal_id, "member_id": author.member_id}
-    same = db.execute(_SAME_RESPONSE, {**ids, "kind": answer.kind.value}).fetchone()
+    about = {**answer.pair._asdict(), "kind": answer.kind.value}
+    same = db.execute(_SAME_RESPONSE, {**ids, **about}).fetchone()
     if same is not None:
         raise _Repeated(same["event_id"])
 

@@ -9,19 +9,36 @@ from domain.members import Member, Role
 from ui import session
 from ui.components import as_text, show_error
 from ui.sitemap import HOME, PAGES
+from workflow import members
 
 # An own file, and pages without icons: the tab icon of a named one would load from elsewhere.
 FAVICON = Path(__file__).with_name("favicon.svg")
 
 
 def present() -> Member | None:
-    """Who is in front of the page; None where there is no project, which the page then says."""
+    """Who is in front of the page; None where there is no project, which the page then says.
+
+    Raises:
+        AccessError: they left the project.
+    """
     try:
         member = session.member()
         session.keep_in_address(member)
+    except AccessError:
+        raise
     except AnnealError:
         return None
     return member
+
+
+def ask_who(error: AccessError) -> None:
+    """In place of any page: who left goes on as nobody else without saying so."""
+    st.set_page_config(page_title="Anneal", page_icon=str(FAVICON), layout="wide")
+    show_error(error)
+    for each in members.list_members(session.project()):
+        key = f"who.{each.member_id}"
+        words = f"I am {as_text(each.name)}"
+        st.button(words, key=key, on_click=session.act_as, args=(each.member_id,))
 
 
 def run_page(name: str, member: Member | None) -> None:
@@ -44,7 +61,11 @@ def menu_title(name: str, member: Member | None) -> str:
     return f"{title}: {as_text(member.name)}" if name == "you" and member is not None else title
 
 
-member = present()
+try:
+    member = present()
+except AccessError as error:
+    ask_who(error)
+    st.stop()
 role = Role.OWNER if member is None else member.role
 pages = {
     name: st.Page(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import streamlit as st
 
 from domain.answers import KnownRelation
+from domain.errors import AccessError
 from domain.members import Member, Role
 from ui.tokens import Signer
 from workflow import explore, members, pages
@@ -50,11 +51,20 @@ def signer() -> Signer:
 def member() -> Member:
     """The person in front of the page, as the store knows them now.
 
-    Without sign-in it is who they say they are, else the local owner.
+    Without sign-in it is who they say they are; the local owner as long as they say nothing.
+
+    Raises:
+        AccessError: who they said they are has left; nobody answers as the owner unasked.
     """
     chosen = st.session_state.get(_ACTING, _in_address())
-    found = None if chosen is None else find_member(chosen)
-    return found or local_owner(project())
+    if chosen is None:
+        return local_owner(project())
+    found = find_member(chosen)
+    if found is None:
+        raise AccessError(
+            "Who you were here is no member of this project any more.", "Say who you are now."
+        )
+    return found
 
 
 def act_as(member_id: int) -> None:

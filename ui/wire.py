@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.answers import Kind, NewAnswer, Receipt, ReceiptStatus
+from domain.errors import InputError
 from domain.members import Member, Role
 from domain.pairs import pair
 from workflow.questions import Question, RoundProgress
@@ -158,7 +159,7 @@ class AnswerMessage(Message):
         """The answer as the store takes it.
 
         Raises:
-            InputError: both images are the same.
+            InputError: both images are the same, or a time is none in UTC.
         """
         return NewAnswer(
             key=self.key,
@@ -211,4 +212,9 @@ class AnswersReply(Message):
 
 
 def _as_text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    if moment is None:
+        return None
+    try:
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    except OverflowError as error:
+        raise InputError(f"{moment} is no time in UTC.", "Send the time of now.") from error

@@ -306,3 +306,21 @@ def test_labels_of_some_pairs_are_those_among_all(store, ann):
     some = [each.pair for each in everything[::-1]]
     assert answers.labels_of_pairs(store.reader(), some) == everything[::-1]
     assert answers.labels_of_pairs(store.reader(), [Pair(7, 8)]) == []
+
+
+def test_an_answer_under_the_number_of_another_question_is_no_repetition(store, ann):
+    """Its question may be of an older state, or of another client's making."""
+    ask(store, 3)
+    asked = {"proposal_id": 1}
+    receipts = record(store, ann, said("k1", 1, 2, **asked), said("k2", 8, 9, **asked))
+    assert statuses(receipts) == ["stored", "stored"]
+    assert similar_of(store, 8, 9) is True
+
+
+def test_the_answer_before_the_last_can_be_given_again_to_the_same_question(store, ann):
+    ask(store, 3)
+    asked = {"proposal_id": 1}
+    record(store, ann, said("k1", 1, 2, **asked), said("found", 1, 2, Kind.DISSIMILAR))
+    assert statuses(record(store, ann, said("k2", 1, 2, **asked))) == ["stored"]
+    assert similar_of(store, 1, 2) is True
+    assert statuses(record(store, ann, said("k3", 1, 2, **asked))) == ["repeated"]

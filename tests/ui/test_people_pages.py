@@ -107,14 +107,32 @@ def test_a_name_that_is_taken_is_that_member(project: Project, ann: Member) -> N
     assert len(members.list_members(project)) == 2
 
 
-@pytest.mark.parametrize("wrong", ["999", "-1", "x", "1" * 40, "２"])
+@pytest.mark.parametrize("wrong", ["-1", "x", "1" * 40, "２"])
 def test_an_address_that_names_nobody_is_the_owners(project: Project, wrong: str) -> None:
     assert "You are **owner**" in words(show("you", member=wrong))
 
 
-def test_who_left_is_nobody_any_more(project: Project, ann: Member) -> None:
+def test_who_left_is_asked_who_they_are_and_not_taken_for_the_owner(
+    project: Project, ann: Member
+) -> None:
+    """Their further answers would else be stored as the owner's."""
+    bob = members.join(project, "bob *x*")
     members.remove_member(project, local_owner(project), ann.member_id)
-    assert "You are **owner**" in words(show("you", by=ann))
+    app = show("annotate", by=ann)
+    assert "is no member of this project any more" in words(app)
+    assert not app.get("bidi_component")
+    assert [each.label for each in app.button] == ["I am owner", r"I am bob \*x\*"]
+    app.button(key=f"who.{bob.member_id}").click().run()
+    assert not app.exception
+    assert app.query_params["member"] == str(bob.member_id)
+
+
+def test_an_address_that_names_nobody_yet_asks_too(project: Project) -> None:
+    app = show("people", member="999")
+    assert [each.label for each in app.button] == ["I am owner"]
+    app.button(key=f"who.{local_owner(project).member_id}").click().run()
+    assert "member" not in app.query_params
+    assert not app.error
 
 
 # --- what annotators may see ---

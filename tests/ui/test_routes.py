@@ -149,6 +149,7 @@ def test_a_body_that_is_too_large_is_refused(client: Client) -> None:
         {"answer_ms": -5},
         {"shown_at": "yesterday"},
         {"answered_at": "2026-01-31T12:00:00"},
+        {"answered_at": "0001-01-01T00:00:00+14:00"},
         {"extra": 1},
     ],
     ids=str,
