@@ -57,7 +57,7 @@ from workflow.questions import next_questions, submit_answers
 from workflow.rounds import round_params
 
 KINDS, DIMENSIONS, WIDTH = 60, 256, 512  # WIDTH: of ResNet-18's features
-SPREAD = 1.2  # of a kind's images, beside 1 between kinds
+SPREAD = 2.5  # of a kind's images, beside 1 between kinds: their cosines overlap a little
 ANSWERS, MORE = 1000, 30
 SHARD_IMAGES = 512
 CPU = torch.device("cpu")
@@ -182,7 +182,10 @@ def answer(project: Project, rows: list[tuple[int, int]], kind: np.ndarray) -> N
 def answer_questions(project: Project, kind: np.ndarray) -> None:
     """The first questions of the round, truthfully."""
     for _ in range(MORE):
-        (asked,) = next_questions(project, local_owner(project), count=1)
+        found = next_questions(project, local_owner(project), count=1)
+        if not found:
+            raise RuntimeError("The round has too few questions.")
+        asked = found[0]
         answer(project, [(asked.image_a - 1, asked.image_b - 1)], kind)
 
 
