@@ -27,10 +27,10 @@ _LONG_AGO = """
             WHERE member_id = :member_id AND source = 'click' AND kind <> 'void'
             ORDER BY event_id DESC LIMIT 1 OFFSET :after - 1)
         AND NOT EXISTS (SELECT 1 FROM event AS n
-            WHERE n.a = e.a AND n.b = e.b AND n.member_id = e.member_id
-                AND n.event_id > e.event_id)
+            WHERE n.a = e.a AND n.b = e.b AND +n.member_id = e.member_id
+                AND +n.event_id > e.event_id)
         AND NOT EXISTS (SELECT 1 FROM proposal AS p
-            WHERE p.a = e.a AND p.b = e.b AND p.asked_of = e.member_id AND p.state = 'closed')
+            WHERE p.a = e.a AND p.b = e.b AND +p.asked_of = e.member_id AND p.state = 'closed')
         AND (SELECT count(*) FROM image AS i
              WHERE i.image_id IN (e.a, e.b) AND i.part = 'train') = 2
     ORDER BY e.event_id
