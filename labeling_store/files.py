@@ -26,6 +26,7 @@ Columns = Mapping[str, type]  # name to str, int or float; every column may be e
 _FORMULA = re.compile(r"'*[=+\-@\t\r\0]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\0]")
 _ROW_GROUP = 65_536  # rows in memory at once, and in one group of a Parquet file
+_MOST_ROWS = 10_000_000  # a Parquet file of a few bytes can claim any number of rows
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
@@ -133,7 +134,10 @@ def _write_parquet(path: Path, rows: Iterable[Row], columns: Columns) -> None:
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    with pq.ParquetFile(path) as file:
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise ValueError(f"{file.metadata.num_rows:,} rows; at most {_MOST_ROWS:,} are read")
+        rows: list[dict[str, Any]] = file.read().to_pylist()
     return rows
 
 

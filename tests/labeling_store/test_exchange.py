@@ -1,6 +1,8 @@
 import csv
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -285,6 +287,15 @@ def test_a_broken_file_is_called_broken(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(InputError, match="is broken"):
+        read_rows(path)
+
+
+def test_a_small_parquet_file_of_very_many_rows_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "x.parquet"
+    nothing = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000_001, pa.int8()), [""])
+    pq.write_table(pa.table({"image_a": nothing}), path)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(InputError, match="10,000,001 rows; at most 10,000,000"):
         read_rows(path)
 
 

@@ -81,7 +81,7 @@ def test_strategies_of_a_seed_share_the_start(base: SimulationOptions, tmp_path:
 
 def test_views_make_other_features_and_their_rows_are_not_reused(base: SimulationOptions) -> None:
     single, multi = (read_archive(replace(base, views=each), silent) for each in Views)
-    assert (single.features.shape[1], multi.features.shape[1]) == (1280, 320 + 2 * 96)
+    assert (single.features.shape[1], multi.features.shape[1]) == (1280, 1280 + 320 + 2 * 96)
     assert single.digest != multi.digest
 
 
