@@ -37,7 +37,7 @@ def test_an_old_sqlite_is_said_where_the_worker_starts(
     run: Run, project: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 40, 1))
-    monkeypatch.setattr("commands.worker.supervise", lambda supervisor: None)
+    monkeypatch.setattr("commands.worker.supervise", lambda *supervisors: None)
     assert "Warning: SQLite" in run("worker").err
     monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 51, 3))
     assert "SQLite" not in run("worker").err
