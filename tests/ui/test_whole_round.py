@@ -37,6 +37,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
 PREPARED_WITHIN_S = 900.0  # five minutes on two free cores; CI may be busier
 TRAINED_WITHIN_S = 300.0
+STORED_WITHIN_S = 30.0
 SHOWN = "section.annotate .stage img"
 UNDO_AT, RELOAD_AT = 5, 40  # questions into the round
 MEANWHILE = 5  # answers given while the model learns
@@ -59,6 +60,10 @@ def wait_for(happened: Callable[[], bool], within_s: float, what: str) -> None:
     while not happened():
         assert time.monotonic() < deadline, what
         time.sleep(0.2)
+
+
+def stored(project: Project) -> Counter[Kind]:
+    return Counter(event.kind for event in answers.events(project.store.reader()))
 
 
 def job_ended(project: Project, kind: str) -> bool:
@@ -112,9 +117,7 @@ class Player:
                 self.answer()
             else:
                 self._page.wait_for_timeout(200)
-        expect(self._page.locator("[data-el=stateText]")).to_have_text(
-            "All answers saved", timeout=30_000
-        )
+        self.wait_until_stored(project)
         progress = round_progress(project)
         assert progress is not None
         assert progress.left == 0
@@ -123,12 +126,17 @@ class Player:
         self._page.goto(f"{self._address}/rounds")
         self._page.get_by_role("button", name="Start training").click(timeout=60_000)
 
-    def go_on_meanwhile(self) -> None:
+    def go_on_meanwhile(self, project: Project) -> None:
         """Answer the round's spare pairs; nobody waits for the model."""
         self.open()
         for _ in range(MEANWHILE):
             expect(self._page.locator(SHOWN)).to_have_count(2, timeout=60_000)
             self.answer()
+        self.wait_until_stored(project)
+
+    def wait_until_stored(self, project: Project) -> None:
+        """What was pressed is in the log, and the page knows: it says so only after a moment."""
+        wait_for(lambda: stored(project) == self.pressed, STORED_WITHIN_S, "not stored")
         expect(self._page.locator("[data-el=stateText]")).to_have_text(
             "All answers saved", timeout=30_000
         )
@@ -148,14 +156,12 @@ def play(project: Project, page: Page) -> None:
         player = Player(page, project, address)
         player.open()
         player.play_the_round(project)
-        stored = Counter(event.kind for event in answers.events(project.store.reader()))
-        assert stored == player.pressed
         progress = round_progress(project)
         assert progress is not None
         assert answers.effort(project.store.reader()).bits == progress.answered
         wait_for(lambda: job_ended(project, jobs.PREPARE), PREPARED_WITHIN_S, "not prepared")
         player.train()
-        player.go_on_meanwhile()
+        player.go_on_meanwhile(project)
         wait_for(lambda: job_ended(project, jobs.ROUND), TRAINED_WITHIN_S, "not trained")
         page.goto(f"{address}/curves")
         expect(page.get_by_role("heading", name="Curves")).to_be_visible(timeout=60_000)
@@ -163,8 +169,7 @@ def play(project: Project, page: Page) -> None:
     made = [point.run for point in curves.quality_curve(project)]
     made = [name for name in made if name != "frozen-views"]  # on a quick machine it is there
     assert made == ["frozen", "round-001"]
-    stored = Counter(event.kind for event in answers.events(project.store.reader()))
-    assert stored == player.pressed
+    assert stored(project) == player.pressed
     second = round_progress(project)
     assert second is not None
     assert (second.round_number, second.answered) == (2, 0)
