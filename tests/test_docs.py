@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import click
 import pytest
@@ -16,7 +17,7 @@ COMMANDS = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
 def public_methods() -> Iterator[tuple[str, str]]:
-    """File and name of every public function that is a method of the papers or ours."""
+    """File and name of every public function, and every loss, that is a method of the papers."""
     files = [
         *sorted((ROOT / "annealing").rglob("*.py")),
         *sorted((ROOT / "training" / "losses").glob("*.py")),
@@ -25,8 +26,16 @@ def public_methods() -> Iterator[tuple[str, str]]:
     ]
     for path in files:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            if is_method(node) and not node.name.startswith("_"):
                 yield str(path.relative_to(ROOT)), node.name
+
+
+def is_method(node: ast.stmt) -> TypeGuard[ast.FunctionDef | ast.ClassDef]:
+    """Whether it is a function, or a class whose objects are called like one."""
+    if isinstance(node, ast.ClassDef):
+        names = [each.name for each in node.body if isinstance(each, ast.FunctionDef)]
+        return "__call__" in names and "Protocol" not in map(ast.unparse, node.bases)
+    return isinstance(node, ast.FunctionDef)
 
 
 def commands() -> list[click.Command]:

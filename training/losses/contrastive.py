@@ -1,14 +1,49 @@
 """The contrastive loss on cosines: similar pairs together, dissimilar ones below a margin.
 
 Takes pairs with their cosines, or embeddings with a relevance matrix in which unknown relations
-are NaN and take no part. Balancing the two kinds is the sampler's work, by the weights it gives.
+are NaN and take no part. The two kinds are balanced by weights: the sampler's, or those of the
+relevance matrix itself.
 
 Source: ANNEAL, eq. 1.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from training.losses.relevance import LossValue, known_partners
+
+
+@dataclass(frozen=True)
+class Contrastive:
+    """The mean over known pairs of 1 − s if similar, max(0, s − margin) if not.
+
+    Attributes:
+        margin: the cosine s below which a dissimilar pair is left alone.
+        balanced: whether both kinds of pairs weigh the same, however rare one is.
+
+    An anchor is valid with a partner of any kind.
+
+    Corner cases: no known pair gives 0 with a gradient of zero.
+
+    Source: ANNEAL, eq. 1; the balance does what repeating the rarer kind does on average.
+    """
+
+    margin: float = 0.5
+    balanced: bool = True
+
+    def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
+        """See `RelevanceLoss`."""
+        partners = known_partners(relevance)
+        known = partners.with_similar | partners.with_dissimilar
+        weights = None
+        if self.balanced:
+            kinds = (partners.similar, partners.dissimilar)
+            weights = torch.stack([kind / kind.sum().clamp(min=1) for kind in kinds]).sum(0)
+        value = contrastive_loss(embeddings, relevance, margin=self.margin, weights=weights)
+        return LossValue(value, int(known.sum()))
 
 
 def contrastive_terms(cosines: Tensor, similar: Tensor, *, margin: float = 0.5) -> Tensor:

@@ -1,0 +1,72 @@
+"""The losses that can be chosen, with what their parameters do and which values are worth trying.
+
+`training.losses.catalogue` has the class of each name; a test holds the parameters to the classes'
+fields and defaults.
+"""
+
+from domain.errors import InputError
+from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
+
+LOSSES = (
+    LossChoice(
+        name="contrastive",
+        title="Contrastive",
+        sentence="Pulls similar pairs together and pushes dissimilar ones below a margin.",
+        source="ANNEAL, eq. 1",
+        parameters=(
+            LossParameter(
+                "margin",
+                0.5,
+                "The cosine below which a dissimilar pair is left alone.",
+                minimum=-1,
+                maximum=1,
+            ),
+            LossParameter("balanced", True, "Whether both kinds of pairs weigh the same."),
+        ),
+    ),
+    LossChoice(
+        name="triplet",
+        title="Triplet",
+        sentence="Asks of each image that its similar ones are nearer than its dissimilar ones.",
+        source="FaceNet (Schroff and others, 2015)",
+        parameters=(
+            LossParameter(
+                "margin", 0.2, "How much nearer, as a distance (0 to 2).", minimum=0, maximum=2
+            ),
+            LossParameter(
+                "mining",
+                "all",
+                "Every triplet, or the hardest of each image.",
+                choices=("all", "hardest"),
+            ),
+        ),
+    ),
+)
+
+SWEEPS: tuple[Sweep, ...] = tuple(sweep for loss in LOSSES for sweep in sweeps_of(loss))
+
+
+def loss_choice(name: str) -> LossChoice:
+    """The loss of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for loss in LOSSES:
+        if loss.name == name:
+            return loss
+    known = ", ".join(loss.name for loss in LOSSES)
+    raise InputError(f"There is no loss {name}.", f"Take one of {known}.")
+
+
+def sweep_choice(name: str) -> Sweep:
+    """The sweep of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    for sweep in SWEEPS:
+        if sweep.name == name:
+            return sweep
+    known = ", ".join(sweep.name for sweep in SWEEPS)
+    raise InputError(f"There is no sweep {name}.", f"Take one of {known}.")

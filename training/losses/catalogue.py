@@ -1,0 +1,24 @@
+"""Losses by the names of `domain.loss_catalogue`, which says what each does."""
+
+from collections.abc import Callable, Mapping
+
+from domain.loss_catalogue import loss_choice
+from domain.losses import Value
+from training.losses.contrastive import Contrastive
+from training.losses.relevance import RelevanceLoss
+from training.losses.triplet import Triplet
+
+LOSS_CLASSES: Mapping[str, Callable[..., RelevanceLoss]] = {
+    "contrastive": Contrastive,
+    "triplet": Triplet,
+}
+
+
+def new_loss(name: str, values: Mapping[str, Value] | None = None) -> RelevanceLoss:
+    """The loss of that name; parameters that are not given have their defaults.
+
+    Raises:
+        InputError: there is no such loss or parameter, or a value is not allowed.
+    """
+    choice = loss_choice(name)
+    return LOSS_CLASSES[choice.name](**choice.values(values))
