@@ -6,6 +6,7 @@ fields and defaults.
 
 from domain.errors import InputError
 from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
+from domain.tuple_losses import TUPLE_LOSSES
 
 LOSSES = (
     LossChoice(
@@ -41,6 +42,7 @@ LOSSES = (
             ),
         ),
     ),
+    *TUPLE_LOSSES,
 )
 
 SWEEPS: tuple[Sweep, ...] = tuple(sweep for loss in LOSSES for sweep in sweeps_of(loss))

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from domain.loss_catalogue import loss_choice
 from domain.losses import Value
 from training.losses.contrastive import Contrastive
+from training.losses.distribution import DistributionConsistency
 from training.losses.relevance import RelevanceLoss
 from training.losses.triplet import Triplet
 
 LOSS_CLASSES: Mapping[str, Callable[..., RelevanceLoss]] = {
     "contrastive": Contrastive,
+    "dcl": DistributionConsistency,
     "triplet": Triplet,
 }
 
