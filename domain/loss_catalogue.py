@@ -6,6 +6,7 @@ fields and defaults.
 
 from domain.errors import InputError
 from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
+from domain.ranking_losses import RANKING_LOSSES
 from domain.tuple_losses import TUPLE_LOSSES
 
 LOSSES = (
@@ -42,6 +43,7 @@ LOSSES = (
             ),
         ),
     ),
+    *RANKING_LOSSES,
     *TUPLE_LOSSES,
 )
 

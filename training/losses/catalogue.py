@@ -4,15 +4,24 @@ from collections.abc import Callable, Mapping
 
 from domain.loss_catalogue import loss_choice
 from domain.losses import Value
+from training.losses.average_precision import SmoothAP, SupAP
 from training.losses.contrastive import Contrastive
 from training.losses.distribution import DistributionConsistency
+from training.losses.osap import OSAP, OSP, SRFAP
 from training.losses.relevance import RelevanceLoss
+from training.losses.roadmap import Roadmap
 from training.losses.triplet import Triplet
 
 LOSS_CLASSES: Mapping[str, Callable[..., RelevanceLoss]] = {
     "contrastive": Contrastive,
     "dcl": DistributionConsistency,
     "triplet": Triplet,
+    "osap": OSAP,
+    "srf_ap": SRFAP,
+    "osp": OSP,
+    "smooth_ap": SmoothAP,
+    "sup_ap": SupAP,
+    "roadmap": Roadmap,
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.losses.relevance import LossValue, known_partners
+from training.losses.relevance import LossValue, cosines, known_partners
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,8 @@ def contrastive_loss(
     Source: ANNEAL, eq. 1.
     """
     rows, columns = torch.nonzero(_known_above_diagonal(relevance), as_tuple=True)
-    unit = functional.normalize(embeddings, dim=1, eps=1e-12)
     return pair_contrastive_loss(
-        (unit @ unit.T)[rows, columns],
+        cosines(embeddings)[rows, columns],
         relevance[rows, columns] == 1,
         margin=margin,
         weights=None if weights is None else weights[rows, columns],

@@ -99,9 +99,15 @@ def relevance_of_classes(labels: Tensor) -> Tensor:
 
 
 def cosines(embeddings: Tensor) -> Tensor:
-    """[B, B] in [−1, 1]; a zero row has cosine 0 with every other."""
-    unit = functional.normalize(embeddings, dim=1, eps=1e-12)
-    return unit @ unit.T
+    """[B, B] in [−1, 1]; a zero row has cosine 0 with every other.
+
+    Never in half precision, whatever the network is computed in: ranks depend on differences of
+    thousandths.
+    """
+    with torch.autocast(embeddings.device.type, enabled=False):
+        rows = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+        unit = functional.normalize(rows, dim=1, eps=1e-12)
+        return unit @ unit.T
 
 
 def distances(embeddings: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ distillation and learning without forgetting.
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from training.losses.relevance import cosines
 
 
 def structure_loss(embeddings: Tensor, frozen: Tensor, relevance: Tensor) -> Tensor:
@@ -21,7 +22,7 @@ def structure_loss(embeddings: Tensor, frozen: Tensor, relevance: Tensor) -> Ten
     Corner cases: no unknown pair gives 0 with a gradient of zero.
     """
     unknown = torch.triu(torch.isnan(relevance), diagonal=1)
-    change = (_cosines(embeddings) - _cosines(frozen)).square()
+    change = (cosines(embeddings) - cosines(frozen)).square()
     return (change * unknown).sum() / unknown.sum().clamp(min=1)
 
 
@@ -35,9 +36,4 @@ def neighbour_loss(embeddings: Tensor, neighbours: Tensor) -> Tensor:
     Corner cases: no neighbours give 0 with a gradient of zero.
     """
     pairs = torch.triu(neighbours, diagonal=1)
-    return ((1 - _cosines(embeddings)) * pairs).sum() / pairs.sum().clamp(min=1)
-
-
-def _cosines(vectors: Tensor) -> Tensor:
-    unit = functional.normalize(vectors, dim=1, eps=1e-12)
-    return unit @ unit.T
+    return ((1 - cosines(embeddings)) * pairs).sum() / pairs.sum().clamp(min=1)
