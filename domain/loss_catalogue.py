@@ -7,7 +7,7 @@ fields and defaults.
 from domain.errors import InputError
 from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
 from domain.ranking_losses import RANKING_LOSSES
-from domain.tuple_losses import TUPLE_LOSSES
+from domain.tuple_losses import TUPLE_LOSSES, TUPLE_SWEEPS
 
 LOSSES = (
     LossChoice(
@@ -47,7 +47,10 @@ LOSSES = (
     *TUPLE_LOSSES,
 )
 
-SWEEPS: tuple[Sweep, ...] = tuple(sweep for loss in LOSSES for sweep in sweeps_of(loss))
+SWEEPS: tuple[Sweep, ...] = (
+    *(sweep for loss in LOSSES for sweep in sweeps_of(loss)),
+    *TUPLE_SWEEPS,
+)
 
 
 def loss_choice(name: str) -> LossChoice:

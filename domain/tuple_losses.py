@@ -1,6 +1,6 @@
 """The losses that compare each anchor with a few chosen images; a part of the catalogue."""
 
-from domain.losses import LossChoice, LossParameter
+from domain.losses import LossChoice, LossParameter, Sweep
 
 TUPLE_LOSSES = (
     LossChoice(
@@ -58,6 +58,96 @@ TUPLE_LOSSES = (
             LossParameter(
                 "lone_anchors", False, "Whether images without a similar one count, too."
             ),
+        ),
+    ),
+    LossChoice(
+        name="das_rhdis",
+        title="Representative triplets (DAS-RHDIS)",
+        sentence="Takes a few images far from one another, and of each the similar and dissimilar "
+        "ones that teach most, instead of all triplets.",
+        source="DAS-RHDIS, eqs. 1-6",
+        parameters=(
+            LossParameter(
+                "margin",
+                0.2,
+                "How much nearer similar images must be, as a distance (0 to 2).",
+                minimum=0,
+                maximum=2,
+            ),
+            LossParameter(
+                "anchors",
+                "das",
+                "Anchors: diverse (das), random (ras) or all (bas).",
+                choices=("das", "ras", "bas"),
+            ),
+            LossParameter(
+                "images",
+                "rhdis",
+                "Their images: relevant, hard and diverse (rhdis), random (ris) or all (bis).",
+                choices=("rhdis", "ris", "bis"),
+            ),
+            LossParameter(
+                "anchor_share",
+                0.1,
+                "Share of a batch's images that are anchors.",
+                minimum=0,
+                maximum=1,
+                grid=(0.05, 0.1, 0.2, 0.5),
+            ),
+            LossParameter(
+                "count",
+                5,
+                "Similar and dissimilar images of each anchor.",
+                minimum=1,
+                grid=(1, 5, 10),
+            ),
+            LossParameter(
+                "similarity_weight",
+                0.5,
+                "How much similarity counts against distance when images are chosen.",
+                minimum=0,
+                maximum=1,
+            ),
+            LossParameter(
+                "score_weight",
+                0.1,
+                "How much relevance and hardness count against diversity.",
+                minimum=0,
+                maximum=1,
+                grid=(0.1, 0.5, 0.9),
+            ),
+            LossParameter(
+                "among",
+                "min",
+                "Far from all chosen images (min), or from one of them, as printed (max).",
+                choices=("min", "max"),
+            ),
+            LossParameter(
+                "reduction",
+                "violated",
+                "Mean over triplets with a loss, or their sum, as printed.",
+                choices=("violated", "sum"),
+            ),
+            LossParameter(
+                "distance",
+                "euclidean",
+                "Of unit vectors, or stretched over the batch, as printed.",
+                choices=("euclidean", "minmax"),
+            ),
+            LossParameter("seed", 0, "Of everything that is drawn.", minimum=0),
+        ),
+    ),
+)
+
+TUPLE_SWEEPS = (
+    Sweep(
+        name="das_rhdis-selection",
+        sentence="Representative triplets: each choice of anchors with each choice of images.",
+        loss="das_rhdis",
+        settings=tuple(
+            {"anchors": anchors, "images": images}
+            for anchors in ("das", "ras", "bas")
+            for images in ("rhdis", "ris", "bis")
         ),
     ),
 )

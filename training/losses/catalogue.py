@@ -9,11 +9,13 @@ from training.losses.contrastive import Contrastive
 from training.losses.distribution import DistributionConsistency
 from training.losses.osap import OSAP, OSP, SRFAP
 from training.losses.relevance import RelevanceLoss
+from training.losses.representative import RepresentativeTriplets
 from training.losses.roadmap import Roadmap
 from training.losses.triplet import Triplet
 
 LOSS_CLASSES: Mapping[str, Callable[..., RelevanceLoss]] = {
     "contrastive": Contrastive,
+    "das_rhdis": RepresentativeTriplets,
     "dcl": DistributionConsistency,
     "triplet": Triplet,
     "osap": OSAP,
