@@ -19,6 +19,7 @@ _MODULES = {
     "embed": "commands.steps",
     "propose": "commands.steps",
     "train": "commands.steps",
+    "finetune": "commands.steps",
     "evaluate": "commands.steps",
     "round": "commands.steps",
     "search": "commands.search",

@@ -18,9 +18,10 @@ from commands.output import (
 )
 from domain.config import Strategy
 from domain.errors import InputError, JobError
+from domain.loss_catalogue import LOSSES
 from domain.rounds import Run
 from labeling_store import runs
-from workflow import curves, jobs, rounds
+from workflow import curves, finetuning, jobs, rounds
 from workflow.project import Project
 
 _strategy = click.option(
@@ -28,6 +29,7 @@ _strategy = click.option(
     type=click.Choice([strategy.value for strategy in Strategy]),
     help="How the next questions are chosen (default: the project's).",
 )
+_LOSS_NAMES = click.Choice([loss.name for loss in LOSSES])
 _pairs = click.option("--pairs", type=int, help="How many questions (default: the project's).")
 
 
@@ -96,6 +98,35 @@ def train(*, settings: Settings) -> None:
 
 
 @click.command()
+@click.option(
+    "--loss", type=_LOSS_NAMES, required=True, help="What the head is trained further with."
+)
+@click.option(
+    "--set",
+    "values",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A parameter of the loss; may be given several times.",
+)
+@click.option("--run", "run_name", metavar="NAME", help="Start from this model (default: active).")
+@command_options
+def finetune(
+    *, loss: str, values: tuple[str, ...], run_name: str | None, settings: Settings
+) -> None:
+    """Train the head of a model further with another loss, on the answers it has learnt from.
+
+    The model that comes out is always kept, to compare losses. It takes the place of the active
+    one only if it ranks images better whose answers were held out of both.
+    """
+    project = settings.open()
+    params = finetuning.fine_tuning_params(project, loss, settings=values, run=run_name)
+    finetuning.starting_run(project, run_name)
+    _run(project, jobs.FINETUNE, params, settings)
+    tuned = finetuning.newest(project)
+    _show_run(tuned.run, settings, verdict=tuned.how.verdict)
+
+
+@click.command()
 @command_options
 def evaluate(*, settings: Settings) -> None:
     """Show the quality of every model against the effort it took."""
@@ -118,13 +149,21 @@ def evaluate(*, settings: Settings) -> None:
 @click.command("round")
 @_strategy
 @_pairs
+@click.option("--then-finetune", type=_LOSS_NAMES, help="Then train the head further with a loss.")
 @command_options
-def round_(*, strategy: str | None, pairs: int | None, settings: Settings) -> None:
+def round_(
+    *, strategy: str | None, pairs: int | None, then_finetune: str | None, settings: Settings
+) -> None:
     """Train on the answers, evaluate, and propose the next questions."""
     project = settings.open()
-    params = rounds.round_params(project, strategy=strategy, pairs=pairs)
+    params = rounds.round_params(
+        project, strategy=strategy, pairs=pairs, then_finetune=then_finetune
+    )
     _require_trainable(project, strategy)
     _run(project, jobs.ROUND, params, settings)
+    tuning = jobs.newest(project, jobs.FINETUNE)
+    if tuning is not None and not tuning.state.ended:
+        _run(project, jobs.FINETUNE, tuning.params, settings)
     _show_run(_active(project), settings)
 
 
@@ -149,12 +188,17 @@ def _active(project: Project) -> Run:
     return run
 
 
-def _show_run(run: Run, settings: Settings) -> None:
+def _show_run(run: Run, settings: Settings, *, verdict: str = "") -> None:
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in sorted(run.metrics.items()))
     show(
-        {"run": run.name, "bits": run.bits, "metrics": dict(run.metrics)},
+        {
+            "run": run.name,
+            "bits": run.bits,
+            "metrics": dict(run.metrics),
+            **({"active": run.active, "verdict": verdict} if verdict else {}),
+        },
         as_json=settings.as_json,
-        text=lambda: f"{run.name} ({run.bits} bits): {metrics}",
+        text=lambda: "\n".join(filter(None, [f"{run.name} ({run.bits} bits): {metrics}", verdict])),
     )
 
 

@@ -151,6 +151,19 @@ class TrainingSettings(_Settings):
     out: int = Field(default=256, ge=1)  # paper
 
 
+class FineTuningSettings(_Settings):
+    """How a checkpoint is trained further with another loss."""
+
+    steps: int = Field(default=200, ge=1)  # at most; held-out images say where to stop
+    check_steps: int = Field(default=20, ge=1)  # between two looks at the held-out images
+    learning_rate: float = Field(default=1e-4, gt=0)  # a tenth of the first training's
+    # Losses of rankings want many images of known relations at once: this gives about 500.
+    batch_anchors: int = Field(default=128, ge=1)
+    batch_others: int = Field(default=128, ge=0)
+    # How much the checkpoint's cosines of pairs that nobody answered are kept.
+    structure_weight: float = Field(default=1.0, ge=0)
+
+
 class StoreSettings(_Settings):
     """How people's work is kept."""
 
@@ -175,6 +188,7 @@ class ProjectConfig(_Settings):
     selection: SelectionSettings = SelectionSettings()
     annotators: AnnotatorSettings = AnnotatorSettings()
     training: TrainingSettings = TrainingSettings()
+    finetuning: FineTuningSettings = FineTuningSettings()
     store: StoreSettings = StoreSettings()
     backup: BackupSettings = BackupSettings()
     propagation: Propagation = Propagation.CLOSURE

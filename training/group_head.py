@@ -95,13 +95,16 @@ class GroupHead(HeadModule):
         frozen = embeddings[:, self.weights.shape[1] :]
         return Space.of_principal(frozen / np.linalg.norm(frozen, axis=1, keepdims=True))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """[B, F] features to [B, C + D] unit vectors."""
-        main = self.standardise(features)
-        scores = torch.exp(main @ self.anchors.T - 1) @ self.weights
+    def learnt(self) -> list[Tensor]:
+        """How much each image counts for each group."""
+        return [self.weights]
+
+    def project(self, standardised: Tensor) -> Tensor:
+        """[B, D] standardised features to [B, C + D] unit vectors."""
+        scores = torch.exp(standardised @ self.anchors.T - 1) @ self.weights
         groups = torch.softmax(_SHARPNESS * scores, dim=1).sqrt() @ self.likeness
         groups = functional.normalize(groups, dim=1)
-        return functional.normalize(torch.cat([groups, self.frozen * main], dim=1), dim=1)
+        return functional.normalize(torch.cat([groups, self.frozen * standardised], dim=1), dim=1)
 
 
 def features_space(standardise: Standardise, features: FloatArray) -> Space:

@@ -51,6 +51,18 @@ class HeadModule(nn.Module):
         """What is done to features first."""
         raise NotImplementedError
 
+    def project(self, standardised: Tensor) -> Tensor:
+        """[B, C] standardised features to [B, out] unit vectors."""
+        raise NotImplementedError
+
+    def learnt(self) -> list[Tensor]:
+        """What further training may change; nothing where nothing was learnt."""
+        return list(self.parameters())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] features to [B, out] unit vectors."""
+        return self.project(self.statistics(features))
+
     def space(self, embeddings: FloatArray) -> Space:
         """The space of images as the head found them, if it keeps that, else as it embeds them.
 
@@ -98,6 +110,10 @@ class Standardise(HeadModule):
         """Itself."""
         return self
 
+    def project(self, standardised: Tensor) -> Tensor:
+        """The same."""
+        return standardised
+
     def forward(self, features: Tensor) -> Tensor:
         """[B, D] features to [B, C or D] unit vectors."""
         unit = functional.normalize((features - self.mean) / self.scale, dim=1)
@@ -136,10 +152,6 @@ class Projection(HeadModule):
     def project(self, standardised: Tensor) -> Tensor:
         """[B, C] standardised features to [B, out] unit vectors."""
         return functional.normalize(self.second(functional.relu(self.first(standardised))), dim=1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[B, D] features to [B, out] unit vectors."""
-        return self.project(self.standardise(features))
 
 
 @dataclass(frozen=True)

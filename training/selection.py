@@ -31,12 +31,14 @@ class SelectionSet:
     """What is held out, and what it is judged by.
 
     Attributes:
+        images: rows of the images that are held out, ascending.
         held_out: [P] known pairs with an image that is held out.
         pairs: [J, 2] judged pairs, the first image held out.
         similar: [J].
         groups: [J] equal for pairs that are not independent: those of a must-link component.
     """
 
+    images: IntArray
     held_out: BoolArray
     pairs: IntArray
     similar: BoolArray
@@ -80,7 +82,7 @@ def hold_out(
     groups = rng.permutation(int(component.max()) + 1)[component[judged[:, 0]]] % _GROUPS
     if len(np.unique(groups)) < 2:  # nothing to compare with: the jackknife would say 0
         return None
-    return SelectionSet(held_out, images[judged], is_similar, groups)
+    return SelectionSet(images[chosen], held_out, images[judged], is_similar, groups)
 
 
 def compare_with_frozen(

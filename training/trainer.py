@@ -61,6 +61,7 @@ def train_head(
     seed: int,
     device: torch.device,
     classifier: bool = False,
+    against_frozen: bool = True,
     progress: Progress = silent,
 ) -> TrainedHead:
     """A head that puts known similar pairs close and known dissimilar ones apart.
@@ -74,6 +75,7 @@ def train_head(
         seed: on one kind of device the same seed gives the same head.
         device: where to train; the head stays there.
         classifier: also train a classifier of pairs, on the head's output, for BCGUE.
+        against_frozen: first compare a head with the frozen features on held-out answers.
         progress: told the step and the loss; may raise `Cancelled`.
 
     Returns:
@@ -94,6 +96,7 @@ def train_head(
             known,
             settings,
             classifier=classifier,
+            against_frozen=against_frozen,
             seed=seed,
             device=device,
             progress=progress,
@@ -106,14 +109,17 @@ def _trained(
     settings: TrainingSettings,
     *,
     classifier: bool,
+    against_frozen: bool,
     seed: int,
     device: torch.device,
     progress: Progress,
 ) -> TrainedHead:
     training = _PairTraining(Fitting(features, settings, seed, device))
-    selection = training.selection(
-        features, known, classifier=classifier, progress=part_of(progress, 0.0, 0.3)
-    )
+    selection = None
+    if against_frozen:
+        selection = training.selection(
+            features, known, classifier=classifier, progress=part_of(progress, 0.0, 0.3)
+        )
     if selection is not None and selection.is_worse:
         note = (
             f"The head told {selection.pairs} held-out pairs apart worse than the frozen features "

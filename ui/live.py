@@ -16,6 +16,7 @@ JOB_NAMES = {
     jobs.TRAIN: "Training on the answers",
     jobs.PROPOSE: "Choosing new pairs",
     jobs.ROUND: "Training on the answers, then choosing new pairs",
+    jobs.FINETUNE: "Fine-tuning the model",
     jobs.USE: "Embedding the images with an earlier model",
     jobs.VIEWS: "Embedding turned and enlarged views of the images",
     jobs.PEOPLE: "Comparing people's answers",

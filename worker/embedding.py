@@ -7,17 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from domain.answers import KnownRelation
 from domain.clock import utc_now
 from domain.config import Views, read_config
 from domain.errors import ModelError
-from domain.pairs import pair
 from labeling_store import runs
 from training.checkpoints import load_head
 from worker.backbone import ArchiveFeatures
 from worker.learning import free_name, keep_run, taken_names
+from workflow.finetuning import fine_tuning_of
 from workflow.project import CONFIG_NAME, Project
 from workflow.run_files import (
     CHECKPOINT,
@@ -25,6 +23,7 @@ from workflow.run_files import (
     Embeddings,
     has_embeddings,
     read_embeddings,
+    read_relations,
     views_of,
     write_embeddings,
 )
@@ -58,9 +57,19 @@ def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
     head = load_head(folder / CHECKPOINT)
     wider = replace(run, name=free_name(project, name), created_at=utc_now())
     vectors = head.embed(archive.features)
-    known, log = _read_pairs(folder), _read_log(folder)
-    threshold = run.metrics.get("threshold")
-    keep_run(project, archive, wider, vectors, known, log, _copy(folder), threshold=threshold)
+    known, log = read_relations(folder), _read_log(folder)
+    fine_tuning = fine_tuning_of(folder)
+    keep_run(
+        project,
+        archive,
+        wider,
+        vectors,
+        known,
+        log,
+        _copy(folder),
+        threshold=run.metrics.get("threshold"),
+        fine_tuning=None if fine_tuning is None else fine_tuning.as_toml(),
+    )
 
 
 def embed_again(project: Project, name: str, archive: ArchiveFeatures) -> None:
@@ -93,19 +102,6 @@ def _covers(folder: Path, archive: ArchiveFeatures) -> bool:
     if not has_embeddings(folder):
         return False
     return np.array_equal(np.sort(read_embeddings(folder).image_ids), np.sort(archive.image_ids))
-
-
-def _read_pairs(folder: Path) -> list[KnownRelation]:
-    """The relations that a run was trained on, without their proofs."""
-    return [
-        KnownRelation(
-            pair=pair(row["image_a"], row["image_b"]),
-            similar=row["similar"],
-            implied=row["implied"],
-            weight=row["weight"],
-        )
-        for row in pq.read_table(folder / "pairs.parquet").to_pylist()
-    ]
 
 
 def _read_log(folder: Path) -> list[dict[str, float]]:

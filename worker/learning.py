@@ -232,6 +232,7 @@ def keep_run(
     threshold: float | None = None,
     made_by: str | None = None,
     labels: SoftLabels | None = None,
+    fine_tuning: str | None = None,
 ) -> Run:
     embeddings = Embeddings(archive.image_ids, vectors)
     training = archive.rows_in(Part.TRAIN)
@@ -248,6 +249,7 @@ def keep_run(
         log=log,
         save_checkpoint=save_checkpoint,
         groups=None if labels is None else _group_labels(archive.image_ids[training], labels),
+        fine_tuning=fine_tuning,
     )
     write_run(project.runs, run.name, files)
     kept = replace(run, metrics=metrics)

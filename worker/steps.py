@@ -14,12 +14,14 @@ from training.device import device_in_words, resolve_device
 from worker.agreement import report_on_people
 from worker.backbone import ArchiveFeatures, archive_features
 from worker.embedding import embed_again, embed_new_images, needs_views
+from worker.finetuning import fine_tune_run
 from worker.learning import keep_frozen, keep_frozen_views, train_on_answers
 from worker.proposing import propose_next, replace_first_questions
 from worker.report import JobReport
 from workflow import jobs
 from workflow.backups import write_backup
 from workflow.consistency import consistency, steps_back
+from workflow.finetuning import starting_run
 from workflow.old_runs import drop_old_embeddings
 from workflow.pictures import render_all
 from workflow.project import Project
@@ -81,10 +83,36 @@ def propose(project: Project, params: Mapping[str, Any], report: JobReport) -> N
 
 
 def round_(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
-    """Train, then propose."""
+    """Train, then propose; where a loss is named, a job of its own fine-tunes the model then."""
     _train(project, params, report, part_of(report, 0.0, 0.95))
     _propose(project, params, report, part_of(report, 0.95, 1.0))
     people(project, params, report)
+    if "then_finetune" in params:
+        tuning = {"loss": params["then_finetune"], "device": params.get("device", "auto")}
+        jobs.enqueue_fine_tuning(project.jobs, tuning, by=jobs.BY_WORKER)
+        report.log(f"the new model is fine-tuned with {params['then_finetune']} next")
+
+
+def finetune(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
+    """Train the head of a model further with another loss; the better one is in use afterwards."""
+    done = runs.run_made_by(project.store.reader(), report.key)
+    if done is not None:
+        report.log(f"{done.name} was trained by an earlier attempt")
+        return
+    parent = starting_run(project, params.get("run"))
+    views = views_of(project.runs / parent.name)
+    archive = _features(project, params, report, part_of(report, 0.0, 0.3), views=views)
+    report.log(f"fine-tuning {parent.name} with the loss {params['loss']}")
+    run = fine_tune_run(
+        project,
+        archive,
+        parent,
+        params,
+        device=_device(params),
+        report=report,
+        progress=part_of(report, 0.3, 1.0),
+    )
+    report(1.0, f"{run.name}: {'in use' if run.active else 'not in use'}")
 
 
 def people(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
@@ -119,6 +147,7 @@ STEPS: Mapping[str, Step] = {
     jobs.TRAIN: train,
     jobs.PROPOSE: propose,
     jobs.ROUND: round_,
+    jobs.FINETUNE: finetune,
     jobs.VIEWS: views,
     jobs.PEOPLE: people,
     jobs.BACKUP: backup,

@@ -15,12 +15,13 @@ TRAIN = "train"  # learn from the answers, embed, evaluate
 PROPOSE = "propose"  # the next questions from the active model
 ROUND = "round"  # train, then propose
 VIEWS = "views"  # features of all views, once those of the single view are in use
+FINETUNE = "finetune"  # train the head of a model further, with another loss
 USE = "use"  # an earlier model again, whose embeddings were dropped
 PEOPLE = "people"  # how far members agree, and how much they answered
 BACKUP = "backup"  # a copy of what people did
 VERIFY = "verify"  # whether everything is whole
 OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
-KINDS = (PREPARE, *OF_A_ROUND, VIEWS, USE, PEOPLE, BACKUP, VERIFY)
+KINDS = (PREPARE, *OF_A_ROUND, FINETUNE, VIEWS, USE, PEOPLE, BACKUP, VERIFY)
 IN_THE_BACKGROUND = (VIEWS,)  # nobody waits for these: they make way for all others
 WORKER_LOCK = "worker.lock"
 
@@ -47,6 +48,11 @@ def enqueue_round(
 def enqueue_propose(queue: Store, params: Mapping[str, Any]) -> int:
     """Ask the worker for new questions from the active model; once at a time."""
     return store.enqueue_once(queue, PROPOSE, params, by=BY_PAGE)[0]
+
+
+def enqueue_fine_tuning(queue: Store, params: Mapping[str, Any], *, by: str) -> int:
+    """Ask the worker to train a model's head further with a loss; once at a time."""
+    return store.enqueue_once(queue, FINETUNE, params, by=by)[0]
 
 
 def enqueue_views(queue: Store, params: Mapping[str, Any]) -> int:

@@ -6,6 +6,7 @@ from domain.clock import utc_now
 from domain.config import SelectionSettings, Strategy
 from domain.errors import InputError, JobError
 from domain.jobs import Job, JobState
+from domain.loss_catalogue import loss_choice
 from domain.rounds import Round, Run
 from labeling_store import answers, queue, rounds, runs
 from workflow import jobs
@@ -26,12 +27,18 @@ class RoundRow:
 def list_rounds(project: Project) -> list[RoundRow]:
     """All rounds, the newest first."""
     db = project.store.reader()
-    trained = {run.round_number: run for run in runs.list_runs(db)}
+    trained = _models_of_rounds(runs.list_runs(db))
     rows = []
     for each in rounds.list_rounds(db):
         status = queue.queue_status(project.store, each.round_id, utc_now())
         rows.append(RoundRow(each, status.answered, status.target, trained.get(each.number)))
     return sorted(rows, key=lambda row: -row.round.number)
+
+
+def _models_of_rounds(trained: list[Run]) -> dict[int, Run]:
+    """Of each round the model that is in use, else the newest that was trained for it."""
+    in_use = {run.round_number: run for run in trained if run.active}
+    return {run.round_number: run for run in trained} | in_use
 
 
 def round_numbers(project: Project) -> list[int]:
@@ -130,12 +137,19 @@ def check_answers(project: Project, *, strategy: str | None = None) -> str | Non
     return None
 
 
-def start_round(project: Project, *, strategy: str | None = None, pairs: int | None = None) -> int:
+def start_round(
+    project: Project,
+    *,
+    strategy: str | None = None,
+    pairs: int | None = None,
+    then_finetune: str | None = None,
+) -> int:
     """Ask the worker to propose the next questions, and before to train where there is need.
 
     Args:
         strategy: how the next questions are chosen; None: as the project's settings say.
         pairs: how many questions; None: as the project's settings say.
+        then_finetune: the loss that a new model is trained further with; None: none.
 
     Returns:
         The job's id.
@@ -144,7 +158,7 @@ def start_round(project: Project, *, strategy: str | None = None, pairs: int | N
         JobError: training cannot start now; the message says why.
         InputError: an unknown strategy, or fewer than one pair.
     """
-    params = round_params(project, strategy=strategy, pairs=pairs)
+    params = round_params(project, strategy=strategy, pairs=pairs, then_finetune=then_finetune)
     reason = check_can_train(project, strategy=str(params["strategy"]))
     if reason is not None:
         raise JobError(reason)
@@ -154,7 +168,11 @@ def start_round(project: Project, *, strategy: str | None = None, pairs: int | N
 
 
 def round_params(
-    project: Project, *, strategy: str | None, pairs: int | None
+    project: Project,
+    *,
+    strategy: str | None,
+    pairs: int | None,
+    then_finetune: str | None = None,
 ) -> dict[str, str | int]:
     """Checked parameters of a round, with the project's settings where None is given."""
     settings = project.config.selection
@@ -167,7 +185,10 @@ def round_params(
     pairs = settings.pairs_per_round if pairs is None else pairs
     if pairs < 1:
         raise InputError(f"pairs = {pairs}; must be 1 or more.", "Ask for at least one pair.")
-    return {"strategy": strategy, "pairs": pairs}
+    params: dict[str, str | int] = {"strategy": strategy, "pairs": pairs}
+    if then_finetune is not None:
+        params["then_finetune"] = loss_choice(then_finetune).name
+    return params
 
 
 def activate(project: Project, run_name: str) -> None:

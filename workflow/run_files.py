@@ -1,9 +1,10 @@
 """The directory of a run: what a model was trained with and what it gives; written whole or not.
 
 `config.toml`, `pairs.parquet`, `checkpoint.safetensors`, `embeddings.npy` + `image_ids.npy`,
-`metrics.json`, `log.jsonl`, and `groups.parquet` where it was learnt from groups of images. What is
-large, embeddings and groups, can be dropped, and the embeddings made again. Nothing here loads
-PyTorch or unpickles; the checkpoint is written and read by `training.checkpoints`.
+`metrics.json`, `log.jsonl`, `groups.parquet` where it was learnt from groups of images, and
+`finetuning.toml` where another model was trained further. What is large, embeddings and groups,
+can be dropped, and the embeddings made again. Nothing here loads PyTorch or unpickles; the
+checkpoint is written and read by `training.checkpoints`.
 """
 
 import json
@@ -25,10 +26,13 @@ from domain.arrays import FloatArray, IntArray
 from domain.config import Views
 from domain.errors import ModelError
 from domain.files import sync, written_whole
+from domain.pairs import pair
 
 CHECKPOINT, RUN_CONFIG = "checkpoint.safetensors", "config.toml"
+FINE_TUNING = "finetuning.toml"
 _EMBEDDINGS, _IDS, _GROUPS = "embeddings.npy", "image_ids.npy", "groups.parquet"
-DESCRIPTION = (RUN_CONFIG, "metrics.json", "log.jsonl", "pairs.parquet")  # what is small
+# What is small.
+DESCRIPTION = (RUN_CONFIG, FINE_TUNING, "metrics.json", "log.jsonl", "pairs.parquet")
 FILES = (*DESCRIPTION, CHECKPOINT, _EMBEDDINGS, _IDS, _GROUPS)
 
 
@@ -77,6 +81,7 @@ class RunFiles:
         log: one mapping a line, such as the loss of an epoch.
         save_checkpoint: writes the model's weights to a path.
         groups: what it learnt of groups; None where it learnt from pairs.
+        fine_tuning: how it was fine-tuned, as TOML; None where it was not.
     """
 
     config_toml: str
@@ -86,6 +91,7 @@ class RunFiles:
     log: Sequence[Mapping[str, Any]]
     save_checkpoint: Callable[[Path], None]
     groups: GroupLabels | None = None
+    fine_tuning: str | None = None
 
 
 def write_run(runs: Path, name: str, files: RunFiles) -> Path:
@@ -171,9 +177,24 @@ def views_of(folder: Path) -> Views:
     return Views(settings.get("model", {}).get("views", Views.SINGLE))
 
 
+def read_relations(folder: Path) -> list[KnownRelation]:
+    """The relations that a run was trained on, without their proofs."""
+    return [
+        KnownRelation(
+            pair=pair(row["image_a"], row["image_b"]),
+            similar=row["similar"],
+            implied=row["implied"],
+            weight=row["weight"],
+        )
+        for row in pq.read_table(folder / "pairs.parquet").to_pylist()
+    ]
+
+
 def _fill(draft: Path, files: RunFiles) -> None:
     (draft / RUN_CONFIG).write_text(files.config_toml, encoding="utf-8")
     pq.write_table(_pair_table(files.relations), draft / "pairs.parquet")
+    if files.fine_tuning is not None:
+        (draft / FINE_TUNING).write_text(files.fine_tuning, encoding="utf-8")
     if files.groups is not None:
         pq.write_table(pa.table(vars(files.groups)), draft / _GROUPS)
     files.save_checkpoint(draft / CHECKPOINT)

@@ -108,7 +108,7 @@ def test_a_contradicting_answer_is_no_judge() -> None:
 
 
 def _judged(pairs: np.ndarray, similar: np.ndarray, groups: np.ndarray) -> SelectionSet:
-    return SelectionSet(np.zeros(0, dtype=bool), pairs, similar, groups)
+    return SelectionSet(np.unique(pairs[:, 0]), np.zeros(0, dtype=bool), pairs, similar, groups)
 
 
 def test_frozen_features_tie_with_themselves() -> None:

@@ -1,0 +1,215 @@
+"""Fine-tuning of a head: what it learns and keeps, and when it takes the checkpoint's place."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from annealing.components.evidence import Answers
+from domain.arrays import BoolArray
+from domain.config import FineTuningSettings, TrainingSettings
+from domain.errors import Cancelled, InputError, JobError
+from tests.training.clusters import clusters
+from training.finetuning import FineTuned, Retrain, fine_tune, pair_checkpoint
+from training.group_head import GroupHead, group_head
+from training.head import TrainedHead, frozen_head
+from training.losses.catalogue import new_loss
+from training.losses.relevance import LossValue, RelevanceLoss
+from training.trainer import KnownPairs
+
+CPU = torch.device("cpu")
+ARCHIVE = clusters(images=160, classes=8)
+SHORT = TrainingSettings(
+    hidden=32, out=16, components=16, fewest_steps=8, most_steps=8, batch_anchors=16
+)
+SETTINGS = FineTuningSettings(
+    steps=40, check_steps=10, learning_rate=3e-3, batch_anchors=32, batch_others=16
+)
+TRIPLET = new_loss("triplet")
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """Similar ones apart and dissimilar ones together: a loss that can only do harm."""
+
+    def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
+        cosines = embeddings @ embeddings.T
+        value = cosines[relevance == 1].mean() - cosines[relevance == 0].mean()
+        return LossValue(value, len(embeddings))
+
+
+@dataclass(frozen=True)
+class Broken:
+    def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
+        return LossValue(embeddings.sum() * torch.nan, 1)
+
+
+def _known(count: int = 1500, seed: int = 0) -> KnownPairs:
+    rows, similar = ARCHIVE.pairs(count, seed=seed)
+    return KnownPairs(rows, similar, np.ones(len(rows), np.float32))
+
+
+def _start(known: KnownPairs) -> tuple[TrainedHead, Retrain]:
+    retrain = pair_checkpoint(ARCHIVE.features, known, SHORT, seed=0, device=CPU)
+    return retrain(np.zeros(len(ARCHIVE.features), dtype=bool)), retrain
+
+
+def _tuned(
+    loss: RelevanceLoss = TRIPLET, settings: FineTuningSettings = SETTINGS, count: int = 1500
+) -> tuple[TrainedHead, FineTuned]:
+    known = _known(count)
+    start, retrain = _start(known)
+    found = fine_tune(
+        start, ARCHIVE.features, known, loss, settings, retrain=retrain, seed=0, device=CPU
+    )
+    return start, found
+
+
+def _separation(head: TrainedHead) -> float:
+    """Mean cosine within classes over that between them."""
+    vectors = head.embed(ARCHIVE.features)
+    same = ARCHIVE.labels[:, None] == ARCHIVE.labels
+    cosine = vectors @ vectors.T
+    return float(cosine[same].mean() - cosine[~same].mean())
+
+
+def test_a_loss_that_teaches_makes_a_better_head_that_takes_over() -> None:
+    start, found = _tuned()
+    assert found.is_better
+    assert _separation(found.head) > _separation(start) + 0.05
+    assert found.steps in (10, 20, 30, 40)
+    assert len(found.head.history) == found.steps
+
+
+def test_a_loss_that_harms_never_takes_over() -> None:
+    _, found = _tuned(Reversed(), SETTINGS.model_copy(update={"learning_rate": 0.01}))
+    assert found.selection is not None
+    assert found.selection.gain < 0
+    assert not found.is_better
+
+
+def test_the_checkpoint_itself_stays_as_it_was() -> None:
+    known = _known()
+    start, retrain = _start(known)
+    before = {name: value.clone() for name, value in start.module.state_dict().items()}
+    fine_tune(
+        start, ARCHIVE.features, known, TRIPLET, SETTINGS, retrain=retrain, seed=0, device=CPU
+    )
+    after = start.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_same_seed_gives_the_same_head() -> None:
+    (_, first), (_, second) = _tuned(), _tuned()
+    np.testing.assert_array_equal(
+        first.head.embed(ARCHIVE.features), second.head.embed(ARCHIVE.features)
+    )
+    assert first.selection == second.selection
+
+
+def test_the_comparison_is_made_without_the_held_out_answers() -> None:
+    known, asked = _known(), list[BoolArray]()
+    start, retrain = _start(known)
+
+    def spy(held_out: BoolArray) -> TrainedHead:
+        asked.append(held_out)
+        return retrain(held_out)
+
+    fine_tune(start, ARCHIVE.features, known, TRIPLET, SETTINGS, retrain=spy, seed=0, device=CPU)
+    (held_out,) = asked
+    assert 5 <= held_out.sum() <= 40  # about a tenth of 160
+
+
+def test_a_checkpoint_retrained_has_seen_no_answer_about_held_out_images() -> None:
+    known = _known()
+    retrain = pair_checkpoint(ARCHIVE.features, known, SHORT, seed=0, device=CPU)
+    held_out = np.arange(160) < 20
+    other = replace(known, similar=known.similar ^ held_out[known.rows].any(axis=1))
+    again = pair_checkpoint(ARCHIVE.features, other, SHORT, seed=0, device=CPU)
+    np.testing.assert_array_equal(
+        retrain(held_out).embed(ARCHIVE.features), again(held_out).embed(ARCHIVE.features)
+    )
+
+
+def test_where_nothing_is_known_the_cosines_of_the_checkpoint_are_kept() -> None:
+    def change(weight: float) -> float:
+        settings = SETTINGS.model_copy(update={"structure_weight": weight, "batch_others": 64})
+        start, found = _tuned(Reversed(), settings)
+        unknown = np.ones((160, 160), dtype=bool)
+        rows = _known().rows
+        unknown[rows[:, 0], rows[:, 1]] = unknown[rows[:, 1], rows[:, 0]] = False
+        vectors = [each.embed(ARCHIVE.features) for each in (start, found.head)]
+        cosines = [each @ each.T for each in vectors]
+        return float(np.abs(cosines[0] - cosines[1])[unknown].mean())
+
+    assert change(1000.0) < 0.5 * change(0.0)
+
+
+def test_too_few_answers_to_judge_change_nothing_in_use() -> None:
+    _, found = _tuned(count=90)
+    assert found.selection is None
+    assert not found.is_better
+    assert found.steps == SETTINGS.steps
+
+
+def test_a_head_of_groups_is_fine_tuned_too() -> None:
+    rows, similar = ARCHIVE.pairs(900, seed=3)
+    answers = Answers(rows, similar)
+    known = KnownPairs(rows, similar, np.ones(len(rows), np.float32))
+
+    def without(held_out: BoolArray) -> TrainedHead:
+        kept = ~held_out[rows].any(axis=1)
+        return group_head(
+            ARCHIVE.features, Answers(rows[kept], similar[kept]), error=0.05, device=CPU
+        )
+
+    start = group_head(ARCHIVE.features, answers, error=0.05, device=CPU)
+    assert isinstance(start.module, GroupHead)
+    found = fine_tune(
+        start, ARCHIVE.features, known, TRIPLET, SETTINGS, retrain=without, seed=0, device=CPU
+    )
+    assert isinstance(found.head.module, GroupHead)
+    assert not torch.equal(found.head.module.weights, start.module.weights)
+    assert torch.equal(found.head.module.anchors, start.module.anchors)
+    assert not found.head.module.weights.requires_grad
+    assert found.selection is not None
+
+
+def test_frozen_features_cannot_be_fine_tuned() -> None:
+    known = _known()
+    with pytest.raises(InputError, match="learnt nothing"):
+        fine_tune(
+            frozen_head(ARCHIVE.features), ARCHIVE.features, known, TRIPLET, SETTINGS,
+            retrain=_start(known)[1], seed=0, device=CPU,
+        )  # fmt: skip
+
+
+def test_answers_of_one_kind_teach_no_ranking() -> None:
+    known = _known()
+    start, retrain = _start(known)
+    with pytest.raises(InputError, match="known pairs"):
+        fine_tune(
+            start, ARCHIVE.features, known.only(known.similar), TRIPLET, SETTINGS,
+            retrain=retrain, seed=0, device=CPU,
+        )  # fmt: skip
+
+
+def test_a_loss_that_is_no_number_ends_the_training() -> None:
+    with pytest.raises(JobError, match="step 1"):
+        _tuned(Broken())
+
+
+def test_it_can_be_cancelled() -> None:
+    def stop(done: float, message: str) -> None:
+        if "step" in message:
+            raise Cancelled("Stop.")
+
+    known = _known()
+    start, retrain = _start(known)
+    with pytest.raises(Cancelled):
+        fine_tune(
+            start, ARCHIVE.features, known, TRIPLET, SETTINGS,
+            retrain=retrain, seed=0, device=CPU, progress=stop,
+        )  # fmt: skip

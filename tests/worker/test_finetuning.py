@@ -1,0 +1,219 @@
+"""Fine-tuned runs: from the parent's answers, kept with their loss, in use only if better."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from domain.errors import InputError, JobError
+from domain.jobs import silent
+from domain.rounds import Run
+from labeling_store import runs
+from tests.pictures import write_archive
+from tests.projects import answer, make_project
+from tests.worker.test_groups import sorted_once as sorted_once  # a fixture
+from training.checkpoints import load_head
+from training.finetuning import FineTuned
+from training.group_head import GroupHead
+from training.ranking_selection import RankingGain
+from worker import finetuning as worker_finetuning
+from worker.foreground import run_to_end
+from workflow import curves, finetuning, jobs, rounds
+from workflow.finetuning import fine_tuning_of, starting_run
+from workflow.project import CONFIG_NAME, Project, open_project
+from workflow.run_files import CHECKPOINT, read_embeddings, read_relations
+
+QUICK = "\n[finetuning]\nsteps = 4\ncheck_steps = 2\nbatch_anchors = 8\nbatch_others = 8\n"
+
+
+def _do(project: Project, kind: str, **params: Any) -> None:
+    run_to_end(project, kind, {"device": "cpu", **params}, silent)
+
+
+def _fine_tune(project: Project, loss: str = "triplet", **params: Any) -> Run:
+    _do(project, jobs.FINETUNE, loss=loss, **params)
+    return rounds.list_runs(project)[-1]
+
+
+def _active(project: Project) -> str:
+    run = runs.active_run(project.store.reader())
+    assert run is not None
+    return run.name
+
+
+@pytest.fixture(scope="module")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
+    """One round is answered and learnt."""
+    root = tmp_path_factory.mktemp("finetuning")
+    project = make_project(root / "project", write_archive(root / "archive"), weights)
+    with (project.folder / CONFIG_NAME).open("a") as config:
+        config.write(QUICK)
+    _do(project, jobs.PREPARE)
+    answer(project)
+    _do(project, jobs.TRAIN)
+    assert _active(project) == "round-001"
+    project.close()
+    return project.folder
+
+
+@pytest.fixture
+def trained(trained_folder: Path, tmp_path: Path) -> Iterator[Project]:
+    """A copy of it for each test."""
+    shutil.copytree(trained_folder, tmp_path / "project")
+    project = open_project(tmp_path / "project")
+    yield project
+    project.close()
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> dict[str, RankingGain | None]:
+    """Lets a test say how held-out images judge the next head."""
+    verdicts: dict[str, RankingGain | None] = {}
+    real = worker_finetuning.fine_tune
+
+    def tuned(*args: Any, **options: Any) -> FineTuned:
+        return replace(real(*args, **options), selection=verdicts["next"])
+
+    monkeypatch.setattr(worker_finetuning, "fine_tune", tuned)
+    return verdicts
+
+
+BETTER = RankingGain(0.80, 0.90, 0.01, 40)
+BEST = RankingGain(0.80, 0.95, 0.01, 40)
+WORSE = RankingGain(0.80, 0.70, 0.01, 40)
+
+
+def test_a_better_model_takes_the_place_of_its_parent(
+    trained: Project, judged: dict[str, RankingGain | None]
+) -> None:
+    judged["next"] = BETTER
+    made = _fine_tune(trained)
+    parent = starting_run(trained, "round-001")
+    assert (made.name, made.active) == ("round-001-triplet", True)
+    assert (made.bits, made.answers, made.known_pairs, made.round_number) == (
+        parent.bits, parent.answers, parent.known_pairs, 1,
+    )  # fmt: skip
+    assert _active(trained) == made.name
+
+
+@pytest.mark.parametrize("verdict", [WORSE, None], ids=["worse", "too few answers"])
+def test_a_model_that_is_not_better_is_kept_but_not_used(
+    trained: Project, judged: dict[str, RankingGain | None], verdict: RankingGain | None
+) -> None:
+    judged["next"] = verdict
+    made = _fine_tune(trained)
+    assert not made.active
+    assert _active(trained) == "round-001"
+    how = fine_tuning_of(trained.runs / made.name)
+    assert how is not None
+    assert "round-001 stays in use" in how.verdict
+    assert made.name in {point.run for point in curves.quality_curve(trained)}
+
+
+def test_a_second_loss_must_beat_the_first(
+    trained: Project, judged: dict[str, RankingGain | None]
+) -> None:
+    judged["next"] = BEST
+    _fine_tune(trained)
+    judged["next"] = BETTER
+    assert not _fine_tune(trained, "contrastive").active
+    assert _active(trained) == "round-001-triplet"
+    judged["next"] = replace(BEST, after=0.96)
+    assert _fine_tune(trained, "contrastive", parameters={"margin": 0.1}).active
+    assert _active(trained) == "round-001-contrastive-2"
+
+
+def test_every_loss_starts_from_the_same_checkpoint(
+    trained: Project, judged: dict[str, RankingGain | None]
+) -> None:
+    judged["next"] = BETTER
+    first = _fine_tune(trained)
+    second = _fine_tune(trained, "contrastive")
+    parents = [fine_tuning_of(trained.runs / each.name) for each in (first, second)]
+    assert [each.parent for each in parents if each is not None] == ["round-001", "round-001"]
+
+
+def test_another_model_in_use_is_not_replaced(
+    trained: Project, judged: dict[str, RankingGain | None]
+) -> None:
+    rounds.activate(trained, "frozen")
+    judged["next"] = BETTER
+    assert not _fine_tune(trained, run="round-001").active
+    assert _active(trained) == "frozen"
+
+
+def test_a_run_says_how_it_was_made(trained: Project) -> None:
+    made = _fine_tune(trained, parameters={"margin": 0.3})
+    folder = trained.runs / made.name
+    how = fine_tuning_of(folder)
+    assert how is not None
+    assert (how.loss, how.parameters) == ("triplet", {"margin": 0.3, "mining": "all"})
+    assert how.images == 0  # 32 images are too few to hold any out
+    assert read_relations(folder) == read_relations(trained.runs / "round-001")
+    assert fine_tuning_of(trained.runs / "round-001") is None
+
+
+def test_the_embeddings_are_those_of_the_checkpoint(trained: Project) -> None:
+    made = _fine_tune(trained)
+    kept = read_embeddings(trained.runs / made.name)
+    before = read_embeddings(trained.runs / "round-001")
+    assert not np.allclose(kept.vectors, before.vectors)
+    np.testing.assert_allclose(np.linalg.norm(kept.vectors, axis=1), 1, atol=1e-5)
+    assert load_head(trained.runs / made.name / CHECKPOINT).module.out == kept.vectors.shape[1]
+
+
+def test_answers_that_came_later_take_no_part(trained: Project) -> None:
+    before = read_relations(trained.runs / "round-001")
+    _do(trained, jobs.PROPOSE, pairs=20, strategy="random")
+    answer(trained)
+    made = _fine_tune(trained)
+    assert read_relations(trained.runs / made.name) == before
+
+
+def test_a_job_that_is_done_again_makes_no_second_run(trained: Project) -> None:
+    _fine_tune(trained)
+    job = jobs.newest(trained, jobs.FINETUNE)
+    assert job is not None
+    count = len(rounds.list_runs(trained))
+    with trained.jobs.transaction() as db:
+        db.execute("UPDATE job SET state = 'failed' WHERE job_id = :id", {"id": job.job_id})
+    jobs.retry(trained, job.job_id)
+    _do(trained, jobs.FINETUNE, **job.params)
+    assert len(rounds.list_runs(trained)) == count
+
+
+def test_a_round_goes_on_to_fine_tuning(trained: Project) -> None:
+    _do(trained, jobs.PROPOSE, pairs=20, strategy="random")
+    answer(trained)
+    params: Mapping[str, Any] = rounds.round_params(
+        trained, strategy="mgue", pairs=10, then_finetune="triplet"
+    )
+    _do(trained, jobs.ROUND, **params)
+    waiting = jobs.running(trained)
+    assert waiting is not None
+    assert (waiting.kind, waiting.params["loss"]) == (jobs.FINETUNE, "triplet")
+    _do(trained, jobs.FINETUNE, **waiting.params)
+    assert rounds.list_runs(trained)[-1].name == "round-002-triplet"
+
+
+def test_a_model_of_groups_is_fine_tuned(sorted_once: Project) -> None:
+    with (sorted_once.folder / CONFIG_NAME).open("a") as config:
+        config.write(QUICK)
+    made = _fine_tune(sorted_once)
+    assert made.name.endswith("-triplet")
+    assert isinstance(load_head(sorted_once.runs / made.name / CHECKPOINT).module, GroupHead)
+
+
+def test_what_cannot_be_fine_tuned_is_said_before_a_job_starts(trained: Project) -> None:
+    for name, words in (("frozen", "learnt nothing"), ("round-009", "There is no run")):
+        with pytest.raises(InputError, match=words):
+            finetuning.fine_tuning_params(trained, "triplet", run=name)
+    with pytest.raises(InputError, match="has no colour"):
+        finetuning.fine_tuning_params(trained, "triplet", settings=("colour=1",))
+    rounds.activate(trained, "frozen")
+    with pytest.raises(JobError, match="learnt nothing"):
+        finetuning.start_fine_tuning(trained, "triplet")

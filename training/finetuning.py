@@ -1,0 +1,237 @@
+"""Trains the head of a checkpoint further, with any loss on relevance matrices.
+
+Takes frozen features of the training images, what is known of their pairs, and a head that learnt
+from that; gives the head after further steps, and whether it became better. That is decided on a
+tenth of the answered images, held out of both trainings: a checkpoint that never saw an answer
+about them is compared with what fine-tuning makes of it, which also says after how many steps to
+stop. Where nothing is known, the cosines of the checkpoint are kept, as the first training kept
+those of the frozen features.
+
+Source: the fine-tuning stage after ANNEAL's training is ours; the losses name their papers.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from domain.arrays import BoolArray, FloatArray
+from domain.config import FineTuningSettings, TrainingSettings
+from domain.errors import InputError, JobError
+from domain.jobs import Progress, part_of, silent
+from training.fitting import one_thread
+from training.head import TrainedHead, check_features
+from training.losses.relevance import RelevanceLoss
+from training.losses.structure import structure_loss
+from training.ranking_selection import RankingGain, RankingJudge
+from training.samplers import RelationBatches
+from training.selection import hold_out
+from training.trainer import KnownPairs, train_head
+
+Retrain = Callable[[BoolArray], TrainedHead]
+"""The checkpoint as it would be had nobody answered about the images [N] that are marked."""
+
+_FEWEST_IMAGES = 10  # held out; with fewer, nobody can say how far chance reaches
+_TRIAL_SHARE = 0.6  # of the progress: the trial trains twice, and judges
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A fine-tuned head, and what speaks for it.
+
+    Attributes:
+        head: after `steps` further steps, trained on all that is known.
+        steps: after which the trial did best.
+        selection: how the trial ranked held-out images before and after; None where too few
+            answers are known to hold any out.
+    """
+
+    head: TrainedHead
+    steps: int
+    selection: RankingGain | None
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it should take the checkpoint's place; without a judgement it should not."""
+        return self.selection is not None and self.selection.is_better
+
+
+def fine_tune(
+    start: TrainedHead,
+    features: FloatArray,
+    known: KnownPairs,
+    loss: RelevanceLoss,
+    settings: FineTuningSettings,
+    *,
+    retrain: Retrain,
+    seed: int,
+    device: torch.device,
+    progress: Progress = silent,
+) -> FineTuned:
+    """The head of a checkpoint, trained further with a loss.
+
+    Args:
+        start: the checkpoint; it stays as it is.
+        features: [N, D] frozen features of the training images, those it was trained on.
+        known: pairs of their rows whose relation is known.
+        loss: of a batch's embeddings and relevance matrix.
+        settings: see there.
+        retrain: makes the checkpoint without some images' answers, to compare fairly.
+        seed: on one kind of device the same seed gives the same head.
+        device: where to train; the head stays there.
+        progress: told the step and the loss; may raise `Cancelled`.
+
+    Raises:
+        InputError: the checkpoint has learnt nothing, or one kind of pairs is not known.
+        JobError: the loss is no longer a number.
+    """
+    check_features(features, width=features.shape[-1])
+    _check_learnt(start)
+    _check_kinds(known)
+    with one_thread():
+        tuning = _Tuning(features, loss, settings, seed, device)
+        steps, found = tuning.trial(known, retrain, part_of(progress, 0.0, _TRIAL_SHARE))
+        rest = part_of(progress, _TRIAL_SHARE, 1.0)
+        *_, last = tuning.heads(start, known, steps, rest)
+    return FineTuned(last, steps, found)
+
+
+class _Tuning:
+    """Further training of heads for one archive with one loss."""
+
+    def __init__(
+        self,
+        features: FloatArray,
+        loss: RelevanceLoss,
+        settings: FineTuningSettings,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._features, self._loss, self._settings = features, loss, settings
+        self._seed, self._device = seed, device
+
+    def trial(
+        self, known: KnownPairs, retrain: Retrain, progress: Progress
+    ) -> tuple[int, RankingGain | None]:
+        """After how many steps held-out images are ranked best, and how much better that is."""
+        found = hold_out(known.rows, known.similar, rng=np.random.default_rng((self._seed, 1)))
+        if found is None:
+            return self._settings.steps, None
+        progress(0.0, "training without the held-out answers")
+        without = np.zeros(len(self._features), dtype=bool)
+        without[found.images] = True
+        start = retrain(without)
+        judge = RankingJudge(self._features, found)
+        if start.is_frozen or judge.images < _FEWEST_IMAGES:
+            return self._settings.steps, None
+        before = judge.average_precision(start)
+        kept = known.only(~found.held_out)
+        trials = self.heads(start, kept, self._settings.steps, part_of(progress, 0.3, 1.0))
+        judged = [
+            (int(head.history[-1]["step"]), judge.gain(before, judge.average_precision(head)))
+            for head in trials
+        ]
+        return max(judged, key=lambda each: each[1].gain)
+
+    def heads(
+        self, start: TrainedHead, known: KnownPairs, steps: int, progress: Progress
+    ) -> Iterator[TrainedHead]:
+        """The head after every few steps; each is the same module, trained further."""
+        settings, rng = self._settings, np.random.default_rng(self._seed)
+        module = copy.deepcopy(start.module).to(self._device)
+        inputs = self._inputs(start)
+        anchored = _projected(start, inputs)
+        learnt = [each.requires_grad_() for each in module.learnt()]
+        optimiser = torch.optim.Adam(learnt, lr=settings.learning_rate)
+        batches = self._batches(known)
+        history: list[dict[str, float]] = []
+        for step in range(1, steps + 1):
+            batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
+            rows = torch.from_numpy(batch.rows).to(self._device)
+            relevance = torch.from_numpy(batch.relevance).to(self._device)
+            embeddings = module.project(inputs[rows])
+            found = self._loss(embeddings, relevance)
+            kept = structure_loss(embeddings, anchored[rows], relevance)
+            optimiser.zero_grad()
+            (found.value + settings.structure_weight * kept).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            history.append(_logged(step, found.value, found.valid_anchors / len(rows)))
+            if step % settings.check_steps == 0 or step == steps:
+                progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
+                yield replace(start, module=module.eval(), history=history, classifier=None)
+        for each in learnt:
+            each.requires_grad_(False)
+
+    def _inputs(self, head: TrainedHead) -> Tensor:
+        """[N, C] the standardised features of all training images."""
+        rows = np.ascontiguousarray(self._features, dtype=np.float32)
+        with torch.no_grad():
+            inputs: Tensor = head.module.statistics(torch.from_numpy(rows).to(self._device))
+        return inputs.clone()  # what was made in inference mode could not be trained on
+
+    def _batches(self, known: KnownPairs) -> RelationBatches:
+        """Around anchors with partners; no neighbours, which the checkpoint has learnt already."""
+        nobody = csr_array((len(self._features), len(self._features)), dtype=np.float32)
+        return RelationBatches(known.rows, known.similar, known.weights, neighbours=nobody)
+
+
+def pair_checkpoint(
+    features: FloatArray,
+    known: KnownPairs,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+) -> Retrain:
+    """What makes the checkpoint of `train_head` anew without some images' answers."""
+
+    def retrain(held_out: BoolArray) -> TrainedHead:
+        kept = known.only(np.asarray(~held_out[known.rows].any(axis=1)))
+        return train_head(
+            features,
+            kept.rows,
+            kept.similar,
+            kept.weights,
+            settings,
+            seed=seed,
+            device=device,
+            against_frozen=False,
+        )
+
+    return retrain
+
+
+def _projected(head: TrainedHead, inputs: Tensor) -> Tensor:
+    """[N, out] the embeddings of all training images, which are not trained."""
+    with torch.no_grad():
+        return head.module.to(inputs.device).project(inputs).clone()
+
+
+def _logged(step: int, loss: Tensor, valid_share: float) -> dict[str, float]:
+    value = float(loss.detach())
+    if not np.isfinite(value):
+        raise JobError(
+            f"The loss became {value} at step {step}.",
+            "Lower finetuning.learning_rate in project.toml, or choose another loss.",
+        )
+    return {"step": float(step), "loss": value, "valid_anchors": valid_share}
+
+
+def _check_learnt(start: TrainedHead) -> None:
+    if not start.module.learnt():
+        raise InputError(
+            "The model has learnt nothing yet, so there is nothing to fine-tune.",
+            "Train on the answers first, or choose a model that has learnt.",
+        )
+
+
+def _check_kinds(known: KnownPairs) -> None:
+    if not len(known) or known.similar.all() or not known.similar.any():
+        raise InputError(
+            f"Of {len(known)} known pairs {int(known.similar.sum())} are similar.",
+            "Answer pairs of both kinds first.",
+        )

@@ -1,0 +1,96 @@
+"""Whether one head ranks held-out answered images better than another.
+
+Takes heads that were trained without the held-out answers. Each held-out image ranks the images
+that answers relate it to; what nobody judged takes no part. It is what losses of rankings are made
+for, and tells heads apart where their ROC-AUC is near 1.
+
+Source: OSAP-Loss, eq. 18 on judged images only ("condensed" average precision); the error is ours.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from domain.arrays import BoolArray, FloatArray, IntArray
+from training.head import TrainedHead
+from training.selection import SelectionSet
+
+
+@dataclass(frozen=True)
+class RankingGain:
+    """Mean average precision of held-out images, before and after.
+
+    Attributes:
+        before, after: fractions; higher is better.
+        uncertainty: standard error of the difference, over groups of must-link components.
+        images: over how many held-out images the means go.
+    """
+
+    before: float
+    after: float
+    uncertainty: float
+    images: int
+
+    @property
+    def gain(self) -> float:
+        """How much better it ranks."""
+        return self.after - self.before
+
+    @property
+    def is_better(self) -> bool:
+        """Whether it ranks better by more than a standard error: else nothing is changed."""
+        return self.gain > max(self.uncertainty, 0.0)
+
+
+class RankingJudge:
+    """Held-out images with a similar and a dissimilar partner, ready to judge heads."""
+
+    def __init__(self, features: FloatArray, selection: SelectionSet) -> None:
+        """Features [N, D] of the training images, and what is held out of them."""
+        self._rows, ends = np.unique(selection.pairs, return_inverse=True)
+        self._features = features[self._rows]
+        self._ends = ends.reshape(-1, 2)
+        self._similar = selection.similar
+        queries, place = np.unique(selection.pairs[:, 0], return_inverse=True)
+        alike = np.bincount(place, weights=selection.similar, minlength=len(queries))
+        different = np.bincount(place, weights=~selection.similar, minlength=len(queries))
+        self._place = place
+        self._judged = (alike > 0) & (different > 0)
+        group = np.zeros(len(queries), dtype=np.int64)
+        group[place] = selection.groups
+        self._group = group[self._judged]
+
+    @property
+    def images(self) -> int:
+        """How many held-out images can be ranked for."""
+        return int(self._judged.sum())
+
+    def average_precision(self, head: TrainedHead) -> FloatArray:
+        """[images] of each held-out image; at equal similarity dissimilar images stand first."""
+        vectors = head.embed(self._features)
+        cosines = (vectors[self._ends[:, 0]] * vectors[self._ends[:, 1]]).sum(axis=1)
+        order = np.lexsort((self._similar, -cosines.astype(np.float64), self._place))
+        precision = _average_precision(self._place[order], self._similar[order])
+        return np.asarray(precision[self._judged])
+
+    def gain(self, before: FloatArray, after: FloatArray) -> RankingGain:
+        """What the difference of two heads' average precisions [images] comes to.
+
+        Its standard error comes from leaving out one group of components after another.
+        """
+        difference, groups = after - before, np.unique(self._group)
+        left = [difference[self._group != group].mean() for group in groups if len(groups) > 1]
+        spread = float(np.std(left) * np.sqrt(len(left) - 1)) if left else float("inf")
+        means = float(before.mean()), float(after.mean())
+        return RankingGain(*means, uncertainty=spread, images=self.images)
+
+
+def _average_precision(query: IntArray, similar: BoolArray) -> FloatArray:
+    """[Q] of rankings that stand one behind the other, each from its best."""
+    starts = np.flatnonzero(np.r_[True, query[1:] != query[:-1]])
+    rank = np.arange(len(query)) - starts[query] + 1
+    hits = np.cumsum(similar)
+    before: FloatArray = (hits - similar)[starts]
+    precision = (hits - before[query]) / rank
+    total = np.bincount(query, weights=precision * similar)
+    return np.asarray(total / np.maximum(np.bincount(query, weights=similar), 1))

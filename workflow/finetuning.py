@@ -1,0 +1,173 @@
+"""Fine-tuning a model with another loss: what can be started, and what came of it."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tomli_w
+
+from domain.errors import InputError, JobError
+from domain.loss_catalogue import loss_choice
+from domain.losses import Value
+from domain.rounds import Run
+from labeling_store import runs
+from workflow import jobs
+from workflow.project import Project
+from workflow.run_files import CHECKPOINT, FINE_TUNING
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a model was fine-tuned, as its run keeps it.
+
+    Attributes:
+        parent: the run whose head was trained further, on the answers that it had learnt from.
+        loss, parameters: see `domain.loss_catalogue`.
+        steps: of training.
+        images: held-out images that decided; 0 where there were too few answers to hold any out.
+        before, after: their mean average precision with the parent and fine-tuned, both trained
+            without them.
+        uncertainty: standard error of the difference.
+        verdict: what that means, in words.
+    """
+
+    parent: str
+    loss: str
+    parameters: Mapping[str, Value]
+    steps: int
+    images: int
+    before: float
+    after: float
+    uncertainty: float
+    verdict: str
+
+    def as_toml(self) -> str:
+        """The text of the run's file."""
+        return tomli_w.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A run, and how it was fine-tuned."""
+
+    run: Run
+    how: FineTuning
+
+
+def fine_tuning_of(folder: Path) -> FineTuning | None:
+    """How the model of a run's folder was fine-tuned; None where it was not."""
+    try:
+        return FineTuning(**tomllib.loads((folder / FINE_TUNING).read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, TypeError):
+        return None
+
+
+def loss_of(project: Project, run: Run) -> str:
+    """The name of the loss that a run was fine-tuned with; empty where it was not."""
+    found = fine_tuning_of(project.runs / run.name)
+    return "" if found is None else found.loss
+
+
+def starting_run(project: Project, name: str | None = None) -> Run:
+    """The model that a fine-tuning starts from.
+
+    Args:
+        name: of a run; None: the active one. Of a fine-tuned one it is the parent, so that losses
+            are compared from the same start.
+
+    Raises:
+        InputError: there is no such run, it has learnt nothing, or its checkpoint is gone.
+    """
+    known = {run.name: run for run in runs.list_runs(project.store.reader())}
+    active = next((run.name for run in known.values() if run.active), None)
+    wanted = name or active
+    if wanted is None or wanted not in known:
+        raise InputError(
+            f'There is no run "{wanted}".' if wanted else "There is no model yet.",
+            f"Choose one of {', '.join(known) or 'those that a training makes'}.",
+        )
+    earlier = fine_tuning_of(project.runs / wanted)
+    run = known.get(wanted if earlier is None else earlier.parent)
+    if run is None or not (project.runs / run.name / CHECKPOINT).is_file():
+        raise InputError(
+            f"The checkpoint that {wanted} starts from is gone.", "Train again, or choose another."
+        )
+    if run.depth == "full":
+        raise InputError(
+            f"{run.name} was trained at full depth; fine-tuning trains heads only.",
+            'Choose a model that was trained with "train --depth head".',
+        )
+    if run.bits == 0:
+        raise InputError(
+            f"{run.name} has learnt nothing from answers yet, so there is nothing to fine-tune.",
+            'Train first, with the Rounds page or "python cli.py train".',
+        )
+    return run
+
+
+def fine_tuning_params(
+    project: Project,
+    loss: str,
+    *,
+    settings: tuple[str, ...] = (),
+    run: str | None = None,
+) -> dict[str, object]:
+    """Checked parameters of a job.
+
+    Args:
+        loss: a name of the catalogue.
+        settings: parameters of the loss that differ from the defaults, each NAME=VALUE.
+        run: that it starts from; None: the one that is active when the job starts.
+
+    Raises:
+        InputError: an unknown loss, parameter or run, or a value that is not allowed.
+    """
+    values = loss_choice(loss).read(settings)
+    params: dict[str, object] = {"loss": loss, "parameters": values}
+    return params if run is None else {**params, "run": starting_run(project, run).name}
+
+
+def check_can_fine_tune(project: Project) -> str | None:
+    """Why the model in use cannot be fine-tuned now, in words; None if it can."""
+    job = jobs.running(project)
+    if job is not None and job.kind in (*jobs.OF_A_ROUND, jobs.FINETUNE):
+        return "The worker is learning already. Fine-tuning can start when that is done."
+    try:
+        starting_run(project)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def start_fine_tuning(project: Project, loss: str) -> int:
+    """Ask the worker to fine-tune the model in use with a loss and its defaults; the job's id.
+
+    Raises:
+        JobError: it cannot start now; the message says why.
+        InputError: an unknown loss.
+    """
+    params = fine_tuning_params(project, loss)
+    reason = check_can_fine_tune(project)
+    if reason is not None:
+        raise JobError(reason)
+    return jobs.enqueue_fine_tuning(project.jobs, params, by=jobs.BY_PAGE)
+
+
+def newest(project: Project) -> FineTuned:
+    """The newest model that was fine-tuned.
+
+    Raises:
+        JobError: there is none.
+    """
+    found = fine_tuned(project)
+    if not found:
+        raise JobError("No model was fine-tuned yet.", 'Run "python cli.py finetune --loss NAME".')
+    return found[-1]
+
+
+def fine_tuned(project: Project) -> list[FineTuned]:
+    """The models that were fine-tuned, the oldest first."""
+    known = runs.list_runs(project.store.reader())
+    found = ((run, fine_tuning_of(project.runs / run.name)) for run in known)
+    return [FineTuned(run, how) for run, how in found if how is not None]
