@@ -68,7 +68,7 @@ def test_every_loss_has_the_gradient_of_one_pass(name: str, chunk_rows: int) -> 
     torch.testing.assert_close(gradients(network), expected, rtol=1e-10, atol=1e-10)
     assert expected.abs().max() > 1e-4
     torch.testing.assert_close(found.value, value.value.detach())
-    assert found.valid_anchors == value.valid_anchors == 11
+    assert found.valid_anchors == value.valid_anchors > 0
     assert not found.value.requires_grad
 
 
