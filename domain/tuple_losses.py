@@ -1,4 +1,4 @@
-"""The losses that compare each anchor with a few chosen images; a part of the catalogue."""
+"""The losses that compare each image with a few chosen ones; a part of the catalogue."""
 
 from domain.losses import LossChoice, LossParameter, Sweep
 
@@ -135,6 +135,25 @@ TUPLE_LOSSES = (
                 choices=("euclidean", "minmax"),
             ),
             LossParameter("seed", 0, "Of everything that is drawn.", minimum=0),
+        ),
+    ),
+    LossChoice(
+        name="ped",
+        title="Proxy distance (PED)",
+        sentence="Draws each image to the middle of its group and away from the middles of groups "
+        "known to be different.",
+        source="PEDC, eqs. 4-6, with the means of a batch's groups for proxies",
+        parameters=(
+            LossParameter(
+                "alpha",
+                16.0,
+                "How sharply distances are told apart.",
+                minimum=0,
+                grid=(1.0, 4.0, 16.0, 32.0),
+            ),
+            LossParameter(
+                "smallest", 2, "Images of a group that a batch needs to hold.", minimum=2
+            ),
         ),
     ),
 )

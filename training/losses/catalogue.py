@@ -8,6 +8,7 @@ from training.losses.average_precision import SmoothAP, SupAP
 from training.losses.contrastive import Contrastive
 from training.losses.distribution import DistributionConsistency
 from training.losses.osap import OSAP, OSP, SRFAP
+from training.losses.proxies import ProxyDistance
 from training.losses.relevance import RelevanceLoss
 from training.losses.representative import RepresentativeTriplets
 from training.losses.roadmap import Roadmap
@@ -17,6 +18,7 @@ LOSS_CLASSES: Mapping[str, Callable[..., RelevanceLoss]] = {
     "contrastive": Contrastive,
     "das_rhdis": RepresentativeTriplets,
     "dcl": DistributionConsistency,
+    "ped": ProxyDistance,
     "triplet": Triplet,
     "osap": OSAP,
     "srf_ap": SRFAP,
