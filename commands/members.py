@@ -4,8 +4,11 @@ import click
 
 from commands.options import Settings, command_options
 from commands.output import show, table
+from domain.errors import InputError
 from domain.members import Member, Role
+from domain.sign_ins import Identity
 from workflow import members as people
+from workflow import sign_ins
 from workflow.people import release_leases
 from workflow.project import local_owner
 
@@ -16,7 +19,7 @@ ROLES = [role.value for role in Role]
 @click.pass_context
 @command_options
 def members(context: click.Context, *, settings: Settings) -> None:
-    """List the members; add one, change a role, take one out, free what one holds."""
+    """List the members; add one, change a role, say who signs in, take one out, free pairs."""
     context.obj = settings
     if context.invoked_subcommand is None:
         _list(settings, former=False)
@@ -95,12 +98,63 @@ def release(*, name: str | None, settings: Settings) -> None:
     )
 
 
+@members.command("sign-in")
+@click.argument("name")
+@click.option("--email", help="Who proves this address first, with the provider, is the member.")
+@click.option("--issuer", help="With --subject: the provider of a certain person.")
+@click.option("--subject", help="With --issuer: the person's name there, as the app shows it them.")
+@click.option("--none", "nobody", is_flag=True, help="Nobody signs in as the member any more.")
+@command_options
+def sign_in(
+    *,
+    name: str,
+    email: str | None,
+    issuer: str | None,
+    subject: str | None,
+    nobody: bool,
+    settings: Settings,
+) -> None:
+    """Say who signs in as a member, in place of whoever could before."""
+    who = _who(email, issuer, subject)
+    if (who is None) != nobody:
+        raise InputError(
+            "Who signs in is not said, or more than once.",
+            "Give --email E, or --issuer I with --subject S, or --none.",
+        )
+    project = settings.open()
+    member = people.member_named(project, name)
+    if who is None:
+        sign_ins.end_sign_in(project, local_owner(project), member.member_id)
+        words = f"Nobody can sign in as {member.name}."
+    else:
+        allowed = sign_ins.let_sign_in(project, local_owner(project), member.member_id, who)
+        words = f"{allowed} signs in as {member.name}."
+    described = {**_as_dict(member), "signs_in_as": None if who is None else str(allowed)}
+    show(described, as_json=settings.as_json, text=lambda: words)
+
+
+def _who(email: str | None, issuer: str | None, subject: str | None) -> Identity | str | None:
+    """The one person that the options name; None for none, or where they are at odds."""
+    if email and not (issuer or subject):
+        return email
+    return Identity(issuer, subject) if issuer and subject and not email else None
+
+
 def _list(settings: Settings, *, former: bool) -> None:
-    found = people.list_members(settings.open(), former=former)
-    rows = [[each.member_id, each.name, each.role.value, each.left_at or ""] for each in found]
-    header = ["id", "name", "role", "left"]
+    project = settings.open()
+    found = people.list_members(project, former=former)
+    known = {key: str(each) for key, each in sign_ins.sign_ins_by_member(project).items()}
+    rows = [
+        [each.member_id, each.name, each.role.value, known.get(each.member_id, ""), each.left_at]
+        for each in found
+    ]
+    header = ["id", "name", "role", "signs in as", "left"]
     show(
-        {"members": [_as_dict(each) for each in found]},
+        {
+            "members": [
+                {**_as_dict(each), "signs_in_as": known.get(each.member_id)} for each in found
+            ]
+        },
         as_json=settings.as_json,
         text=lambda: table(rows, header) if rows else "Nobody has left.",
     )

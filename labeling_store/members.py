@@ -22,6 +22,7 @@ _OTHER_OWNERS = """
     WHERE role = 'owner' AND left_at IS NULL AND member_id <> :member_id
 """
 _LEAVE = "UPDATE member SET name = :name, left_at = :now WHERE member_id = :member_id"
+_END_SIGN_IN = "DELETE FROM sign_in WHERE member_id = :member_id"
 _END_LEASES = "DELETE FROM lease WHERE member_id = :member_id"
 # Questions for them alone, which nobody else could answer.
 _END_OWN_QUESTIONS = """
@@ -95,7 +96,8 @@ def set_role(db: sqlite3.Connection, member: Member, role: Role) -> Member:
 def leave(db: sqlite3.Connection, member: Member, *, now: str) -> Member:
     """Take a member out of the project; from then on they are "former member 7" everywhere.
 
-    The answers stay and count; leases end, so that others get the questions; tokens are revoked.
+    The answers stay and count; leases end, so that others get the questions; tokens are revoked;
+    nobody can sign in as them, and the address is forgotten.
 
     Args:
         db: inside a transaction.
@@ -111,6 +113,7 @@ def leave(db: sqlite3.Connection, member: Member, *, now: str) -> Member:
     _keep_an_owner(db, member)
     ids = {"member_id": member.member_id}
     db.execute(_LEAVE, {**ids, "name": _free_former_name(db, member), "now": now})
+    db.execute(_END_SIGN_IN, ids)
     db.execute(_END_LEASES, ids)
     db.execute(_END_OWN_QUESTIONS, ids)
     db.execute(_END_TOKENS, {**ids, "now": now})

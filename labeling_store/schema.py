@@ -269,6 +269,24 @@ LABELS_0010 = (
     "CREATE INDEX lease_expires ON lease (expires_at)",
 )
 
+# By whom a member is known who signs in: an address that the first person to prove it takes, then
+# only that person's subject. Empty texts instead of NULL, so that UNIQUE holds for what is there.
+LABELS_0012 = (
+    """
+    CREATE TABLE sign_in (
+        member_id INTEGER PRIMARY KEY REFERENCES member,
+        email TEXT NOT NULL,
+        issuer TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        since TEXT NOT NULL,
+        CHECK (email <> '' OR subject <> ''),
+        CHECK ((issuer = '') = (subject = ''))
+    ) STRICT
+    """,
+    "CREATE UNIQUE INDEX sign_in_email ON sign_in (email) WHERE email <> ''",
+    "CREATE UNIQUE INDEX sign_in_subject ON sign_in (issuer, subject) WHERE subject <> ''",
+)
+
 JOBS_0001 = (
     """
     CREATE TABLE job (

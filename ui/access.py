@@ -16,7 +16,7 @@ import streamlit as st
 from starlette.requests import Request
 
 from domain.members import Member
-from ui import session
+from ui import session, sign_in
 from workflow import tokens
 
 SCRIPT_RATE = (100.0, 500)  # requests a second on average, and so many at once
@@ -66,6 +66,11 @@ def check_host(request: Request) -> None:
             f"Host {name!r} is not served here.",
             "Add it to server.allowedHosts in .streamlit/config.toml.",
         )
+
+
+def check_near(request: Request) -> None:
+    """Refuse other machines where no sign-in is set up."""
+    sign_in.check_near(request.client.host if request.client else "")
 
 
 def check_origin(request: Request, *, needed: bool) -> None:

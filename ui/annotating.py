@@ -56,6 +56,13 @@ class Annotating:
         )
         return response
 
+    async def end_session(self, call: Call) -> Reply:
+        """Take the cookie back; whose it was does not matter."""
+        name = await self._threads.run(_cookie_name)
+        response = Response(status_code=HTTPStatus.NO_CONTENT)
+        response.delete_cookie(name, path="/api", httponly=True, samesite="strict")
+        return response
+
     async def who(self, call: Call) -> Reply:
         """As whom the request acts."""
         return SessionReply.of(call.member)
@@ -113,6 +120,10 @@ def _open_session(token: str) -> _OpenedSession:
         )
     access.standing(member_id)
     return _OpenedSession(signer.cookie_name(), signer.cookie(member_id))
+
+
+def _cookie_name() -> str:
+    return session.signer().cookie_name()
 
 
 def _check_is(member: Member, wanted: int | None) -> None:

@@ -6,8 +6,9 @@ import streamlit as st
 
 from domain.errors import AccessError, AnnealError
 from domain.members import Member, Role
-from ui import session
+from ui import session, sign_in
 from ui.components import as_text, show_error
+from ui.door import door
 from ui.sitemap import HOME, PAGES
 from workflow import members
 
@@ -19,8 +20,10 @@ def present() -> Member | None:
     """Who is in front of the page; None where there is no project, which the page then says.
 
     Raises:
-        AccessError: they left the project.
+        AccessError: they left the project, must sign in first, or sit at another machine where
+            nobody signs in.
     """
+    sign_in.check_near(st.context.ip_address)
     try:
         member = session.member()
         session.keep_in_address(member)
@@ -31,10 +34,19 @@ def present() -> Member | None:
     return member
 
 
-def ask_who(error: AccessError) -> None:
-    """In place of any page: who left goes on as nobody else without saying so."""
+def refuse(error: AccessError) -> None:
+    """In place of any page, for who may not come in or must say who they are."""
     st.set_page_config(page_title="Anneal", page_icon=str(FAVICON), layout="wide")
-    show_error(error)
+    if sign_in.is_set_up():
+        door.draw(error)
+    else:
+        show_error(error)
+        if isinstance(error, session.HasLeft):
+            ask_who()
+
+
+def ask_who() -> None:
+    """Who left goes on as nobody else without saying so."""
     for each in members.list_members(session.project()):
         key = f"who.{each.member_id}"
         words = f"I am {as_text(each.name)}"
@@ -64,7 +76,7 @@ def menu_title(name: str, member: Member | None) -> str:
 try:
     member = present()
 except AccessError as error:
-    ask_who(error)
+    refuse(error)
     st.stop()
 role = Role.OWNER if member is None else member.role
 pages = {

@@ -19,6 +19,11 @@ LEAVING = (
     "pairs on the screen go to others, tokens end. It cannot be undone."
 )
 
+SIGN_IN = (
+    "The first person who signs in and proves this address is the member from then on, even if the "
+    "address changes hands later. Empty: nobody can sign in as them."
+)
+
 
 def activity_rows(found: People) -> list[dict[str, Any]]:
     """A line a person; what the last report does not know is empty."""

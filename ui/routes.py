@@ -93,6 +93,16 @@ def _for_annotators(api: Annotating) -> list[Endpoint]:
         ),
         Endpoint(
             "POST",
+            "/api/session/end",
+            "end_session",
+            "Take the page's cookie back, when somebody signs out.",
+            api.end_session,
+            role=None,
+            own_page=True,
+            status=HTTPStatus.NO_CONTENT,
+        ),
+        Endpoint(
+            "POST",
             "/api/pairs",
             "next_pairs",
             "Get further pairs to answer, leased for a quarter of an hour.",

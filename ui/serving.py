@@ -1,7 +1,7 @@
 """From a request to a reply: checks in the right order, errors as JSON, JSON from models.
 
-The order is host, origin, credentials, role, rate, then the content: who may not come in learns
-nothing about it.
+The order is host, machine, origin, credentials, role, rate, then the content: who may not come in
+learns nothing about it.
 """
 
 import asyncio
@@ -80,6 +80,7 @@ class Gate:
 
     async def _reply(self, endpoint: Endpoint, request: Request) -> Reply:
         access.check_host(request)
+        access.check_near(request)
         proof = access.credentials(request)
         by_cookie = proof.bearer is None and endpoint.writes
         access.check_origin(request, needed=endpoint.own_page or by_cookie)

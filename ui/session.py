@@ -10,8 +10,10 @@ import streamlit as st
 from domain.answers import KnownRelation
 from domain.errors import AccessError
 from domain.members import Member, Role
+from ui import sign_in
+from ui.sign_in import Stranger
 from ui.tokens import Signer
-from workflow import explore, members, pages
+from workflow import explore, members, pages, sign_ins
 from workflow.explore import ArchiveMap
 from workflow.project import (
     CONFIG_NAME,
@@ -26,6 +28,10 @@ T = TypeVar("T")
 _ACTING = "session.acting"
 _IN_ADDRESS = "member"
 _PAGE_OF = "session.page."
+
+
+class HasLeft(AccessError):
+    """Who the person said they are is no member any more."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,21 @@ def signer() -> Signer:
 def member() -> Member:
     """The person in front of the page, as the store knows them now.
 
-    Without sign-in it is who they say they are; the local owner as long as they say nothing.
+    Where sign-in is set up, it is whom the provider's word is bound to. Without it is who they say
+    they are; the local owner as long as they say nothing.
 
     Raises:
-        AccessError: who they said they are has left; nobody answers as the owner unasked.
+        HasLeft: who they said they are is gone; nobody answers as the owner unasked.
+        NotSignedIn, Stranger: they must sign in, or did and are no member.
     """
+    if sign_in.is_set_up():
+        return _signed_in()
     chosen = st.session_state.get(_ACTING, _in_address())
     if chosen is None:
         return local_owner(project())
     found = find_member(chosen)
     if found is None:
-        raise AccessError(
+        raise HasLeft(
             "Who you were here is no member of this project any more.", "Say who you are now."
         )
     return found
@@ -73,7 +83,13 @@ def act_as(member_id: int) -> None:
 
 
 def keep_in_address(member: Member) -> None:
-    """Say in the address who is in front of the page, so that a reload changes nothing of it."""
+    """Say in the address who is in front of the page, so that a reload changes nothing of it.
+
+    Who signed in is known by that, whatever the address says.
+    """
+    if sign_in.is_set_up():
+        st.query_params.pop(_IN_ADDRESS, None)
+        return
     st.session_state[_ACTING] = member.member_id
     if member == local_owner(project()):
         st.query_params.pop(_IN_ADDRESS, None)
@@ -124,6 +140,11 @@ def token() -> str:
     return signer().token(member().member_id)
 
 
+def scope() -> str:
+    """The prefix of what the person's browser keeps for this project."""
+    return f"anneal.{signer().fingerprint()}.{member().member_id}"
+
+
 def component_value(key: str, name: str) -> Any:
     """What a component set under a name; None if it set nothing."""
     return getattr(st.session_state.get(key), name, None)
@@ -146,6 +167,14 @@ def counter(key: str) -> int:
 def count_up(key: str) -> None:
     """Raise a counter: a widget whose key has its number is drawn anew, without its value."""
     st.session_state[key] = counter(key) + 1
+
+
+def _signed_in() -> Member:
+    identity = sign_in.identity()
+    found = sign_ins.member_signed_in(project(), identity)
+    if found is None:
+        raise Stranger(identity)
+    return found
 
 
 def _in_address() -> int | None:

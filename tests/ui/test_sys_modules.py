@@ -19,6 +19,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 manifest_scanner.scan_component_manifests = list  # AppTest would look through every package
+type(app.st.context).ip_address = None  # AppTest's browser is a mock
 
 loaded = {}
 for page in sys.argv[1].split(","):

@@ -54,7 +54,7 @@ def _data() -> dict[str, Any]:
     return {
         "token": session.token(),
         "member": {"id": member.member_id, "leads": member.role.includes(Role.LEAD)},
-        "scope": f"anneal.{fingerprint}.{member.member_id}",
+        "scope": session.scope(),
         "pictures": {"path": "/api/images", "version": fingerprint},
     }
 

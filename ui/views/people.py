@@ -4,9 +4,9 @@ from functools import partial
 
 import streamlit as st
 
-from domain.members import LOCAL_OWNER, Role
-from ui import components, live, people_tables, session
-from workflow import jobs, members, people
+from domain.members import LOCAL_OWNER, Member, Role
+from ui import components, live, people_tables, session, sign_in
+from workflow import jobs, members, people, sign_ins
 from workflow.people import People, Person
 
 FIELD_PX = 260
@@ -34,6 +34,16 @@ def give_role(person: Person) -> None:
     components.attempt(
         members.set_role, project, you, person.member.member_id, role, done=done, needs=Role.OWNER
     )
+
+
+def let_sign_in(person: Person) -> None:
+    email = session.field(f"people.email.{person.member.member_id}")
+    name, key = person.member.name, person.member.member_id
+    done = f"{email} can sign in as {name}." if email else f"Nobody can sign in as {name}."
+    if email:
+        components.attempt(sign_ins.let_sign_in, project, you, key, email, done=done)
+    else:
+        components.attempt(sign_ins.end_sign_in, project, you, key, done=done)
 
 
 def remove(person: Person) -> None:
@@ -85,6 +95,8 @@ def draw_member(person: Person) -> None:
     member = person.member
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{components.as_text(member.name)}**  \n{member.role.value}", width=FIELD_PX)
+        if sign_in.is_set_up():
+            st.caption(components.as_text(signs_in_as(member.member_id)), width=FIELD_PX)
         on_screen = f"{components.counted(person.leases, 'pair')} on their screen"
         st.caption(on_screen if person.leases else "nothing on their screen", width=FIELD_PX)
         if person.leases:
@@ -106,6 +118,14 @@ def draw_controls(person: Person) -> None:
                 key=f"people.role.{member.member_id}",
                 on_change=partial(give_role, person),
             )
+        if sign_in.is_set_up() and may_change(member):
+            st.text_input(
+                "Signs in with the address",
+                known[member.member_id].email if member.member_id in known else "",
+                key=f"people.email.{member.member_id}",
+                on_change=partial(let_sign_in, person),
+                help=people_tables.SIGN_IN,
+            )
         st.markdown("**Leaves the project**")
         st.caption(people_tables.LEAVING)
         sure = st.checkbox("I am sure", key=f"people.sure.{member.member_id}")
@@ -116,6 +136,17 @@ def draw_controls(person: Person) -> None:
             args=(person,),
             disabled=not sure,
         )
+
+
+def may_change(member: Member) -> bool:
+    return member.role is Role.ANNOTATOR or you.role.includes(Role.OWNER)
+
+
+def signs_in_as(member_id: int) -> str:
+    if member_id not in known:
+        return "cannot sign in"
+    allowed = known[member_id]
+    return f"signs in as {allowed}" if allowed.used else f"expected as {allowed}"
 
 
 def draw_joining() -> None:
@@ -130,7 +161,7 @@ def draw_joining() -> None:
 
 components.page_header("People", "Who answers, how much, and how far the answers can be trusted.")
 live.follow_jobs(project)
-state = people.people(project)
+state, known = people.people(project), sign_ins.sign_ins_by_member(project)
 draw_work(state)
 draw_agreement(state)
 draw_members(state)

@@ -1,9 +1,10 @@
-"""You page: who is in front of the screen, where nobody signs in."""
+"""You page: who is in front of the screen, and the way out for who signed in."""
 
 import streamlit as st
 
 from domain.members import Member
-from ui import components, session
+from ui import components, session, sign_in
+from ui.door.sign_out import sign_out_button
 from workflow import members
 
 FIELD_PX = 320
@@ -12,6 +13,11 @@ ROLES = {
     "lead": "answers pairs, starts rounds, sees everybody's answers",
     "owner": "a lead who also gives roles",
 }
+OTHER_TABS = "Other open tabs of this browser stay signed in until they are reloaded or closed."
+NO_PASSWORD = (
+    "This app is not open to other machines and asks for no password. What you choose counts for "
+    "this tab, also after a reload: the address says who you are."
+)
 project, you = session.project(), session.member()
 
 
@@ -49,9 +55,10 @@ st.markdown(
     f"You are **{components.as_text(you.name)}**, {you.role.value}: {ROLES[you.role.value]}.",
     width=components.READABLE_PX,
 )
-draw_choice()
-st.caption(
-    "This app is not open to other machines and asks for no password. What you choose counts for "
-    "this tab, also after a reload: the address says who you are.",
-    width=components.READABLE_PX,
-)
+if sign_in.is_set_up():
+    st.caption(components.as_text(f"Signed in as {sign_in.identity()}."))
+    sign_out_button()
+    st.caption(OTHER_TABS, width=components.READABLE_PX)
+else:
+    draw_choice()
+    st.caption(NO_PASSWORD, width=components.READABLE_PX)
