@@ -39,9 +39,27 @@ def test_pairs_on_screens_are_released(run: Run, project: Path) -> None:
     assert run("members", "release").out == "Nothing was held.\n"
 
 
+def test_who_signs_in_as_a_member_is_said_and_taken_back(run: Run, project: Path) -> None:
+    run("members", "add", "ann")
+    said = run("members", "sign-in", "ann", "--email", "Ann@Example.org")
+    assert said.out == "ann@example.org signs in as ann.\n"
+    run("members", "sign-in", "owner", "--issuer", "https://p.example", "--subject", "o-1")
+    found = run("members", "--json").json["members"]
+    known = [each["signs_in_as"] for each in found]
+    assert known == ["o-1 of https://p.example", "ann@example.org"]
+    assert "Nobody" in run("members", "sign-in", "ann", "--none").out
+    assert run("members", "--json").json["members"][1]["signs_in_as"] is None
+
+
 @pytest.mark.parametrize(
     "words",
     [
+        ("members", "sign-in", "owner"),
+        ("members", "sign-in", "owner", "--email", "nobody"),
+        ("members", "sign-in", "owner", "--email", "a@b.org", "--none"),
+        ("members", "sign-in", "owner", "--email", "a@b.org", "--subject", "x"),
+        ("members", "sign-in", "owner", "--subject", "x"),
+        ("members", "sign-in", "nobody", "--none"),
         ("members", "add", "owner"),
         ("members", "add", ""),
         ("members", "add", "ann", "--role", "boss"),
