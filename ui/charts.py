@@ -38,7 +38,7 @@ OF_THE_PAPERS = "map_at_5_hits"
 JUDGED_METRICS: Mapping[str, str] = {"auc": "AUC", "balanced_accuracy": "Balanced accuracy"}
 AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart
 Rows = Sequence[Mapping[str, Any]]
-_POINT_COLUMNS = ("run", "round", "strategy", "bits", "minutes", "answers", "known_pairs")
+_POINT_COLUMNS = ("run", "round", "strategy", "loss", "bits", "minutes", "answers", "known_pairs")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,8 @@ def points_csv(points: Sequence[CurvePoint]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_POINT_COLUMNS, *metrics])
     for point in points:
-        what = [point.run, point.round_number, point.strategy or ""]
+        loss = "" if point.fine_tuning is None else point.fine_tuning.loss
+        what = [point.run, point.round_number, point.strategy or "", loss]
         effort = [point.bits, round(point.minutes, 2), point.answers, point.known_pairs]
         writer.writerow([*what, *effort, *(point.metrics.get(name, "") for name in metrics)])
     return text.getvalue()

@@ -10,6 +10,7 @@ from domain.pairs import Pair
 from domain.rounds import Run
 from labeling_store import answers, queue, rounds, runs
 from retrieval.pair_metrics import balanced_accuracy, pair_average_precision, roc_auc
+from workflow.finetuning import FineTuning, fine_tuning_of
 from workflow.project import Project
 from workflow.run_files import Embeddings, has_embeddings, read_embeddings
 
@@ -28,6 +29,7 @@ class CurvePoint:
             round's random check pairs alone. A metric that is undefined is absent.
         minutes: how long people looked at the pairs that they answered until then.
         strategy: by which the questions of its round were chosen; None before the first round.
+        fine_tuning: how another model was trained further to it; None where it was not.
     """
 
     run: str
@@ -38,6 +40,7 @@ class CurvePoint:
     metrics: Mapping[str, float]
     minutes: float = 0.0
     strategy: str | None = None
+    fine_tuning: FineTuning | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,19 @@ def quality_curve(project: Project) -> list[CurvePoint]:
     trained = runs.list_runs(project.store.reader())
     trained.sort(key=lambda run: (run.bits, run.round_number, run.created_at))
     return [_point(project, run) for run in trained]
+
+
+def compared_losses(points: Sequence[CurvePoint]) -> dict[str, list[CurvePoint]]:
+    """Models of the same answers that differ in their loss, by the name of the one they start from.
+
+    The newest first; each list starts with that model, where it is still known.
+    """
+    compared: dict[str, list[CurvePoint]] = {}
+    for point in points:
+        if point.fine_tuning is not None:
+            compared.setdefault(point.fine_tuning.parent, []).append(point)
+    own = {point.run: [point] for point in points}
+    return {name: [*own.get(name, []), *tuned] for name, tuned in reversed(compared.items())}
 
 
 def similarity_histogram(project: Project, bins: int = 40) -> SimilarityHistogram | None:
@@ -120,6 +136,7 @@ def _point(project: Project, run: Run) -> CurvePoint:
         metrics={**run.metrics, **metrics_from_next_round(project, run)},
         minutes=answers.minutes_spent(db, first=run.answers, most_s=LONGEST_ANSWER_S),
         strategy=asked_by.get(run.round_number),
+        fine_tuning=fine_tuning_of(project.runs / run.name),
     )
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from domain.clock import utc_now
 from domain.config import config_toml
 from domain.images import ImageRecord, Part
 from domain.jobs import Job
+from domain.loss_catalogue import loss_choice
 from domain.members import Member
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState, Run
 from labeling_store import images, jobs, queue, rounds, runs
 from workflow import labels
+from workflow.finetuning import FineTuning
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, submit_answers
 from workflow.run_files import Embeddings, RunFiles, write_run
@@ -91,6 +94,35 @@ def add_model(project: Project, number: int, *, metrics: dict[str, float], bits:
         metrics=metrics,
     )
     write_run(project.runs, run.name, _files(project, number, metrics))
+    with project.store.transaction() as db:
+        runs.add_run(db, run)
+    return run
+
+
+def fine_tune(
+    project: Project, parent: Run, loss: str, *, after: float, metrics: dict[str, float]
+) -> Run:
+    """A model fine-tuned from another, in use where it is better than 0.8."""
+    how = FineTuning(
+        parent=parent.name,
+        loss=loss,
+        parameters=loss_choice(loss).values(),
+        steps=60,
+        images=40,
+        before=0.8,
+        after=after,
+        uncertainty=0.01,
+        verdict=f"The verdict about {loss}.",
+    )
+    run = replace(
+        parent,
+        name=f"{parent.name}-{loss}",
+        created_at=utc_now(),
+        active=after > 0.8,
+        metrics=metrics,
+    )
+    files = _files(project, parent.round_number, metrics)
+    write_run(project.runs, run.name, replace(files, fine_tuning=how.as_toml()))
     with project.store.transaction() as db:
         runs.add_run(db, run)
     return run

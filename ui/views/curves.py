@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import charts, components, curve_words, session, tables
+from ui import charts, components, curve_words, loss_comparison, session, tables
 from ui.gallery.mount import Tile, image_grid
 from workflow import comparing, curves, explore, outlook, published
 from workflow.comparing import Change
@@ -159,9 +159,11 @@ components.page_header(
 points = curves.quality_curve(project)
 if points:
     against = choose_effort()
-    draw_retrieval(points, against)
-    draw_judged(points, against)
-    draw_outlook(points)
+    trained = [point for point in points if point.fine_tuning is None]
+    draw_retrieval(trained, against)
+    draw_judged(trained, against)
+    loss_comparison.draw(curves.compared_losses(points))
+    draw_outlook(trained)
     draw_histogram()
     with components.errors_shown():
         draw_comparison(points)

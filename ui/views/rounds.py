@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import components, live, models, session, tables
+from ui import components, fine_tuning, live, models, session, tables
 from workflow import continuous, jobs, questions, rounds
 
 project = session.project()
@@ -15,10 +15,17 @@ HAS_LEARNT = (
 )
 
 
-def start(strategy: str, pairs: int) -> None:
+def start(strategy: str, pairs: int, then_finetune: str | None) -> None:
     training = rounds.needs_training(project, strategy)
     done = "Training has started." if training else "New pairs are being chosen."
-    components.attempt(rounds.start_round, project, strategy=strategy, pairs=pairs, done=done)
+    components.attempt(
+        rounds.start_round,
+        project,
+        strategy=strategy,
+        pairs=pairs,
+        then_finetune=then_finetune,
+        done=done,
+    )
 
 
 def draw_start() -> None:
@@ -48,16 +55,20 @@ def draw_start() -> None:
             width=NUMBER_PX,
             key="rounds.pairs",
         )
+        training = rounds.needs_training(project, strategy)
+        then_finetune = fine_tuning.choose_next() if training else None
         obstacle = rounds.check_can_train(project, strategy=strategy)
         st.button(
-            "Start training" if rounds.needs_training(project, strategy) else "Ask new pairs",
+            "Start training" if training else "Ask new pairs",
             type="primary",
             key="rounds.start",
             on_click=start,
-            args=(strategy, pairs),
+            args=(strategy, pairs, then_finetune),
             disabled=obstacle is not None,
         )
     st.caption(tables.STRATEGY_WORDS[strategy], width=components.READABLE_PX)
+    if then_finetune is not None:
+        fine_tuning.explain(then_finetune)
     if obstacle is not None:
         st.info(components.as_text(obstacle), icon=":material/info:")
 
@@ -82,5 +93,6 @@ draw_start()
 if progress is not None:
     components.round_notes(progress.notes)
 draw_rounds()
+fine_tuning.fine_tuning(project)
 models.model_menu(project)
 live.logs(project)

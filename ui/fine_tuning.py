@@ -1,0 +1,98 @@
+"""The part of the Rounds page that trains a model further with another loss."""
+
+from typing import Any
+
+import streamlit as st
+
+from domain.loss_catalogue import LOSSES, loss_choice
+from ui import components
+from workflow import finetuning
+from workflow.finetuning import FineTuned
+from workflow.project import Project
+
+LOSS_PX = 350
+NO_LOSS = "none"
+EXPLAINED = (
+    "The head of the model in use is trained further with another loss, on the answers it has "
+    "learnt from. What comes out is kept to compare, and used only if it ranks images better whose "
+    "answers were held out of both."
+)
+THEN_HELP = "After the new pairs are chosen, so that nobody waits for it."
+_NAMES = [loss.name for loss in LOSSES]
+_PERCENT = st.column_config.NumberColumn(format="%.1f %%")
+
+
+def title_of(name: str) -> str:
+    """How people call a loss."""
+    return "Nothing" if name == NO_LOSS else loss_choice(name).title
+
+
+def choose_next() -> str | None:
+    """The loss that the next model is fine-tuned with, if somebody chose one."""
+    chosen = st.selectbox(
+        "Then fine-tune with",
+        [NO_LOSS, *_NAMES],
+        format_func=title_of,
+        help=THEN_HELP,
+        width=LOSS_PX,
+        key="rounds.then_finetune",
+    )
+    return None if chosen == NO_LOSS else chosen
+
+
+def explain(loss: str) -> None:
+    """A loss in a sentence, with its source."""
+    choice = loss_choice(loss)
+    words = f"{choice.title}: {choice.sentence} ({choice.source})"
+    st.caption(components.as_text(words), width=components.READABLE_PX)
+
+
+def fine_tuning(project: Project) -> None:
+    """Start a fine-tuning, and see what earlier ones brought."""
+    st.header("Fine-tune the model in use", anchor=False)
+    st.caption(EXPLAINED, width=components.READABLE_PX)
+    obstacle = finetuning.check_can_fine_tune(project)
+    with st.container(horizontal=True, vertical_alignment="bottom", width=components.READABLE_PX):
+        loss = st.selectbox(
+            "Loss", _NAMES, format_func=title_of, width=LOSS_PX, key="rounds.finetune_loss"
+        )
+        st.button(
+            "Fine-tune",
+            key="rounds.finetune",
+            on_click=_start,
+            args=(project, loss),
+            disabled=obstacle is not None,
+        )
+    explain(loss)
+    if obstacle is not None:
+        st.info(components.as_text(obstacle), icon=":material/info:")
+    _results(finetuning.fine_tuned(project))
+
+
+def _start(project: Project, loss: str) -> None:
+    done = f"The worker fine-tunes with {title_of(loss)}."
+    components.attempt(finetuning.start_fine_tuning, project, loss, done=done)
+
+
+def _results(found: list[FineTuned]) -> None:
+    if not found:
+        return
+    st.markdown(components.as_text(f"{found[-1].run.name}: {found[-1].how.verdict}"))
+    rows = [_row(each) for each in reversed(found)]
+    columns: dict[str, Any] = dict.fromkeys(("Before", "After", "Sure to"), _PERCENT)
+    st.dataframe(rows, hide_index=True, column_config=columns, placeholder="")
+
+
+def _row(tuned: FineTuned) -> dict[str, Any]:
+    how = tuned.how
+    judged = how.images > 0
+    return {
+        "Model": tuned.run.name,
+        "Loss": title_of(how.loss),
+        "Started from": how.parent,
+        "Held-out images": how.images,
+        "Before": 100 * how.before if judged else None,
+        "After": 100 * how.after if judged else None,
+        "Sure to": 100 * how.uncertainty if judged else None,
+        "In use": tuned.run.active,
+    }
