@@ -31,7 +31,7 @@ from workflow.questions import next_questions, submit_answers
 from workflow.run_files import read_embeddings
 
 IMAGES = 200
-GROUPS = 20  # so many that answers never settle every pair
+GROUPS = 100  # so many that answers never settle every pair
 LONGEST_WORK_S = 3.0  # from when a job runs
 THINK_S = 0.1
 PATIENCE_S = 600.0  # of the lowest priority beside busy programs

@@ -198,6 +198,7 @@ class Store:
             _use_journal(db, "DELETE" if self.journal is Journal.DELETE else "WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA temp_store = MEMORY")  # else a savepoint opens a file of its own
             db.execute("PRAGMA recursive_triggers = ON")  # else REPLACE deletes past the triggers
             if not self.checkpoints:
                 db.execute("PRAGMA wal_autocheckpoint = 0").fetchall()

@@ -22,8 +22,8 @@ from domain.pairs import Pair
 _BULK = 1000  # events to catch up with, from which reading the whole log may be quicker
 _BULK_SHARE = 1 / 8  # and which share of the labels they must be at least
 
-_NEW_PAIRS = """
-    SELECT event_id, a, b FROM event WHERE event_id > :after ORDER BY event_id LIMIT :limit
+_NEW = """
+    SELECT event_id, a, b, kind FROM event WHERE event_id > :after ORDER BY event_id LIMIT :limit
 """
 _NEWEST = "SELECT coalesce(max(event_id), 0) FROM event"
 _STANDING = """
@@ -130,20 +130,23 @@ class Ledger:
         return bool(newest == self.last_event_id)
 
     def catch_up(self, db: sqlite3.Connection) -> set[Pair]:
-        """Take in the events since the last call; the pairs whose finding changed by them."""
-        (newest,) = db.execute(_NEWEST).fetchone()
-        if newest == self.last_event_id:
-            return set()
+        """Take in the events since the last call; the pairs whose finding changed by them.
+
+        Called inside a transaction or a snapshot, so that all it reads is of one moment.
+        """
         bulk = max(_BULK, int(_BULK_SHARE * len(self._settled)))
         ids = {"after": self.last_event_id, "limit": bulk + 1}
-        touched = [Pair(a, b) for _, a, b in db.execute(_NEW_PAIRS, ids)]
+        new = db.execute(_NEW, ids).fetchall()
+        if not new:
+            return set()
         self.memo.clear()
         try:
-            if len(touched) > bulk:
+            if len(new) > bulk:
+                (newest,) = db.execute(_NEWEST).fetchone()
                 changed = self._rebuild(_settled_everywhere(db))
             else:
-                settled = {each: _settled_now(db, each) for each in dict.fromkeys(touched)}
-                changed = self._replace(settled)
+                newest = new[-1]["event_id"]
+                changed = self._replace(self._settled_by(db, new))
         except BaseException:  # half taken in
             self.forget()
             raise
@@ -212,6 +215,15 @@ class Ledger:
         after = self.findings()
         return {each for each in {**before, **after} if before.get(each) != after.get(each)}
 
+    def _settled_by(self, db: sqlite3.Connection, new: Sequence[sqlite3.Row]) -> dict[Pair, Settled]:
+        """The state of the pairs of new events; a pair's first event alone says all there is."""
+        found: dict[Pair, Settled | None] = {}
+        for event_id, a, b, kind in new:
+            each = Pair(a, b)
+            first = each not in found and each not in self._settled and kind in _LABELS
+            found[each] = Settled(_LABELS[kind], event_id) if first else None
+        return {each: now or _settled_now(db, each) for each, now in found.items()}
+
     def _replace(self, settled: Mapping[Pair, Settled]) -> set[Pair]:
         """Put pairs' new states in place of their old ones; the pairs whose finding changed."""
         old = {each: self.settled(each) for each in settled}
@@ -219,9 +231,9 @@ class Ledger:
         before = {each: self.finding(each) for each in changed}
         gone = {(old[each].since, each) for each in changed if old[each].similar is not None}
         new = [(settled[each].since, each) for each in changed if settled[each].similar is not None]
+        self._settled.update(settled)
         for each in changed:
             self._ties.pop(each, None)
-            self._settled[each] = settled[each]
             if settled[each].tie:
                 self._ties[each] = Finding(settled[each].since, (each,))
         before = {**self._reorder(gone, new), **before}
