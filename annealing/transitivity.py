@@ -144,10 +144,10 @@ class Closure:
             counts as a further proof); CONFLICT: not taken in, see `contradictions`.
         """
         first, second = answered
-        known = self.relation(first, second)
-        if known is None:
-            outcome = self._merge(first, second) if similar else self._link(first, second)
-        elif known == similar:
+        root, other = self._created(first), self._created(second)
+        if root != other and other not in self._enemies[root]:
+            outcome = self._merge(root, other) if similar else self._link(root, other)
+        elif (root == other) == similar:
             outcome = Outcome.REDUNDANT
         else:
             outcome = Outcome.CONFLICT
@@ -271,14 +271,13 @@ class Closure:
             self._enemies[number] = set()
         return root
 
-    def _link(self, first: int, second: int) -> Outcome:
-        root, other = self._created(first), self._created(second)
+    def _link(self, root: int, other: int) -> Outcome:
         self._enemies[root].add(other)
         self._enemies[other].add(root)
         return Outcome.CANNOT_LINK
 
-    def _merge(self, first: int, second: int) -> Outcome:
-        gone, stays = sorted((self._created(first), self._created(second)), key=self._weight)
+    def _merge(self, root: int, other: int) -> Outcome:
+        gone, stays = sorted((root, other), key=self._weight)
         moved = self._members.pop(gone)
         for number in moved:
             self._root[number] = stays

@@ -126,11 +126,8 @@ def _write_parquet(path: Path, rows: Iterable[Row], columns: Columns) -> None:
     left = iter(rows)
     with pq.ParquetWriter(path, schema) as writer:
         while batch := list(islice(left, _ROW_GROUP)):
-            values = [
-                pa.array([row.get(name) for row in batch], _ARROW[kind])
-                for name, kind in columns.items()
-            ]
-            writer.write_table(pa.Table.from_arrays(values, schema=schema))
+            values = pa.array(batch, pa.struct(schema))
+            writer.write_table(pa.Table.from_struct_array(values))
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:

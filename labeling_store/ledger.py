@@ -33,6 +33,10 @@ _STANDING = """
 """
 STANDING_IN_ORDER = _STANDING + " ORDER BY e.event_id"
 STANDING_OF_PAIR = _STANDING + " AND e.a = :a AND e.b = :b ORDER BY e.event_id"
+_UNLESS_TAKEN_BACK = """
+    SELECT event_id, a, b, kind FROM event WHERE kind <> 'void' ORDER BY event_id
+"""
+_TAKEN_BACK = "SELECT refers_to FROM event WHERE kind = 'void'"
 _KINDS = {kind.value: kind for kind in Kind}
 _WORDS = {None: None, 0: False, 1: True}
 _LABELS = {kind.value: kind is Kind.SIMILAR for kind in Kind if kind.is_label}
@@ -276,11 +280,12 @@ def _settled_everywhere(db: sqlite3.Connection) -> dict[Pair, Settled]:
     with _no_collector():
         rows = db.cursor()
         rows.row_factory = None  # plain tuples
-        for event_id, a, b, _, kind, _ in rows.execute(STANDING_IN_ORDER):
-            each = Pair(a, b)
-            if kind in _LABELS and each not in settled:
-                settled[each] = Settled(_LABELS[kind], event_id)
-            else:
+        taken_back = {event_id for (event_id,) in rows.execute(_TAKEN_BACK)}
+        for event_id, a, b, kind in rows.execute(_UNLESS_TAKEN_BACK):
+            if event_id in taken_back:
+                continue
+            said = Settled(_LABELS.get(kind), event_id)
+            if settled.setdefault(each := Pair(a, b), said) is not said or kind not in _LABELS:
                 others[each] = None
         for each in others:
             settled[each] = _settled_now(db, each)
