@@ -219,7 +219,9 @@ class Ledger:
         after = self.findings()
         return {each for each in {**before, **after} if before.get(each) != after.get(each)}
 
-    def _settled_by(self, db: sqlite3.Connection, new: Sequence[sqlite3.Row]) -> dict[Pair, Settled]:
+    def _settled_by(
+        self, db: sqlite3.Connection, new: Sequence[sqlite3.Row]
+    ) -> dict[Pair, Settled]:
         """The state of the pairs of new events; a pair's first event alone says all there is."""
         found: dict[Pair, Settled | None] = {}
         for event_id, a, b, kind in new:

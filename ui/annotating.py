@@ -77,12 +77,11 @@ class Annotating:
         _check_is(call.member, message.member)
         new = [answer.as_answer() for answer in message.answers]
         project = session.project()
-        receipts = await asyncio.wrap_future(self._writer.submit(project, call.member, new))
-        progress = await self._threads.run(round_progress, project)
+        stored = await asyncio.wrap_future(self._writer.submit(project, call.member, new))
         blind = project.config.annotators.blind and not call.member.role.includes(Role.LEAD)
         return AnswersReply(
-            receipts=[ReceiptReply.of(receipt, blind=blind) for receipt in receipts],
-            progress=ProgressReply.of(progress),
+            receipts=[ReceiptReply.of(receipt, blind=blind) for receipt in stored.receipts],
+            progress=ProgressReply.of(stored.progress),
         )
 
     async def image(self, call: Call) -> Reply:

@@ -1,7 +1,8 @@
 """One thread that stores answers: those that arrive together are committed together.
 
 SQLite takes one writer at a time and a durable commit costs a flush of the disk; so the web
-process has one writer, and people who answer in the same moment share a flush.
+process has one writer, and people who answer in the same moment share a flush, and the counting of
+how far their round is.
 """
 
 import queue
@@ -15,19 +16,27 @@ from domain.answers import NewAnswer, Receipt
 from domain.errors import AnnealError
 from domain.members import Member
 from workflow.project import Project
-from workflow.questions import submit_parcels
+from workflow.questions import RoundProgress, round_progress, submit_parcels
 
 MOST_PARCELS = 100  # stored in one go, so that nobody waits long for the lock
 
 
 @dataclass(frozen=True)
+class Stored:
+    """What became of a request's answers, and how far the round was then."""
+
+    receipts: list[Receipt]
+    progress: RoundProgress | None
+
+
+@dataclass(frozen=True)
 class _Parcel:
-    """What one request brought, and where its receipts go."""
+    """What one request brought, and where the reply goes."""
 
     project: Project
     member: Member
     answers: Sequence[NewAnswer]
-    receipts: Future[list[Receipt]] = field(default_factory=Future)
+    reply: Future[Stored] = field(default_factory=Future)
 
 
 class AnswerWriter:
@@ -40,7 +49,7 @@ class AnswerWriter:
 
     def submit(
         self, project: Project, member: Member, answers: Sequence[NewAnswer]
-    ) -> Future[list[Receipt]]:
+    ) -> Future[Stored]:
         """The receipts, once the answers are durable; or the error that kept them from it."""
         parcel = _Parcel(project, member, answers)
         self._waiting.put(parcel)
@@ -48,7 +57,7 @@ class AnswerWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="answers", daemon=True)
                 self._thread.start()
-        return parcel.receipts
+        return parcel.reply
 
     def close(self) -> None:
         """Store what was submitted and end the thread."""
@@ -61,7 +70,7 @@ class AnswerWriter:
         for parcels in self._batches():
             for parcel in parcels:
                 # From here on the request cannot cancel it; where it has, its answers count too.
-                parcel.receipts.set_running_or_notify_cancel()
+                parcel.reply.set_running_or_notify_cancel()
             for _, group in groupby(parcels, key=lambda parcel: parcel.project.folder):
                 _store(list(group))
 
@@ -86,6 +95,7 @@ def _store(parcels: list[_Parcel]) -> None:
     brought = [(parcel.member, parcel.answers) for parcel in parcels]
     try:
         receipts = submit_parcels(parcels[0].project, brought)
+        progress = round_progress(parcels[0].project)
     except AnnealError as error:
         if len(parcels) == 1:
             _fail(parcels, error)
@@ -96,11 +106,11 @@ def _store(parcels: list[_Parcel]) -> None:
         _fail(parcels, error)
     else:
         for parcel, own in zip(parcels, receipts, strict=True):
-            if not parcel.receipts.cancelled():
-                parcel.receipts.set_result(own)
+            if not parcel.reply.cancelled():
+                parcel.reply.set_result(Stored(own, progress))
 
 
 def _fail(parcels: list[_Parcel], error: Exception) -> None:
     for parcel in parcels:
-        if not parcel.receipts.cancelled():
-            parcel.receipts.set_exception(error)
+        if not parcel.reply.cancelled():
+            parcel.reply.set_exception(error)

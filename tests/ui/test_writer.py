@@ -83,7 +83,7 @@ def test_answers_that_arrive_together_are_committed_together(
     gate.wait_for_first()
     waiting += [answer_writer.submit(project, owner, [each]) for each in new[1:]]
     gate.opened.set()
-    keys = [future.result(timeout=10)[0].key for future in waiting]
+    keys = [future.result(timeout=10).receipts[0].key for future in waiting]
     assert keys == [each.key for each in new]
     assert [len(go) for go in gate.goes] == [1, 5]
 
@@ -101,7 +101,7 @@ def test_people_who_answer_in_the_same_moment_share_a_commit(
     waiting += [answer_writer.submit(project, ann, hers)]
     waiting += [answer_writer.submit(project, owner, [mine])]
     gate.opened.set()
-    keys = [[each.key for each in future.result(timeout=10)] for future in waiting]
+    keys = [[each.key for each in future.result(timeout=10).receipts] for future in waiting]
     assert keys == [[first.key], [each.key for each in hers], [mine.key]]
     assert [len(go) for go in gate.goes] == [1, 3]
     authors = stored_by(project)
@@ -121,8 +121,8 @@ def test_one_request_that_fails_takes_no_other_with_it(
     first, bad, last = new_answers(project, 3, "picky")
     waiting = [answer_writer.submit(project, owner, [each]) for each in (first, bad, last)]
     gate.opened.set()
-    assert waiting[0].result(timeout=10)[0].key == first.key
-    assert waiting[2].result(timeout=10)[0].key == last.key
+    assert waiting[0].result(timeout=10).receipts[0].key == first.key
+    assert waiting[2].result(timeout=10).receipts[0].key == last.key
     with pytest.raises(StoreError):
         waiting[1].result(timeout=10)
 
@@ -139,7 +139,9 @@ def test_a_bug_in_storing_is_reported_and_the_thread_lives_on(
         patch.setattr(writer, "submit_parcels", broken)
         with pytest.raises(ZeroDivisionError):
             answer_writer.submit(project, owner, new).result(timeout=10)
-    assert answer_writer.submit(project, owner, new).result(timeout=10)[0].key == new[0].key
+    assert (
+        answer_writer.submit(project, owner, new).result(timeout=10).receipts[0].key == new[0].key
+    )
 
 
 @pytest.mark.parametrize("problem", [None, StoreError("The disk is full."), ZeroDivisionError()])
@@ -159,7 +161,7 @@ def test_a_request_that_was_given_up_does_not_end_the_thread(
     assert answer_writer.submit(project, owner, [waiting]).cancel()
     assert not running.cancel()
     gate.opened.set()
-    assert running.result(timeout=10)[0].status is ReceiptStatus.STORED
+    assert running.result(timeout=10).receipts[0].status is ReceiptStatus.STORED
     after = answer_writer.submit(project, owner, [last]).result(timeout=10)
-    assert after[0].key == last.key
+    assert after.receipts[0].key == last.key
     assert (waiting.key in stored_by(project)) == (problem is None)
