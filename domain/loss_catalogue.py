@@ -4,6 +4,7 @@
 fields and defaults.
 """
 
+from domain.baseline_losses import BASELINE_LOSSES
 from domain.errors import InputError
 from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
 from domain.ranking_losses import RANKING_LOSSES
@@ -45,6 +46,7 @@ LOSSES = (
     ),
     *RANKING_LOSSES,
     *TUPLE_LOSSES,
+    *BASELINE_LOSSES,
 )
 
 SWEEPS: tuple[Sweep, ...] = (

@@ -23,7 +23,7 @@ from training.losses.relevance import (
 NAN = float("nan")
 NAMES = sorted(LOSS_CLASSES)
 # Their gradient is not that of their value: they weigh by numbers that are held fixed.
-FIXED_WEIGHTS = frozenset({"dcl", "osap", "osp"})
+FIXED_WEIGHTS = frozenset({"dcl", "dsll", "osap", "osp"})
 
 
 @pytest.fixture(params=NAMES)

@@ -7,12 +7,16 @@ from domain.losses import Value
 from training.losses.average_precision import SmoothAP, SupAP
 from training.losses.contrastive import Contrastive
 from training.losses.distribution import DistributionConsistency
+from training.losses.dsll import DSLL
+from training.losses.lists import FastAP, LiftedStructure, RankedList
 from training.losses.osap import OSAP, OSP, SRFAP
+from training.losses.pairwise import BinomialDeviance, DistanceContrastive, MultiSimilarity
 from training.losses.proxies import ProxyDistance
 from training.losses.relevance import RelevanceLoss
 from training.losses.representative import RepresentativeTriplets
 from training.losses.roadmap import Roadmap
-from training.losses.triplet import Triplet
+from training.losses.softmax import NPair, NTXent, ProxyNCA
+from training.losses.triplet import DualAnchorTriplet, Triplet
 
 LOSS_CLASSES: Mapping[str, Callable[..., RelevanceLoss]] = {
     "contrastive": Contrastive,
@@ -26,6 +30,17 @@ LOSS_CLASSES: Mapping[str, Callable[..., RelevanceLoss]] = {
     "smooth_ap": SmoothAP,
     "sup_ap": SupAP,
     "roadmap": Roadmap,
+    "cbmir": DistanceContrastive,
+    "binomial_deviance": BinomialDeviance,
+    "multi_similarity": MultiSimilarity,
+    "datl": DualAnchorTriplet,
+    "n_pair": NPair,
+    "nt_xent": NTXent,
+    "proxy_nca": ProxyNCA,
+    "lifted_structure": LiftedStructure,
+    "ranked_list": RankedList,
+    "fast_ap": FastAP,
+    "dsll": DSLL,
 }
 
 

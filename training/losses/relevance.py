@@ -98,6 +98,12 @@ def relevance_of_classes(labels: Tensor) -> Tensor:
     return relevance.masked_fill(unknown, torch.nan).fill_diagonal_(torch.nan)
 
 
+def unit_rows(embeddings: Tensor) -> Tensor:
+    """[B, D] the rows at length 1, in single precision at least; a zero row stays zero."""
+    rows = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+    return functional.normalize(rows, dim=1, eps=1e-12)
+
+
 def cosines(embeddings: Tensor) -> Tensor:
     """[B, B] in [−1, 1]; a zero row has cosine 0 with every other.
 
@@ -105,8 +111,7 @@ def cosines(embeddings: Tensor) -> Tensor:
     thousandths.
     """
     with torch.autocast(embeddings.device.type, enabled=False):
-        rows = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        unit = functional.normalize(rows, dim=1, eps=1e-12)
+        unit = unit_rows(embeddings)
         return unit @ unit.T
 
 
