@@ -32,7 +32,8 @@ from workflow.project import Project, project_folder
     type=click.Choice([backbone.value for backbone in Backbone]),
     default=Backbone.RESNET18.value,
     show_default=True,
-    help="Network that turns an image into features.",
+    help="Network that turns an image into features; with _pbffn the maps of three depths are "
+    "fused, which needs training at full depth.",
 )
 @click.option("--weights", metavar="FILE", help="Weights of the backbone (.safetensors or .pth).")
 @click.option(

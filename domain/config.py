@@ -20,6 +20,13 @@ class Backbone(StrEnum):
     MOBILENET_V2 = "mobilenet_v2"
     VGG16 = "vgg16"
     DENSENET121 = "densenet121"
+    # maps of three depths fused: of use once trained at full depth
+    RESNET18_PBFFN = "resnet18_pbffn"
+    RESNET50_PBFFN = "resnet50_pbffn"
+    MOBILENET_V2_PBFFN = "mobilenet_v2_pbffn"
+    VGG16_PBFFN = "vgg16_pbffn"
+    DENSENET121_PBFFN = "densenet121_pbffn"
+    S_CNN = "s_cnn"  # shallow, without pretrained weights
 
 
 class Strategy(StrEnum):

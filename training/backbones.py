@@ -1,16 +1,17 @@
 """The networks that turn an image into one feature vector.
 
-Five torchvision architectures without their classifier: [B, 3, H, W] normalised images in,
-[B, D] globally average-pooled, rectified features out (so every value is >= 0). Parameter names
-are torchvision's, so that weights files made for it fit. Nothing is downloaded here; see
-`training.weights`.
+Torchvision architectures without their classifier: [B, 3, H, W] normalised images in, [B, D]
+globally average-pooled, rectified features out (so every value is >= 0); each of them also with the
+maps of three depths fused (PBFFN), and a shallow network that is trained from the start (S-CNN).
+Parameter names are torchvision's, so that weights files made for it fit. Nothing is downloaded
+here; see `training.weights`.
 """
 
 import copy
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -18,11 +19,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 
 from domain.errors import InputError
+from training.own_networks import FUSED_WIDTH, FusedNetwork, ShallowNetwork
 
 
 @dataclass(frozen=True)
 class _Architecture:
     """How to make a network, how wide its feature is, and what its classifier is called.
+
+    Pretrained is the name of torchvision's weights for it, or for the trunk of a fused network;
+    empty where there are none.
 
     The stages are the last maps at a 32nd and at a 16th of the image's resolution, by module and
     channels; of MobileNetV2 the last block's too, which a 1x1 convolution then blows up to 1280
@@ -33,9 +38,10 @@ class _Architecture:
     feature_dim: int
     classifier: str
     stages: tuple[tuple[str, int], ...]
+    pretrained: str = ""
 
 
-_ARCHITECTURES = {
+_TORCHVISION = {
     "resnet18": _Architecture(models.resnet18, 512, "fc", (("layer4", 512), ("layer3", 256))),
     "resnet50": _Architecture(models.resnet50, 2048, "fc", (("layer4", 2048), ("layer3", 1024))),
     "mobilenet_v2": _Architecture(
@@ -52,6 +58,29 @@ _ARCHITECTURES = {
         1024,
         "classifier",
         (("features.relu5", 1024), ("features.transition3.relu", 1024)),
+    ),
+}
+_FUSED_SUFFIX = "_pbffn"
+
+
+def _fused(name: str) -> _Architecture:
+    """The maps of three depths fused; the stages are the fused map and the trunk's earlier one."""
+    trunk = _TORCHVISION[name]
+    earlier, channels = trunk.stages[-1]
+    return _Architecture(
+        lambda: FusedNetwork(name, Backbone(name).network),
+        FUSED_WIDTH,
+        f"trunk.{trunk.classifier}",
+        (("fusion", FUSED_WIDTH), (f"trunk.{earlier}", channels)),
+        pretrained=name,
+    )
+
+
+_ARCHITECTURES = {
+    **{name: replace(each, pretrained=name) for name, each in _TORCHVISION.items()},
+    **{f"{name}{_FUSED_SUFFIX}": _fused(name) for name in _TORCHVISION},
+    "s_cnn": _Architecture(
+        ShallowNetwork, 64, "classifier", (("features.11", 64), ("features.7", 32))
     ),
 }
 BACKBONES = tuple(_ARCHITECTURES)
@@ -78,6 +107,7 @@ class Backbone(nn.Module):
         feature_dim: width of the feature.
         stage_dims: channels of the stages, the last first.
         classifier: prefix that the removed classifier has in weights files.
+        pretrained: what torchvision calls the weights of the trunk; empty where it has none.
     """
 
     def __init__(self, name: str) -> None:
@@ -88,12 +118,18 @@ class Backbone(nn.Module):
         self.stage_dims = tuple(channels for _, channels in chosen.stages)
         self._stages = tuple(module for module, _ in chosen.stages)
         self.classifier = chosen.classifier
+        self.pretrained = chosen.pretrained
         self.network = chosen.make()
-        setattr(self.network, chosen.classifier, nn.Identity())
+        self.network.set_submodule(chosen.classifier, nn.Identity())
         if name == "vgg16":  # torchvision pools to 7x7 there; the others pool to one value
             self.network.avgpool = nn.AdaptiveAvgPool2d(1)
         if name == "densenet121":  # torchvision rectifies by a function; only modules have hooks
             self.network.get_submodule("features").add_module("relu5", nn.ReLU(inplace=True))
+
+    @property
+    def trunk(self) -> nn.Module:
+        """What pretrained weights are for: the network, or the part of it that feeds the fusion."""
+        return self.network.trunk if isinstance(self.network, FusedNetwork) else self.network
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, feature_dim] pooled features of [B, 3, H, W] images; H and W 32 or more."""

@@ -26,6 +26,7 @@ from training.downloads import download
 SUFFIXES = (".safetensors", ".pth")
 # DenseNet files made before 2018 write "norm.1" where the parameter is now "norm1".
 _OLD_DENSENET_KEY = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
+_TRUNK = "trunk."  # begins the names of what a fused network fuses
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -105,19 +106,21 @@ def _load_file(backbone: Backbone, path: Path) -> WeightsInfo:
         raise ModelError(f"{path}: there is no such weights file.", "Check the path.")
     read = _read_safetensors if path.suffix == ".safetensors" else _read_pth
     state, kind = read(path)
-    _fill(backbone, state, path)
-    return _described(backbone, kind, path.name)
+    missing = _fill(backbone, state, path)
+    return _described(backbone, kind, path.name, missing)
 
 
 def _load_download(backbone: Backbone, progress: Progress) -> WeightsInfo:
-    url = _download_url(backbone.name)
+    if not backbone.pretrained:
+        raise ModelError(f"nobody publishes weights of {backbone.name}.", "Train it at full depth.")
+    url = _download_url(backbone.pretrained)
     stored = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
     expected = _hash_in(stored.name)
     if not (stored.is_file() and _file_sha256(stored).startswith(expected)):
         download(url, stored, sha256_start=expected, progress=progress)
     state, _ = _read_pth(stored)
-    _fill(backbone, state, stored)
-    return _described(backbone, WeightsKind.DOWNLOADED, f"torchvision {stored.name}")
+    missing = _fill(backbone, state, stored)
+    return _described(backbone, WeightsKind.DOWNLOADED, f"torchvision {stored.name}", missing)
 
 
 def _download_url(name: str) -> str:
@@ -180,26 +183,32 @@ def _contents(loaded: object) -> str:
     return f"an object of type {type(loaded).__name__}"
 
 
-def _fill(backbone: Backbone, state: dict[str, Tensor], path: Path) -> None:
-    """Load after every check has passed, so that a bad file leaves the backbone as it was."""
+def _fill(backbone: Backbone, state: dict[str, Tensor], path: Path) -> str:
+    """Load after every check has passed, so that a bad file leaves the backbone as it was.
+
+    Weights of its trunk alone do for a fused network.
+
+    Returns:
+        What the weights are not for, in words; empty where they are for everything.
+    """
     kept = _without_classifier(backbone, state)
-    wanted = backbone.network.state_dict()
+    whole = backbone.trunk is backbone.network or any(key.startswith(_TRUNK) for key in kept)
+    part = backbone.network if whole else backbone.trunk
+    wanted = part.state_dict()
     problem = _key_problem(set(wanted), set(kept)) or _value_problem(wanted, kept)
     if problem:
         raise ModelError(
             f"{path} does not fit the backbone {backbone.name}: {problem}.",
             "Give weights of that architecture, or choose the backbone the file was made for.",
         )
-    backbone.network.load_state_dict(kept, strict=False)
+    part.load_state_dict(kept, strict=False)
+    return "" if whole else " What fuses its maps is untrained: train at full depth."
 
 
 def _without_classifier(backbone: Backbone, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    dropped = (f"{backbone.classifier}.", f"{backbone.classifier.removeprefix(_TRUNK)}.")
     renamed = {_OLD_DENSENET_KEY.sub(r"\1\2", key): value for key, value in state.items()}
-    return {
-        key: value
-        for key, value in renamed.items()
-        if not key.startswith(f"{backbone.classifier}.")
-    }
+    return {key: value for key, value in renamed.items() if not key.startswith(dropped)}
 
 
 def _key_problem(wanted: set[str], given: set[str]) -> str:
@@ -220,7 +229,7 @@ def _value_problem(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> str:
     return ""
 
 
-def _described(backbone: Backbone, kind: WeightsKind, name: str) -> WeightsInfo:
+def _described(backbone: Backbone, kind: WeightsKind, name: str, missing: str = "") -> WeightsInfo:
     told = {
         WeightsKind.FILE: f"{backbone.name} uses the weights file {name}.",
         WeightsKind.DOWNLOADED: f"{backbone.name} uses the downloaded weights {name}.",
@@ -228,4 +237,4 @@ def _described(backbone: Backbone, kind: WeightsKind, name: str) -> WeightsInfo:
         "without labels.",
         WeightsKind.UNTRAINED: f"{backbone.name} is untrained.",
     }
-    return WeightsInfo(kind, name, backbone_sha256(backbone), told[kind])
+    return WeightsInfo(kind, name, backbone_sha256(backbone), told[kind] + missing)

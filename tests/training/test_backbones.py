@@ -4,7 +4,7 @@ from torchvision import models
 
 from domain.config import Backbone as BackboneName
 from domain.errors import InputError
-from training.backbones import BACKBONES, backbone_sha256, build_backbone
+from training.backbones import BACKBONES, backbone_sha256, build_backbone, folded
 
 WIDTHS = {
     "resnet18": 512,
@@ -75,3 +75,40 @@ def test_a_single_changed_weight_changes_the_hash():
 def test_an_unknown_backbone_names_the_allowed_ones():
     with pytest.raises(InputError, match='"alexnet"; must be one of resnet18, resnet50'):
         build_backbone("alexnet")
+
+
+OWN = ["resnet18_pbffn", "mobilenet_v2_pbffn", "s_cnn"]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_own_networks_give_a_feature_and_stages_of_the_widths_they_say(name):
+    backbone = build_backbone(name)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        assert backbone(images).shape == (2, backbone.feature_dim)
+        widths = [stage.mean.shape[1] for stage in backbone.stages(images)]
+    assert tuple(widths) == backbone.stage_dims
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_pbffn", "s_cnn"])
+def test_own_networks_compute_the_same_when_folded(name):
+    backbone = build_backbone(name)
+    images = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(backbone)(images), backbone(images), rtol=1e-3, atol=1e-4)
+
+
+def test_every_part_of_a_fused_network_learns():
+    backbone = build_backbone("resnet18_pbffn").train()
+    backbone(torch.randn(4, 3, 64, 64)).square().mean().backward()
+    still = [name for name, each in backbone.named_parameters() if each.grad is None]
+    assert still == []
+
+
+def test_the_shallow_network_averages_its_last_map():
+    backbone = build_backbone("s_cnn")
+    images = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        maps = backbone.network.features(images)
+        assert maps.shape == (1, 64, 8, 8)
+        torch.testing.assert_close(backbone(images), maps.mean(dim=(2, 3)))

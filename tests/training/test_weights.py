@@ -366,3 +366,36 @@ def test_every_backbone_has_an_address_with_a_hash_in_it(name):
     url = weights._download_url(name)
     assert url.startswith("https://")
     assert len(weights._hash_in(url)) == 8
+
+
+def test_weights_of_the_trunk_do_for_a_fused_network(trained, tmp_path):
+    fused = build_backbone("mobilenet_v2_pbffn", seed=1)
+    before = {key: value.clone() for key, value in fused.network.fusion.state_dict().items()}
+    info = load_weights(fused, saved(trained, tmp_path / "plain.pth"))
+    for key, value in fused.trunk.state_dict().items():
+        assert torch.equal(value, trained[key])
+    assert all(torch.equal(fused.network.fusion.state_dict()[key], before[key]) for key in before)
+    assert "untrained" in info.note
+
+
+def test_a_fused_network_is_saved_whole(tmp_path):
+    fused = build_backbone("mobilenet_v2_pbffn", seed=1)
+    save_backbone(fused, tmp_path / "whole.safetensors")
+    again = build_backbone("mobilenet_v2_pbffn", seed=2)
+    info = load_weights(again, tmp_path / "whole.safetensors")
+    assert info.sha256 == backbone_sha256(fused)
+    assert "untrained" not in info.note
+
+
+def test_a_fused_network_that_lacks_a_part_is_refused(tmp_path):
+    fused = build_backbone("mobilenet_v2_pbffn")
+    state = {key: value for key, value in fused.network.state_dict().items() if "gate" not in key}
+    with pytest.raises(ModelError, match="3 parameters are missing"):
+        load_weights(fused, saved(state, tmp_path / "part.pth"))
+
+
+def test_a_network_that_nobody_trained_stays_untrained_without_a_download(monkeypatch):
+    monkeypatch.setattr(weights, "download", lambda *_, **__: pytest.fail("asked the network"))
+    info = load_weights(build_backbone("s_cnn"), None)
+    assert info.kind == WeightsKind.UNTRAINED
+    assert "nobody publishes weights of s_cnn" in info.note
