@@ -3,13 +3,13 @@
 python -m benchmarks.annotate [--quick]
 
 A key press lasts from the keydown's timestamp to the first task after the animation frame in which
-both next images are in the page and decoded. What was stored is counted in the database.
+both next images are in the page and decoded. What was stored is counted in the database. Ten people
+answer once a second each, in ten browser profiles, while the worker trains.
 """
 
 import argparse
 import json
 import platform
-import re
 import tempfile
 import time
 from collections import Counter
@@ -22,6 +22,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmarks import annotate_ten
+from benchmarks.annotate_ten import SCRIPT, pair_on
 from benchmarks.serving import CHROMIUM_FLAGS, chromium, served
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal
@@ -29,13 +31,11 @@ from labeling_store import answers, queue, rounds
 from workflow.creation import create_project
 from workflow.project import Project
 
-SCRIPT = Path(__file__).with_name("annotate_keypress.js")
-IMAGES = 120
+IMAGES = 160
 SOURCE_PX = 600  # as in aerial archives; shown at 512
 THINK_S = (0.15, 0.35)  # between the painted pair and the next key: a fast annotator
 LATENCY_MS = 200
 PRESS_TIMEOUT_MS = 20_000
-IMAGE_IDS = re.compile(r"/api/images/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,15 @@ class Effort:
     slow_presses: int
     plain_presses: int
     first_pages: int
+    of_ten: int
 
     @property
     def questions(self) -> int:
         return 2 * (self.presses + self.slow_presses + self.plain_presses) + 100
 
 
-QUICK = Effort(presses=80, slow_presses=40, plain_presses=25, first_pages=3)
-FULL = Effort(presses=400, slow_presses=150, plain_presses=100, first_pages=9)
+QUICK = Effort(presses=60, slow_presses=30, plain_presses=20, first_pages=3, of_ten=300)
+FULL = Effort(presses=400, slow_presses=150, plain_presses=100, first_pages=9, of_ten=5000)
 
 
 def main() -> None:
@@ -62,12 +63,38 @@ def main() -> None:
     effort = QUICK if parser.parse_args().quick else FULL
     print(f"Machine: {platform.machine()}, {platform.platform()}")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        project = make_project(Path(folder), effort.questions)
+        archive = Path(folder) / "images"
+        draw_images(archive)
+        project = make_project(Path(folder), archive, effort.questions)
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
         figures = measure(project, browser, effort)
+        together = Path(folder) / "together"
+        together.mkdir()
+        figures |= measure_ten(together, archive, browser, effort, before=figures)
         browser.close()
         project.close()
     print(json.dumps(figures))
+
+
+def measure_ten(
+    folder: Path, archive: Path, browser: Browser, effort: Effort, *, before: dict[str, Any]
+) -> dict[str, Any]:
+    """The figures of ten people; what was lost and doubled is counted with that of `before`."""
+    ten = annotate_ten.measure(folder, archive, browser, count=effort.of_ten)
+    lost, doubled = compare(ten.asked, ten.stored)
+    report("ten annotate pages", ten.presses_ms)
+    report("ten annotate pages, to the receipt", ten.acks_ms)
+    print(
+        f"ten people: {ten.answers_per_s:.1f} answers a second, "
+        f"trained throughout: {ten.trained_throughout}"
+    )
+    return {
+        "p95_ms_10": p95(ten.presses_ms),
+        "ack_p95_ms_10": p95(ten.acks_ms),
+        "lost": before["lost"] + lost,
+        "doubled": before["doubled"] + doubled,
+        "answers": before["answers"] + len(ten.stored),
+    }
 
 
 def measure(project: Project, browser: Browser, effort: Effort) -> dict[str, Any]:
@@ -79,7 +106,8 @@ def measure(project: Project, browser: Browser, effort: Effort) -> dict[str, Any
             browser, address, effort.slow_presses, rng=rng, latency_ms=LATENCY_MS
         )
         own_first_ms = first_page_ms(browser, f"{address}/annotate", OWN_FIRST, effort.first_pages)
-    lost, doubled, stored = count(project, asked + slow_asked)
+    stored = [event.pair for event in answers.events(project.store.reader())]
+    lost, doubled = compare(asked + slow_asked, stored)
     with served(project.folder, app="benchmarks.plain_app:app", health="/_stcore/health") as plain:
         plain_ms = press_keys(open_page(browser, plain), effort.plain_presses, rng=rng)
         empty_ms = first_page_ms(browser, f"{plain}/?empty=1", EMPTY_FIRST, effort.first_pages)
@@ -89,11 +117,9 @@ def measure(project: Project, browser: Browser, effort: Effort) -> dict[str, Any
     print(f"first page: {own_first_ms:.0f} ms, of an empty Streamlit page {empty_ms:.0f} ms")
     return {
         "p95_ms_1": p95(fast_ms),
-        "p95_ms_10": None,
-        "ack_p95_ms_10": None,
         "lost": lost,
         "doubled": doubled,
-        "answers": stored,
+        "answers": len(stored),
         "plain_p95_ms_1": p95(plain_ms),
         "first_page_ratio": round(own_first_ms / empty_ms, 2),
         "delay200_p95_ms": p95(slow_ms),
@@ -103,17 +129,20 @@ def measure(project: Project, browser: Browser, effort: Effort) -> dict[str, Any
 # --- the project ---------------------------------------------------------------------------
 
 
-def make_project(folder: Path, questions: int) -> Project:
-    """A project of photograph-like images with that many questions in its first round."""
+def draw_images(archive: Path) -> None:
+    """Images like photographs, in a new folder."""
     rng = np.random.default_rng(0)
-    images = folder / "images"
-    images.mkdir()
+    archive.mkdir()
     for number in range(IMAGES):
         small = rng.integers(0, 256, (24, 24, 3), dtype=np.uint8)
         drawn = Image.fromarray(small).resize((SOURCE_PX, SOURCE_PX), Image.Resampling.BICUBIC)
-        drawn.save(images / f"{number:04}.jpg", quality=90)
-    project = create_project(folder / "project", images=images).project
-    ask_more(project, questions, rng)
+        drawn.save(archive / f"{number:04}.jpg", quality=90)
+
+
+def make_project(folder: Path, archive: Path, questions: int) -> Project:
+    """A project of these images with that many questions in its first round."""
+    project = create_project(folder / "project", images=archive).project
+    ask_more(project, questions, np.random.default_rng(0))
     return project
 
 
@@ -130,13 +159,10 @@ def ask_more(project: Project, questions: int, rng: np.random.Generator) -> None
         queue.add_proposals(db, current.round_id, proposals)
 
 
-def count(project: Project, asked: Sequence[Pair]) -> tuple[int, int, int]:
-    """Answers lost, doubled and stored, of the pairs that were answered."""
-    stored = Counter(event.pair for event in answers.events(project.store.reader()))
-    given = Counter(asked)
-    lost = sum((given - stored).values())
-    doubled = sum((stored - given).values())
-    return lost, doubled, stored.total()
+def compare(asked: Sequence[Pair], stored: Sequence[Pair]) -> tuple[int, int]:
+    """Answers lost and doubled: those given that are not stored, and the other way round."""
+    given, kept = Counter(asked), Counter(stored)
+    return sum((given - kept).values()), sum((kept - given).values())
 
 
 # --- the browser ---------------------------------------------------------------------------
@@ -157,7 +183,7 @@ def annotate(
     page.wait_for_selector(saved, timeout=60_000)
     before = page.evaluate("() => window.anneal_bench.presses.map((press) => press.before)")
     page.context.close()
-    return took_ms, [pair(*(int(IMAGE_IDS.findall(url)[0]) for url in urls)) for urls in before]
+    return took_ms, [pair_on(urls) for urls in before]
 
 
 def open_page(browser: Browser, url: str, *, latency_ms: int = 0) -> Page:

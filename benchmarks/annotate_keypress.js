@@ -13,7 +13,7 @@
       return value;
     });
   };
-  const bench = { presses: [], waiting: false };
+  const bench = { presses: [], acks_ms: [], waiting: false };
   window.anneal_bench = bench;
 
   bench.images = () => {
@@ -46,6 +46,18 @@
     };
     channel.port2.postMessage(null);
   }
+
+  // From the answer to its receipt, by the browser's own clock.
+  const fetched = window.fetch;
+  window.fetch = async (address, options) => {
+    const reply = await fetched(address, options);
+    if (address === "/api/answers" && reply.ok) {
+      const { answers } = JSON.parse(options.body);
+      const now_ms = Date.now();
+      bench.acks_ms.push(...answers.map((each) => now_ms - Date.parse(each.answered_at)));
+    }
+    return reply;
+  };
 
   window.addEventListener("keydown", (event) => {
     if (event.repeat || bench.waiting) return;

@@ -6,12 +6,10 @@ receipt; as on the page, what could not be sent meanwhile goes out together.
 """
 
 import queue
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,24 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import store_world
+from benchmarks import endless, store_world
 from benchmarks.api_client import Person, answer_to
-from benchmarks.serving import ROOT, served
-from domain.answers import Kind, NewAnswer
-from domain.config import ModelSettings, Views
+from benchmarks.serving import served
+from domain.answers import Kind
 from domain.images import Part
-from domain.jobs import JobState, silent
 from domain.members import Member
 from domain.pairs import pair
 from labeling_store import answers, images
-from labeling_store import jobs as job_queue
-from training.backbones import build_backbone
-from training.weights import save_backbone
-from worker.foreground import run_to_end
-from workflow import jobs
-from workflow.creation import create_project
-from workflow.project import CONFIG_NAME, Project, open_project
-from workflow.questions import submit_answers
+from workflow.project import Project
 
 CLIENTS = 16
 EVERY_S = 0.1  # an answer of each
@@ -46,16 +35,6 @@ GROUPS = 8
 LEARNT_FROM = 300  # answers before the training
 AHEAD = 20  # questions a page holds
 PATIENCE_S = 300.0
-ENDLESS_STEPS = 10_000_000
-FEATURES_READ = 0.3  # progress of a training that takes its steps
-SETTINGS = f"""
-[training]
-fewest_steps = {ENDLESS_STEPS}
-most_steps = {ENDLESS_STEPS}
-
-[selection]
-strategy = "mgue"
-"""
 
 
 @dataclass(frozen=True)
@@ -78,9 +57,9 @@ def measure(folder: Path, seconds: float) -> Figures:
     each = round(seconds / EVERY_S)
     _ask_enough(project, CLIENTS * (each + 2 * AHEAD))
     begin = answers.last_event_id(project.store.reader())
-    with _training(project), served(project.folder) as address:
+    with endless.training(project), served(project.folder) as address:
         acks_ms, given = _answer_all(address, project, people, each)
-        trained = _newest(project, jobs.TRAIN) is JobState.RUNNING
+        trained = endless.trains(project)
     stored = Counter(event.key for event in answers.events(project.store.reader(), after=begin))
     project.close()
     every_ms = np.concatenate(acks_ms)
@@ -195,22 +174,13 @@ def _page(address: str, project: Project, member: Member) -> Iterator[_Page]:
             page.stop()
 
 
-# --- the project and its worker ------------------------------------------------------------
+# --- the questions -------------------------------------------------------------------------
 
 
 def _make_project(folder: Path) -> Project:
-    """Drawn images in groups, some answers, and settings with which training never ends."""
     archive = folder / "images"
     store_world.draw_images(archive, IMAGES, groups=GROUPS)
-    weights = folder / "weights.safetensors"
-    save_backbone(build_backbone("resnet18"), weights)
-    model = ModelSettings(weights=weights, image_size_px=store_world.SIZE_PX, views=Views.SINGLE)
-    create_project(folder / "project", images=archive, model=model).project.close()
-    with (folder / "project" / CONFIG_NAME).open("a") as settings:
-        settings.write(SETTINGS)
-    project = open_project(folder / "project")
-    run_to_end(project, jobs.PREPARE, {}, silent)
-    return project
+    return endless.make_project(folder, archive)
 
 
 def _ask_enough(project: Project, count: int) -> None:
@@ -221,45 +191,5 @@ def _ask_enough(project: Project, count: int) -> None:
     everything = [pair(a, b) for a in training for b in training if a < b]
     order = np.random.default_rng(1).permutation(len(everything))
     chosen = [everything[row] for row in order[: LEARNT_FROM + count]]
-    (owner,) = store_world.enrol(project.store, 1)
-    alike = [Kind.SIMILAR if (b - a) % GROUPS == 0 else Kind.DISSIMILAR for a, b in chosen]
-    given = [
-        NewAnswer(f"learnt-{at:06}", alike[at], each)
-        for at, each in enumerate(chosen[:LEARNT_FROM])
-    ]
-    submit_answers(project, owner, given)
+    endless.learn_from(project, chosen[:LEARNT_FROM], groups=GROUPS)
     store_world.ask(project.store, chosen[LEARNT_FROM:], number=2)
-
-
-@contextmanager
-def _training(project: Project) -> Iterator[None]:
-    """The project's worker, at its own priority, in the middle of a training."""
-    job_queue.enqueue(project.jobs, jobs.TRAIN, {"strategy": "mgue"})
-    command = [sys.executable, "cli.py", "--project", str(project.folder), "worker"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as worker:
-        try:
-            _wait_until(lambda: _progress(project) >= FEATURES_READ)
-            yield
-        finally:
-            worker.terminate()
-            worker.wait()
-
-
-def _newest(project: Project, kind: str) -> JobState | None:
-    job = jobs.newest(project, kind)
-    if job is not None and job.state is JobState.FAILED:
-        raise RuntimeError(f"The job {kind} failed: {job.error}")
-    return None if job is None else job.state
-
-
-def _progress(project: Project) -> float:
-    job = jobs.newest(project, jobs.TRAIN)
-    return 0.0 if job is None else job.progress
-
-
-def _wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not happened():
-        if time.monotonic() > deadline_s:
-            raise RuntimeError("The worker does not begin to train.")
-        time.sleep(0.2)

@@ -73,6 +73,12 @@ def m0010_labels(db: "Database") -> None:
         db.conn.execute(statement)
 
 
+def m0011_labels(db: "Database") -> None:
+    """Flags of annotators, and instructions for them."""
+    for statement in schema.LABELS_0011:
+        db.conn.execute(statement)
+
+
 def m0012_labels(db: "Database") -> None:
     """By whom members are known who sign in with a provider."""
     for statement in schema.LABELS_0012:
@@ -101,6 +107,7 @@ MIGRATIONS: Mapping[str, tuple[Migration, ...]] = {
         m0006_labels,
         m0007_labels,
         m0010_labels,
+        m0011_labels,
         m0012_labels,
     ),
     "jobs": (m0001_jobs, m0002_jobs),

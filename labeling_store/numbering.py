@@ -4,8 +4,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-# What browsers and scripts keep the ids of: sessions, unsent answers, cached pictures.
-_TABLES = ("image", "member", "proposal", "round", "token")
+# What browsers and scripts keep the ids of: sessions, unsent answers, cached pictures, the
+# instructions that were read.
+_TABLES = ("guide", "image", "member", "proposal", "round", "token")
 _GIVEN = "SELECT name, seq FROM sqlite_sequence"
 _FORGET = "DELETE FROM sqlite_sequence WHERE name = :name"
 _GO_ON = "INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :seq)"

@@ -56,7 +56,7 @@ _WITHDRAW = """
 """
 # A question that a member may have: asked of everybody or of them, not answered by them yet, and
 # before fewer others than may answer it.
-_MAY_HAVE = """
+MAY_HAVE = """
     SELECT p.proposal_id, p.rank, p.chain_position FROM proposal AS p
     WHERE (p.asked_of IS NULL OR p.asked_of = :member_id)
         AND NOT EXISTS (SELECT 1 FROM response AS r
@@ -67,17 +67,18 @@ _MAY_HAVE = """
                    AND l.expires_at > :now AND l.leased_at <= :soon) < p.overlap
         AND p.state <> 'withdrawn'
 """
-_OF_HELD = " AND p.proposal_id IN (SELECT value FROM json_each(:held))"
+OF_HELD = " AND p.proposal_id IN (SELECT value FROM json_each(:held))"
 _OF_OPEN = """
         AND p.state = 'open' AND p.round_id = :round_id
         AND p.proposal_id NOT IN (SELECT value FROM json_each(:held))
         AND (p.chain IS NULL OR p.proposal_id IN (SELECT value FROM json_each(:free)))
+        AND (:about IS NULL OR p.chain IS NULL AND :about IN (p.a, p.b))
     ORDER BY p.rank LIMIT :count
 """
 # What others answered, where the member has said nothing of the pair yet; the + has SQLite look up
 # the pair, of which there are few events, and not the member.
 _OF_ANSWERED = """
-        AND p.state = 'closed' AND p.overlap > 1
+        AND p.state = 'closed' AND p.overlap > 1 AND :about IS NULL
         AND p.round_id BETWEEN :round_id - :rounds_back AND :round_id
         AND p.proposal_id NOT IN (SELECT value FROM json_each(:held))
         AND NOT EXISTS (SELECT 1 FROM event AS e
@@ -216,6 +217,7 @@ def claim(
     now: str,
     lease_s: float,
     held: Sequence[int] = (),
+    about: int | None = None,
 ) -> list[QueuedPair]:
     """Further questions for a member, which fewer others have or answered than may, and not they.
 
@@ -227,6 +229,7 @@ def claim(
         now: UTC ISO 8601 text.
         lease_s: for how many seconds they are kept from others.
         held: ids of the questions that the member has before them; prolonged, not given again.
+        about: only open single questions about that image; None: any.
 
     Returns:
         In the order of the queue, open ones each of another chain; where others' answers want a
@@ -241,16 +244,17 @@ def claim(
         "count": count,
         "held": json.dumps(list(held)),
         "expires_at": later(now, lease_s),
+        "about": about,
         **_times(now),
     }
     # A lease that a power cut undoes is claimed again: no need to wait for the disk.
     with consistent(store, round_id), store.transaction(durable=False) as db:
-        _lease(db, values, db.execute(_MAY_HAVE + _OF_HELD, values))
+        _lease(db, values, db.execute(MAY_HAVE + OF_HELD, values))
         leases = live_leases(db, _times(now), member_id=member_id, held={*held})
         with closing(open_chains(db, store.ledger, round_id)) as chains:  # in their order of rank
             values["free"] = json.dumps([*_free(chains, leases, count)])
-        found = db.execute(_MAY_HAVE + _OF_OPEN, values).fetchall()
-        found += db.execute(_MAY_HAVE + _OF_ANSWERED, values).fetchall()
+        found = db.execute(MAY_HAVE + _OF_OPEN, values).fetchall()
+        found += db.execute(MAY_HAVE + _OF_ANSWERED, values).fetchall()
         in_order = sorted(found, key=lambda row: (row["rank"], row["chain_position"]))
         values["chosen"] = _lease(db, values, in_order[:count])
         return [_queued(row) for row in db.execute(_LEASED, values)]
@@ -332,7 +336,7 @@ def reopen(
         if lease_to is not None:
             times = {"expires_at": later(now, lease_s), **_times(now)}
             values = {"member_id": lease_to, "held": json.dumps([question]), **times}
-            _lease(db, values, db.execute(_MAY_HAVE + _OF_HELD, values))
+            _lease(db, values, db.execute(MAY_HAVE + OF_HELD, values))
 
 
 def _free(chains: Iterable[Chain], leases: Leases, count: int) -> Iterator[int]:

@@ -269,6 +269,54 @@ LABELS_0010 = (
     "CREATE INDEX lease_expires ON lease (expires_at)",
 )
 
+# What people point out while they answer, how it ended, and what leads tell them about answering:
+# versions of it, of which the newest counts.
+LABELS_0011 = (
+    """
+    CREATE TABLE flag (
+        flag_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        member_id INTEGER NOT NULL REFERENCES member,
+        a INTEGER NOT NULL REFERENCES image,
+        b INTEGER REFERENCES image,
+        proposal_id INTEGER REFERENCES proposal,
+        note TEXT NOT NULL,
+        flagged_at TEXT NOT NULL,
+        stored_at TEXT NOT NULL,
+        CHECK (b IS NULL OR a < b)
+    ) STRICT
+    """,
+    """
+    CREATE TABLE flag_end (
+        flag_id INTEGER PRIMARY KEY REFERENCES flag,
+        key TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL CHECK (kind IN ('taken_back', 'dealt_with')),
+        member_id INTEGER NOT NULL REFERENCES member,
+        ended_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE guide (
+        guide_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        text TEXT NOT NULL,
+        member_id INTEGER NOT NULL REFERENCES member,
+        written_at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE guide_example (
+        guide_id INTEGER NOT NULL REFERENCES guide,
+        place INTEGER NOT NULL CHECK (place >= 0),
+        a INTEGER NOT NULL REFERENCES image,
+        b INTEGER NOT NULL REFERENCES image,
+        similar INTEGER NOT NULL CHECK (similar IN (0, 1)),
+        remark TEXT NOT NULL,
+        PRIMARY KEY (guide_id, place),
+        CHECK (a < b)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
 # By whom a member is known who signs in: an address that the first person to prove it takes, then
 # only that person's subject. Empty texts instead of NULL, so that UNIQUE holds for what is there.
 LABELS_0012 = (

@@ -16,6 +16,8 @@ from ui.wire import (
     LARGEST_ID,
     AnswersMessage,
     AnswersReply,
+    GridReply,
+    GridsReply,
     PairsMessage,
     PairsReply,
     ProgressReply,
@@ -24,8 +26,11 @@ from ui.wire import (
     SessionReply,
     TokenMessage,
 )
+from ui.wire_flags import FlagsMessage, FlagsReply
 from ui.wire_lists import PictureQuery
 from ui.writer import AnswerWriter
+from workflow.flags import submit_flags
+from workflow.grids import next_grids
 from workflow.pictures import picture
 from workflow.questions import drop_settled, next_questions, round_progress
 
@@ -71,6 +76,10 @@ class Annotating:
         """Further pairs for the member, those held in vain, and how far the round is."""
         return await self._threads.run(_pairs, call.member, call.body)
 
+    async def grids(self, call: Call) -> Reply:
+        """The same, several pairs about one image together."""
+        return await self._threads.run(_grids, call.member, call.body)
+
     async def answers(self, call: Call) -> Reply:
         """Store answers; the receipts come after the commit."""
         message: AnswersMessage = call.body
@@ -83,6 +92,14 @@ class Annotating:
             receipts=[ReceiptReply.of(receipt, blind=blind) for receipt in stored.receipts],
             progress=ProgressReply.of(stored.progress),
         )
+
+    async def flags(self, call: Call) -> Reply:
+        """Store flags; the receipts come after the commit."""
+        message: FlagsMessage = call.body
+        _check_is(call.member, message.member)
+        new = [each.as_flag() for each in message.flags]
+        receipts = await self._threads.run(submit_flags, session.project(), call.member, new)
+        return FlagsReply(receipts=[ReceiptReply.of(each, blind=True) for each in receipts])
 
     async def image(self, call: Call) -> Reply:
         """A picture as JPEG."""
@@ -141,6 +158,19 @@ def _pairs(member: Member, message: PairsMessage) -> PairsReply:
     questions = next_questions(project, member, count=message.count, held=held)
     return PairsReply(
         pairs=[QuestionReply.of(question) for question in questions],
+        settled=settled,
+        progress=ProgressReply.of(round_progress(project)),
+    )
+
+
+def _grids(member: Member, message: PairsMessage) -> GridsReply:
+    _check_is(member, message.member)
+    project = session.project()
+    settled = drop_settled(project, member, message.held)
+    held = [each for each in message.held if each not in settled]
+    grids = next_grids(project, member, count=message.count, held=held)
+    return GridsReply(
+        grids=[GridReply.of(grid) for grid in grids],
         settled=settled,
         progress=ProgressReply.of(round_progress(project)),
     )

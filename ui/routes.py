@@ -18,12 +18,14 @@ from ui.serving import Gate, Threads
 from ui.wire import (
     AnswersMessage,
     AnswersReply,
+    GridsReply,
     HealthReply,
     PairsMessage,
     PairsReply,
     SessionReply,
     TokenMessage,
 )
+from ui.wire_flags import FlagsMessage, FlagsReply
 from ui.wire_lists import (
     ExportQuery,
     ImagesQuery,
@@ -113,6 +115,16 @@ def _for_annotators(api: Annotating) -> list[Endpoint]:
         ),
         Endpoint(
             "POST",
+            "/api/grids",
+            "next_grids",
+            "Get further pairs to answer, those about one image together.",
+            api.grids,
+            role=Role.ANNOTATOR,
+            body=PairsMessage,
+            reply=GridsReply,
+        ),
+        Endpoint(
+            "POST",
             "/api/answers",
             "store_answers",
             "Store answers durably; one sent again with its key is stored once.",
@@ -120,6 +132,16 @@ def _for_annotators(api: Annotating) -> list[Endpoint]:
             role=Role.ANNOTATOR,
             body=AnswersMessage,
             reply=AnswersReply,
+        ),
+        Endpoint(
+            "POST",
+            "/api/flags",
+            "store_flags",
+            "Point out what is odd with a question or an image, with a note; or take that back.",
+            api.flags,
+            role=Role.ANNOTATOR,
+            body=FlagsMessage,
+            reply=FlagsReply,
         ),
         Endpoint(
             "GET",

@@ -15,6 +15,7 @@ PAGES = {
     "labels": ("Labels", Role.LEAD),
     "conflicts": ("Conflicts", Role.LEAD),
     "people": ("People", Role.LEAD),
+    "instructions": ("Instructions", Role.LEAD),
     "project": ("Project", Role.LEAD),
     "you": ("You", Role.ANNOTATOR),
 }

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from domain.answers import Event, Kind, PairLabel, Source
+from domain.flags import Flag
 from domain.history import LoggedEvent
 from domain.rounds import RoundState, Run
 from ui.gallery.mount import LabelRow, Picture, RowAction
@@ -119,6 +120,21 @@ def label_row(label: PairLabel, paths: Mapping[int, str]) -> LabelRow:
         answered_at=label.answered_at,
         round=_round(label.round_number),
         actions=(RowAction("History", "history", f"{a}-{b}"),),
+    )
+
+
+def flag_row(flag: Flag, paths: Mapping[int, str]) -> LabelRow:
+    """A line of what annotators flagged."""
+    history = RowAction("History", "history", "-".join(map(str, flag.image_ids)))
+    done = RowAction("Done", "done", str(flag.flag_id))
+    return LabelRow(
+        images=tuple(_picture(each, paths) for each in flag.image_ids),
+        label="Flagged",
+        note=flag.note,
+        members=flag.member,
+        answered_at=flag.flagged_at,
+        round="",
+        actions=(history, done) if len(flag.image_ids) == 2 else (done,),
     )
 
 

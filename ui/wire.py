@@ -12,6 +12,7 @@ from domain.answers import Kind, NewAnswer, Receipt, ReceiptStatus
 from domain.errors import InputError
 from domain.members import Member, Role
 from domain.pairs import pair
+from workflow.grids import Grid
 from workflow.questions import Question, RoundProgress
 
 LARGEST_ID = 2**63 - 1  # what SQLite can hold
@@ -68,11 +69,13 @@ class HealthReply(Message):
 class PairsMessage(Message):
     """A request for further pairs; `held` are proposals that the client still has.
 
+    A `count` of 0 renews the leases of those, and gives none.
+
     With `member` the client says as whom it asks; who is somebody else gets 401.
     """
 
     member: Id | None = None
-    count: Annotated[int, Field(ge=1, le=MOST_PAIRS)]
+    count: Annotated[int, Field(ge=0, le=MOST_PAIRS)]
     held: Annotated[list[Id], Field(max_length=MOST_HELD)] = []
 
 
@@ -125,12 +128,38 @@ class ProgressReply(Message):
 
 
 class PairsReply(Message):
-    """Pairs leased to the member for a quarter of an hour; `settled` of those held need no answer.
+    """Pairs leased to the member for a quarter of an hour.
 
+    Those `settled`, of the held ones, need no answer of theirs: others gave it or have them now.
     `progress` is null before the first round.
     """
 
     pairs: list[QuestionReply]
+    settled: list[int]
+    progress: ProgressReply | None
+
+
+class GridReply(Message):
+    """Pairs about one image, to be answered at one look.
+
+    Of a `chain` only the first is leased, and keeps the others from everybody else; at "similar"
+    the rest need no answer.
+    """
+
+    image: int
+    chain: bool
+    questions: list[QuestionReply]
+
+    @classmethod
+    def of(cls, grid: Grid) -> Self:
+        questions = [QuestionReply.of(each) for each in grid.questions]
+        return cls(image=grid.image_id, chain=grid.chain, questions=questions)
+
+
+class GridsReply(Message):
+    """Grids leased to the member; `count` was how many of them. Else as the reply to pairs."""
+
+    grids: list[GridReply]
     settled: list[int]
     progress: ProgressReply | None
 
@@ -165,8 +194,8 @@ class AnswerMessage(Message):
             key=self.key,
             kind=Kind(self.kind),
             pair=pair(self.a, self.b),
-            shown_at=_as_text(self.shown_at),
-            answered_at=_as_text(self.answered_at),
+            shown_at=as_text(self.shown_at),
+            answered_at=as_text(self.answered_at),
             answer_ms=self.answer_ms,
             proposal_id=self.proposal_id,
             round_id=self.round_id,
@@ -211,7 +240,12 @@ class AnswersReply(Message):
     progress: ProgressReply | None
 
 
-def _as_text(moment: datetime | None) -> str | None:
+def as_text(moment: datetime | None) -> str | None:
+    """A moment as the store writes it.
+
+    Raises:
+        InputError: it is none in UTC.
+    """
     if moment is None:
         return None
     try:

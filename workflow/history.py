@@ -1,5 +1,8 @@
 """Looking through the answer log, and answering anew; see also `workflow.labels`."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 from domain.answers import Kind, NewAnswer, PairLabel, Receipt, ReceiptStatus
 from domain.clock import utc_now
 from domain.errors import InputError
@@ -76,10 +79,8 @@ def _can_change(found: LoggedEvent) -> bool:
     return found.stands and found.event.kind not in (Kind.VOID, Kind.RESOLUTION)
 
 
-def paths_of(project: Project, pairs: list[Pair]) -> dict[int, str]:
-    """The paths of the images of some pairs, by id."""
+def paths_of(project: Project, groups: Iterable[Iterable[int]]) -> dict[int, str]:
+    """The paths of the images of some pairs, or of other groups of ids, by id."""
     db = project.store.reader()
-    found = (
-        images.get_image(db, image_id) for image_id in {each for pair in pairs for each in pair}
-    )
+    found = (images.get_image(db, image_id) for image_id in {*chain.from_iterable(groups)})
     return {image.image_id: image.path for image in found if image is not None}

@@ -9,6 +9,7 @@ from domain.members import Member
 from domain.rounds import QueuedPair
 from labeling_store import answers, queue, rounds
 from labeling_store.chains import release_settled
+from labeling_store.holding import not_theirs
 from workflow.project import Project
 from workflow.rounds import learns_by_itself
 
@@ -82,18 +83,20 @@ def next_questions(
         lease_s=LEASE_S,
         held=held,
     )
-    return [
-        Question(
-            proposal_id=each.proposal_id,
-            image_a=each.pair.a,
-            image_b=each.pair.b,
-            round_id=each.round_id,
-            round_number=each.round_number,
-            reason=_reason(each, blind=project.config.annotators.blind),
-            model=each.model,
-        )
-        for each in claimed
-    ]
+    return [question_of(project, each) for each in claimed]
+
+
+def question_of(project: Project, asked: QueuedPair) -> Question:
+    """A queued question as people see it."""
+    return Question(
+        proposal_id=asked.proposal_id,
+        image_a=asked.pair.a,
+        image_b=asked.pair.b,
+        round_id=asked.round_id,
+        round_number=asked.round_number,
+        reason=_reason(asked, blind=project.config.annotators.blind),
+        model=asked.model,
+    )
 
 
 def _reason(asked: QueuedPair, *, blind: bool) -> str:
@@ -104,11 +107,16 @@ def _reason(asked: QueuedPair, *, blind: bool) -> str:
 
 
 def drop_settled(project: Project, member: Member, held: Sequence[int]) -> list[int]:
-    """Which of the questions before a member need no answer any more, as others gave it."""
+    """Which of the questions before a member need no answer of theirs any more.
+
+    Others gave it, or have the question before them since the member's lease ran out.
+    """
     current = rounds.current_round(project.store.reader())
     if current is None:
         return []
-    return release_settled(project.store, member.member_id, current.round_id, held)
+    gone = not_theirs(project.store.reader(), member.member_id, held, now=utc_now())
+    rest = [each for each in held if each not in gone]
+    return gone + release_settled(project.store, member.member_id, current.round_id, rest)
 
 
 def submit_answers(project: Project, member: Member, new: Sequence[NewAnswer]) -> list[Receipt]:

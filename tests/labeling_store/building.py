@@ -37,9 +37,9 @@ def ask(store, count, *, number=1, image_count=30):
     return asked_in.round_id
 
 
-def claim(store, member, round_id, *, count=5, now=NOW, lease_s=60.0, held=()):
+def claim(store, member, round_id, *, count=5, now=NOW, lease_s=60.0, held=(), **more):
     return queue.claim(
-        store, member.member_id, round_id, count=count, now=now, lease_s=lease_s, held=held
+        store, member.member_id, round_id, count=count, now=now, lease_s=lease_s, held=held, **more
     )
 
 

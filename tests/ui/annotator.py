@@ -47,6 +47,11 @@ class Annotator:
         expect(self.state()).to_have_text(ALL_SAVED, timeout=30_000)
         expect(self.page.locator("[data-el=unsent]")).to_have_text("", timeout=30_000)
 
+    def wait_until_connected(self) -> None:
+        app = self.page.get_by_test_id("stApp")
+        expect(app).to_have_attribute("data-test-connection-state", "CONNECTED", timeout=30_000)
+        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
+
     def state(self) -> Locator:
         return self.page.locator("[data-el=stateText]")
 

@@ -119,6 +119,8 @@ def test_answers_given_while_the_app_restarts_arrive(
     expect(person.state()).to_have_text("Offline, trying again", timeout=10_000)
     with served(project.folder, port=port):
         person.wait_until_saved()
+        person.wait_until_connected()  # a new session draws the page anew
+        person.wait_for_pair()
         person.press("u")
         person.wait_until_saved()
     kinds = [event.kind.value for event in person.log()]

@@ -31,6 +31,7 @@ PAGES = (
     "people",
     "you",
     "project",
+    "instructions",
 )
 LEARNT = {"threshold": 0.3}
 RETRIEVAL = {"map": 0.5, "map_at_5_min": 0.6, "map_at_5_hits": 0.7}

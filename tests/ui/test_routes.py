@@ -17,8 +17,9 @@ from tests.ui.client import Client, an_answer
 from ui import session, writer
 from ui.serving import BODY_LIMIT_BYTES
 from ui.tokens import COOKIE_LIFE_S, TOKEN_LIFE_S, Signer
-from workflow import labels, members
+from workflow import flags, labels, members
 from workflow.project import Project
+from workflow.questions import next_questions
 
 
 def stored(project: Project, key: str) -> list[Any]:
@@ -168,7 +169,7 @@ def test_a_pair_of_one_image_with_itself_is_refused(client: Client, asked: dict[
     assert client.post("/api/answers", json=body).status_code == 422
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"count": 0}', '{"count": 51}'])
+@pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"count": -1}', '{"count": 51}'])
 def test_a_body_that_is_not_of_the_form_is_refused(client: Client, body: str) -> None:
     reply = client.post("/api/pairs", content=body, headers={"Content-Type": "application/json"})
     assert reply.status_code == 422
@@ -388,3 +389,63 @@ def test_annotators_do_not_learn_that_others_disagree(client: Client, leads: boo
         labels.take_back(project, session.member(), str(each["key"]))
     assert [each["status"] for each in reply["receipts"]] == ["stored"] * 3
     assert reply["receipts"][-1]["conflict"] is leads
+
+
+# --- flags and grids ---
+
+
+def test_flags_are_stored_and_taken_back_in_their_order(client: Client) -> None:
+    flag = {"key": "flag-of-a-pair", "kind": "flag", "a": 2, "b": 1, "note": "clouds"}
+    undo = {"key": "undo-of-a-flag", "kind": "unflag", "a": 2, "refers_to_key": "flag-of-a-pair"}
+    image = {"key": "flag-of-an-image", "kind": "flag", "a": 3}
+    reply = client.post("/api/flags", json={"flags": [flag, undo, image, flag]})
+    statuses = [each["status"] for each in reply.json()["receipts"]]
+    assert statuses == ["stored", "stored", "stored", "repeated"]
+    (left,) = flags.open_flags(session.project(), limit=9)
+    assert left.image_ids == (3,)
+    flags.deal_with(session.project(), session.member(), left.flag_id)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"kind": "unflag", "a": 1},
+        {"kind": "flag", "a": 1, "refers_to_key": "some-other-flag"},
+        {"kind": "flag", "a": 1, "b": 1},
+        {"kind": "flag", "a": 1, "note": "x" * 501},
+    ],
+    ids=["takes nothing back", "a flag that takes back", "one image twice", "long note"],
+)
+def test_flags_that_make_no_sense_are_refused(client: Client, bad: dict[str, Any]) -> None:
+    reply = client.post("/api/flags", json={"flags": [{"key": "a-bad-flag", **bad}]})
+    assert reply.status_code == 422
+    assert flags.count_open(session.project()) == 0
+
+
+def test_a_count_of_none_renews_leases_and_says_what_others_have(
+    client: Client, fresh_project: Project
+) -> None:
+    assert client.post("/api/session", json={"token": session.token()}).status_code == 204
+    first = client.post("/api/pairs", json={"count": 3}).json()["pairs"]
+    held = [each["proposal_id"] for each in first]
+    with fresh_project.store.transaction() as db:
+        db.execute("UPDATE lease SET expires_at = '2020-01-01T00:00:00.000+00:00'")
+    bob = members.join(fresh_project, "bob")
+    (taken,) = next_questions(fresh_project, bob, count=1)
+    reply = client.post("/api/pairs", json={"count": 0, "held": held}).json()
+    assert (reply["pairs"], reply["settled"]) == ([], [taken.proposal_id])
+    assert reply["progress"]["leased"] == 3
+
+
+def test_grids_hold_the_questions_of_one_image(client: Client, fresh_project: Project) -> None:
+    assert client.post("/api/session", json={"token": session.token()}).status_code == 204
+    stage.ask_chains(fresh_project, 2, [[pair(9, y) for y in (1, 2, 3)], [pair(8, 1)]])
+    grids = client.post("/api/grids", json={"count": 5}).json()["grids"]
+    assert [(each["image"], each["chain"]) for each in grids] == [(9, True), (1, True)]
+    answered = [
+        an_answer(each, f"in-a-grid-{at}", "dissimilar")
+        for at, each in enumerate(grids[0]["questions"])
+    ]
+    reply = client.post("/api/answers", json={"answers": answered}).json()
+    assert [each["status"] for each in reply["receipts"]] == ["stored"] * 3
+    assert reply["progress"]["answered"] == 3

@@ -33,6 +33,8 @@ def call(client: Client, method: str, path: str, **more: Any) -> Any:
     address = path.format(image_id=1, first=1, second=2)
     bodies = {
         "/api/pairs": {"count": 1},
+        "/api/grids": {"count": 1},
+        "/api/flags": {"flags": [{"key": "some-flag-1", "kind": "flag", "a": 1}]},
         "/api/answers": {"answers": [{"key": "some-key-1", "kind": "skip", "a": 1, "b": 2}]},
     }
     if method == "GET":

@@ -86,7 +86,7 @@ class Api {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(body),
         credentials: "same-origin",
-        keepalive: path === "/api/answers",
+        keepalive: KEPT_ALIVE.includes(path),
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
       text = await response.text();
@@ -113,5 +113,6 @@ function newKey() {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+const KEPT_ALIVE = ["/api/answers", "/api/flags"]; // sent on while the page closes
 const REQUEST_TIMEOUT_MS = 15000;
 const TOKEN_TIMEOUT_MS = 10000;

@@ -11,23 +11,32 @@ import streamlit as st
 
 from domain.members import Role
 from ui import session
+from workflow import guides
 
 KEY = "annotate.pairs"
 _HERE = Path(__file__).parent
 _SCRIPTS = (
     "api.js",
     "outbox.js",
+    "tabs.js",
     "feed.js",
     "history.js",
+    "keys.js",
     "zoom.js",
     "words.js",
     "view.js",
+    "sheets.js",
+    "pairs.js",
+    "grid.js",
+    "meter.js",
+    "entries.js",
     "page.js",
+    "mount.js",
 )
 
 
 def _source(*names: str) -> str:
-    """Files one after another: they make one JavaScript module, `page.js` exports it."""
+    """Files one after another: they make one JavaScript module, `mount.js` exports it."""
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
 
 
@@ -56,7 +65,19 @@ def _data() -> dict[str, Any]:
         "member": {"id": member.member_id, "leads": member.role.includes(Role.LEAD)},
         "scope": session.scope(),
         "pictures": {"path": "/api/images", "version": fingerprint},
+        "guide": _guide(),
     }
+
+
+def _guide() -> dict[str, Any] | None:
+    guide = guides.current_guide(session.project())
+    if guide is None:
+        return None
+    examples = [
+        {**each.pair._asdict(), "similar": each.similar, "remark": each.remark}
+        for each in guide.examples
+    ]
+    return {"id": guide.guide_id, "text": guide.text, "examples": examples}
 
 
 def _rerun_only() -> None:

@@ -1,10 +1,11 @@
 /*
- * Pairs ahead of the annotator: fetched and decoded before they are offered, so that showing the
- * next one needs nothing but memory.
+ * Questions ahead of the annotator: fetched and decoded before they are offered, so that showing the
+ * next one needs nothing but memory. The source says what a question is: see `pairs.js`.
  */
 class Feed {
-  constructor({ scope, api, pictureUrl, current, answeredIds, moment, onChange }) {
-    Object.assign(this, { scope, api, pictureUrl, current, answeredIds, moment, onChange });
+  constructor({ scope, source, api, pictureUrl, current, answeredIds, moment, onChange, onGone }) {
+    Object.assign(this, { scope, source, api, pictureUrl, current, answeredIds, moment });
+    Object.assign(this, { onChange, onGone });
     this.items = []; // in the order they are to be shown
     this.recent = new Map(); // proposal id -> item shown lately, for undo
     this.refilling = false;
@@ -16,6 +17,9 @@ class Feed {
     this.stored = 0; // how often answers were stored
     this.settled = false; // whether the newest reply knew of all answers
     this.tab = claimTab(scope);
+    this.renewed_ms = Date.now(); // when the server last heard what is held here
+    this.noticed_ms = Date.now(); // when somebody was here
+    this.watching = setInterval(() => this.watch(), WATCH_MS);
   }
 
   /** The next decoded pair, or the wanted one; null if it is not there; the caller holds it. */
@@ -54,7 +58,7 @@ class Feed {
 
   heldIds() {
     const items = [...this.items, this.current() ?? []].flat();
-    return items.map((item) => item.question.proposal_id);
+    return items.flatMap((item) => this.source.leased(item.question));
   }
 
   refillSoon(wait_ms = 0) {
@@ -73,12 +77,36 @@ class Feed {
 
   async refill() {
     if (this.refilling || this.stopped) return;
-    const wanted = AHEAD - this.items.length;
-    if (wanted < REFILL_AT) return;
+    const wanted = this.source.ahead - this.items.length;
+    if (wanted < this.source.refillAt) return;
+    await this.ask(wanted);
+  }
+
+  /**
+   * Somebody is here. Leases are renewed with every request; where none was made for minutes, as
+   * nobody answered or the computer slept, this asks for nothing else, and what others got meanwhile
+   * goes. Where nobody is here leases run out, so that a forgotten tab keeps no pairs from others.
+   */
+  noticed() {
+    this.noticed_ms = Date.now();
+    this.renewIfDue();
+  }
+
+  watch() {
+    if (Date.now() - this.noticed_ms < AWAY_MS) this.renewIfDue();
+  }
+
+  renewIfDue() {
+    if (Date.now() - this.renewed_ms < RENEW_MS || this.refilling || this.stopped) return;
+    if (this.heldIds().length > 0) this.ask(0);
+  }
+
+  async ask(wanted) {
     this.refilling = true;
     try {
       await this.tab.inTurn(() => this.fetchMore(wanted));
     } catch (error) {
+      this.renewed_ms = Date.now() - RENEW_MS + WATCH_MS; // due again then, not at once
       this.onChange(error);
       this.refillSoon(RETRY_MS);
     } finally {
@@ -90,31 +118,43 @@ class Feed {
     const held = await this.allHeld();
     const before = this.moment();
     const { stored } = this;
-    const reply = await this.api.post("/api/pairs", { count: wanted, held });
+    const shown = this.current();
+    const reply = await this.api.post(this.source.path, { count: wanted, held });
+    this.renewed_ms = Date.now();
     this.replied = true;
     const current = before !== null && before === this.moment(); // no answer went in between
     if (current) this.progress = reply.progress;
     this.settled = current;
     this.drop(reply.settled);
+    if (wanted === 0) this.dropShown(shown, reply.settled);
     const known = new Set([...this.heldIds(), ...this.answeredIds()]);
-    const fresh = reply.pairs.filter((pair) => !known.has(pair.proposal_id));
+    const fresh = this.source.read(reply).filter((each) => !known.has(each.proposal_id));
     await this.loadAll(fresh);
     this.tab.write(this.heldIds());
-    this.emptyReplies = fresh.length === 0 ? this.emptyReplies + 1 : 0;
+    this.emptyReplies = fresh.length < Math.min(wanted, 1) ? this.emptyReplies + 1 : 0;
     this.onChange(null);
-    if (fresh.length < wanted) {
+    if (wanted === 0) this.refillSoon(); // in place of what went
+    else if (fresh.length < wanted) {
       const dry = this.items.length === 0;
       const wait_ms = dry ? Math.min(1000 * 2 ** this.emptyReplies, LONGEST_POLL_MS) : RETRY_MS;
       this.refillSoon(stored === this.stored ? wait_ms : 0);
     }
   }
 
-  /** Forget pairs ahead that others have answered meanwhile; what an undo brought back stays. */
+  /** Forget pairs ahead that are others' or answered by now; what an undo brought back stays. */
   drop(settledIds) {
-    const settled = new Set(settledIds);
-    this.items = this.items.filter(
-      (item) => item.broughtBack || !settled.has(item.question.proposal_id),
-    );
+    this.items = this.items.filter((item) => !this.isGone(item, settledIds));
+  }
+
+  /** The pair on the screen, too, where nobody touched it for minutes and others have it now. */
+  dropShown(shown, settledIds) {
+    if (shown === null || shown !== this.current() || !this.isGone(shown, settledIds)) return;
+    this.onGone(shown);
+  }
+
+  isGone(item, settledIds) {
+    if (item.broughtBack) return false;
+    return this.source.leased(item.question).some((each) => settledIds.includes(each));
   }
 
   /** Start loading pairs; where the screen is empty, the first one gets the connection alone. */
@@ -136,7 +176,7 @@ class Feed {
 
   load(question) {
     const item = { question, images: [], ready: false, broken: "" };
-    item.loading = Promise.all([question.a, question.b].map((id) => this.loadPicture(id, item)))
+    item.loading = Promise.all(this.source.pictures(question).map((id) => this.loadPicture(id, item)))
       .then((images) => {
         item.images = images;
         item.ready = true;
@@ -176,6 +216,7 @@ class Feed {
   close() {
     this.stopped = true;
     clearTimeout(this.timer);
+    clearInterval(this.watching);
     this.tab.leave();
   }
 }
@@ -193,56 +234,11 @@ async function decoded(url) {
   }
 }
 
-/*
- * A tab's list of held pairs, for the other tabs to see: two tabs of one person get different
- * pairs. A tab is alive while it holds its lock; where locks are missing, each tab sees its own.
- */
-function claimTab(scope) {
-  const prefix = `${scope}.tab.`;
-  const name = prefix + newKey();
-  let release = () => {};
-  if (navigator.locks) {
-    navigator.locks.request(name, () => new Promise((resolve) => { release = resolve; }));
-  }
-  const write = (ids) => {
-    try {
-      localStorage.setItem(name, JSON.stringify(ids));
-    } catch { /* full or forbidden: the other tabs then do not see this one's pairs */ }
-  };
-  const read = (other) => {
-    try {
-      return JSON.parse(localStorage.getItem(other) ?? "[]");
-    } catch {
-      return [];
-    }
-  };
-  return {
-    write,
-    /** One tab asks at a time, so that it sees what the others got. */
-    inTurn(work) {
-      return navigator.locks ? navigator.locks.request(`${scope}.ask`, work) : work();
-    },
-    async heldElsewhere() {
-      if (!navigator.locks) return [];
-      const live = new Set((await navigator.locks.query()).held.map((lock) => lock.name));
-      const tabs = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
-      const gone = tabs.filter((tab) => !live.has(tab) && tab !== name);
-      for (const tab of gone) localStorage.removeItem(tab);
-      return tabs.filter((tab) => live.has(tab) && tab !== name).flatMap(read);
-    },
-    leave() {
-      release();
-      try {
-        localStorage.removeItem(name);
-      } catch { /* nothing was written there */ }
-    },
-  };
-}
-
 const ALONE_MS = 300;
 const AFTER_PAINT_MS = 60; // loading takes processor time that painting needs
-const AHEAD = 14; // pairs kept ready: half a minute of fast work, 28 MB of decoded pictures
-const REFILL_AT = 3; // ask for a few at a time, not for each one
+const WATCH_MS = 15_000;
+const AWAY_MS = 600_000;
+const RENEW_MS = 240_000; // leases last for a quarter of an hour
 const KEPT_FOR_UNDO = 12;
 const MOST_HELD = 500;
 const SHOWN_PX = 512;

@@ -1,10 +1,11 @@
 /*
- * Answers of this tab's session, newest last, for undo: one entry of sessionStorage each, so that
- * a reload keeps them and an answer costs the same after thousands.
+ * What was done in this tab's session, newest last, for undo: one entry of sessionStorage each, so
+ * that a reload keeps them and an answer costs the same after thousands. An entry has the question
+ * that was shown and the answers given to it, {kind, question, given: [{key, question}]}.
  */
 class AnswerHistory {
   constructor(scope) {
-    this.prefix = `${scope}.done.`;
+    this.prefix = `${scope}.did.`;
     this.memory = []; // where the storage is full or forbidden
     this.length = 0;
     while (this.read(this.length) !== null) this.length += 1;
@@ -18,13 +19,13 @@ class AnswerHistory {
     }
   }
 
-  push(answered) {
+  push(done) {
     const at = this.length;
     this.length += 1;
     try {
-      sessionStorage.setItem(this.prefix + at, JSON.stringify(answered));
+      sessionStorage.setItem(this.prefix + at, JSON.stringify(done));
     } catch {
-      this.memory[at] = answered;
+      this.memory[at] = done;
     }
   }
 
@@ -33,13 +34,13 @@ class AnswerHistory {
   }
 
   pop() {
-    const answered = this.last();
-    if (answered === null) return null;
+    const done = this.last();
+    if (done === null) return null;
     this.length -= 1;
     delete this.memory[this.length];
     try {
       sessionStorage.removeItem(this.prefix + this.length);
     } catch { /* it was in memory only */ }
-    return answered;
+    return done;
   }
 }

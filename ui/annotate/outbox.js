@@ -1,5 +1,5 @@
 /*
- * Answers that the server has not acknowledged yet.
+ * Answers and flags that the server has not acknowledged yet.
  *
  * Each answer is one entry of localStorage, written before anything is sent: a reload, a crash or
  * a lost connection loses none, and tabs of one browser share the list without overwriting each
@@ -64,10 +64,12 @@ class Outbox {
     this.onChange();
   }
 
-  /** The oldest entries, [[name, answer], …]. */
+  /** The oldest entries that go to one address, [[name, answer], …]. */
   first(count) {
     const names = [...this.entries.keys()].sort().slice(0, count);
-    return names.map((name) => [name, this.entries.get(name)]);
+    const oldest = names.map((name) => [name, this.entries.get(name)]);
+    const other = oldest.findIndex(([, answer]) => isFlag(answer) !== isFlag(oldest[0][1]));
+    return other < 0 ? oldest : oldest.slice(0, other);
   }
 
   remove(names) {
@@ -97,7 +99,7 @@ class Outbox {
   weight(roundId) {
     let weight = 0;
     for (const answer of this.entries.values()) {
-      if (answer.round_id === roundId) weight += answer.kind === "void" ? -1 : 1;
+      if (answer.round_id === roundId && !isFlag(answer)) weight += answer.kind === "void" ? -1 : 1;
     }
     return weight;
   }
@@ -107,7 +109,8 @@ class Outbox {
   }
 
   proposalIds() {
-    return [...this.entries.values()].map((answer) => answer.proposal_id);
+    const given = [...this.entries.values()].filter((answer) => !isFlag(answer));
+    return given.map((answer) => answer.proposal_id);
   }
 
   close() {
@@ -159,9 +162,7 @@ class Sender {
       if (this.failures === 0) this.onState("sending");
       const entries = this.outbox.first(this.batch);
       try {
-        const reply = await this.api.post("/api/answers", {
-          answers: entries.map(([, answer]) => answer),
-        });
+        const reply = await this.api.post(...requestOf(entries.map(([, answer]) => answer)));
         this.settle(entries, reply);
         this.failures = 0;
         this.batch = SEND_AT_ONCE;
@@ -220,6 +221,18 @@ class Sender {
   }
 }
 
+/** Flags wait here with the answers, and go to an address of their own. */
+function isFlag(answer) {
+  return FLAG_KINDS.includes(answer.kind);
+}
+
+/** Where these go, and in which words: answers, or flags. */
+function requestOf(answers) {
+  if (!isFlag(answers[0])) return ["/api/answers", { answers }];
+  return ["/api/flags", { flags: answers }];
+}
+
+const FLAG_KINDS = ["flag", "unflag"];
 const STAMP_DIGITS = 14; // milliseconds for three thousand years
 const SEND_AT_ONCE = 50; // about 20 kB: browsers keep such a request alive when a page closes
 const LONGEST_RETRY_MS = 10000;

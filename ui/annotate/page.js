@@ -10,27 +10,31 @@ class Page {
     this.generation = 0;
     this.current = null; // the pair on the screen
     this.painted = false; // whether anybody can have seen it
-    this.progress = null;
-    this.goal = null; // how far the round was when it was drawn last
     this.failure = null;
     this.troubled = false;
     this.replies = 0;
-    this.paces_ms = [];
     this.view = new View(root);
     this.afterPaint = painter();
+    this.keymap = new Keymap(this.scope, () => this.drawKeys());
+    this.pictureUrl = (id, size_px) =>
+      `${data.pictures.path}/${id}?size=${size_px}&v=${data.pictures.version}`;
+    this.sheets = this.makeSheets();
+    this.layouts = {
+      pairs: new PairLayout({ view: this.view, pictureUrl: this.pictureUrl }),
+      grid: new GridLayout({ view: this.view }),
+    };
+    this.layout = this.layouts[this.keptLayout()];
     this.history = new AnswerHistory(this.scope);
     this.api = new Api(data.member.id, () => this.trigger("token", Date.now()));
     this.outbox = new Outbox(this.scope, () => this.drawCounts());
+    this.meter = new Meter({ view: this.view, outbox: this.outbox, leads: this.leads });
     this.sender = this.makeSender();
-    this.feed = this.makeFeed(data.pictures);
-    this.zoom = new Zoom({
-      frames: [this.view.el.frameA, this.view.el.frameB],
-      stages: [this.view.el.stageA, this.view.el.stageB],
-      onChange: (scale) => this.zoomed(scale),
-    });
+    this.feed = this.makeFeed();
     this.listen();
+    this.view.layout(this.layout);
+    this.drawKeys();
     this.drawCounts();
-    this.api.offerToken(data.token);
+    this.update(data, trigger);
     this.start();
   }
 
@@ -44,15 +48,27 @@ class Page {
     });
   }
 
-  makeFeed({ path, version }) {
+  makeSheets() {
+    const { keySheet, flagSheet, guideSheet } = this.view.el;
+    const { keymap, scope, pictureUrl } = this;
+    return {
+      guide: new GuideSheet({ dialog: guideSheet, scope, pictureUrl }),
+      help: new KeySheet({ dialog: keySheet, keymap, onChange: () => this.drawKeys() }),
+      flag: new FlagSheet({ dialog: flagSheet, onFlag: (...flag) => this.flag(...flag) }),
+    };
+  }
+
+  makeFeed() {
     return new Feed({
       scope: this.scope,
+      source: this.layout.source,
       api: this.api,
-      pictureUrl: (id, size_px) => `${path}/${id}?size=${size_px}&v=${version}`,
+      pictureUrl: this.pictureUrl,
       current: () => this.current,
       answeredIds: () => this.outbox.proposalIds(),
       moment: () => (this.outbox.size === 0 ? this.replies : null),
       onChange: (error) => this.fed(error),
+      onGone: () => this.gone(),
     });
   }
 
@@ -62,6 +78,7 @@ class Page {
     } catch (error) {
       this.fed(error); // the feed keeps trying, and asks for a new token then
     }
+    this.sheets.guide.openIfNew(); // its pictures need the session
     this.sender.kick();
     this.feed.refill();
   }
@@ -69,6 +86,8 @@ class Page {
   update(data, trigger) {
     this.trigger = trigger;
     this.api.offerToken(data.token);
+    this.view.buttons.guide.hidden = data.guide === null;
+    if (this.sheets.guide.take(data.guide)) this.view.notify(GUIDE_CHANGED);
   }
 
   listen() {
@@ -79,6 +98,9 @@ class Page {
       button.addEventListener("click", (event) => this.act(name, event), options);
     }
     document.addEventListener("visibilitychange", () => this.sender.kick(), options);
+    for (const sign of ["keydown", "pointermove", "focus"]) {
+      window.addEventListener(sign, () => this.feed.noticed(), { ...options, capture: true });
+    }
     const { panelButton, goal } = this.view.el;
     panelButton.addEventListener(
       "click", () => this.trigger("page", panelButton.dataset.page), options,
@@ -87,7 +109,8 @@ class Page {
   }
 
   key(event) {
-    const action = actionOf(event);
+    if (Object.values(this.sheets).some((sheet) => sheet.dialog.open)) return;
+    const action = this.keymap.actionOf(event, this.layout);
     if (action === null) return;
     event.preventDefault();
     event.stopPropagation();
@@ -96,13 +119,40 @@ class Page {
   }
 
   act(action, event) {
-    if (action in PANS) this.zoom.panBy(...PANS[action]);
-    else if (action === "zoomIn") this.zoom.zoomBy(1.4);
-    else if (action === "zoomOut") this.zoom.zoomBy(1 / 1.4);
-    else if (action === "zoomReset") this.zoom.reset();
+    if (action === "help" || action === "guide") this.sheets[action].open();
     else if (action === "dismiss") this.view.quiet();
     else if (action === "undo") this.undo();
-    else this.answer(action, event.timeStamp);
+    else if (action === "flag") this.askFlag();
+    else if (action === "layout") this.changeLayout(this.layout.tiles > 0 ? "pairs" : "grid");
+    else if (!this.layout.act(action)) this.answer(action, event.timeStamp);
+  }
+
+  drawKeys() {
+    this.view.keys(this.keymap, this.layout);
+  }
+
+  keptLayout() {
+    try {
+      return localStorage.getItem(`${this.scope}.layout`) === "grid" ? "grid" : "pairs";
+    } catch {
+      return "pairs";
+    }
+  }
+
+  /** One pair at a time, or several: what was fetched for the one comes again for the other. */
+  changeLayout(name) {
+    this.feed.close();
+    this.layout.clear();
+    this.current = null;
+    this.layout = this.layouts[name];
+    try {
+      localStorage.setItem(`${this.scope}.layout`, name);
+    } catch { /* full or forbidden: it holds until the page is left */ }
+    this.view.layout(this.layout);
+    this.drawKeys();
+    this.feed = this.makeFeed();
+    this.showNext();
+    this.feed.refill();
   }
 
   /* ---- answers ---- */
@@ -110,32 +160,64 @@ class Page {
   answer(kind, pressed_ms) {
     const item = this.current;
     if (item === null || !this.painted) return; // nobody answers what nobody has seen
-    if (item.broken && kind !== "skip") {
+    if (this.layout.isBroken(item) && kind !== "skip") {
       this.view.announce("This pair cannot be shown. Skip it.");
       return;
     }
-    const { question } = item;
-    const answer_ms = Math.max(0, Math.round(pressed_ms - item.painted_ms));
-    const answer = entry(kind, question, { shown_at: item.shownAt, answer_ms });
-    this.outbox.put(answer);
-    this.history.push({ key: answer.key, kind, question });
+    const answers = this.layout.answers(kind);
+    const answer_ms = Math.max(0, Math.round((pressed_ms - item.painted_ms) / answers.length));
+    const given = answers.map(([question, said]) => {
+      const answer = entry(said, question, { shown_at: item.shownAt, answer_ms });
+      this.outbox.put(answer);
+      return { key: answer.key, question };
+    });
+    this.history.push({ kind, question: item.question, given });
     this.showNext();
     this.sendAfterPaint();
     this.view.flash(kind);
-    this.keepPace(answer_ms);
+    this.meter.keepPace(answer_ms);
     this.view.announce(`${WORDS[kind]}. ${this.where()} ${this.current?.question.reason ?? ""}`);
+  }
+
+  askFlag() {
+    if (this.current === null) return;
+    this.sheets.flag.open(this.current.question, this.layout.subjects());
+  }
+
+  /** Something is odd: the question stays, to be answered or skipped. */
+  flag(question, { a, b, note }) {
+    const made = flagEntry("flag", { a, b, note, question });
+    this.outbox.put(made);
+    this.history.push({ kind: "flag", question, given: [{ key: made.key, a, b }] });
+    this.sendAfterPaint();
+    this.view.announce(FLAGGED);
+    this.view.notify(FLAGGED, { for_ms: FLAGGED_SHOWN_MS });
   }
 
   undo() {
     const last = this.history.pop();
     if (last === null) return;
-    this.outbox.put(entry("void", last.question, { refers_to_key: last.key }));
+    if (last.kind === "flag") this.takeFlagBack(last);
+    else this.takeAnswersBack(last);
     this.sendAfterPaint();
+    this.view.flash("undo");
+    this.view.announce(`Undone: ${WORDS[last.kind]}. ${this.where()}`);
+  }
+
+  takeFlagBack({ question, given: [{ key, a, b }] }) {
+    this.outbox.put(flagEntry("unflag", { a, b, question, refers_to_key: key }));
+    this.drawCounts();
+  }
+
+  takeAnswersBack(last) {
+    const name = last.question.questions ? "grid" : "pairs"; // where it was answered
+    if (this.layout !== this.layouts[name]) this.changeLayout(name);
+    for (const { key, question } of last.given.toReversed()) {
+      this.outbox.put(entry("void", question, { refers_to_key: key }));
+    }
     if (this.current) this.feed.putBack(this.current);
     this.feed.putBack(this.feed.again(last.question));
     this.showNext(last.question.proposal_id);
-    this.view.flash("undo");
-    this.view.announce(`Undone: ${WORDS[last.kind]}. ${this.where()}`);
   }
 
   /** The next pair comes first: sending takes processor time that painting needs. */
@@ -145,7 +227,7 @@ class Page {
 
   receive(reply) {
     this.replies += 1;
-    if (reply.progress) this.progress = reply.progress;
+    if (reply.progress) this.meter.progress = reply.progress;
     this.feed.answersStored();
     const refused = reply.receipts.filter((receipt) => receipt.status === "rejected");
     if (refused.length > 0) this.view.notify(refusal(refused));
@@ -168,7 +250,7 @@ class Page {
 
   fed(error) {
     this.failure = error;
-    if (this.feed.progress) this.progress = this.feed.progress;
+    if (this.feed.progress) this.meter.progress = this.feed.progress;
     this.feed.progress = null;
     if (!error && this.view.el.state.dataset.state === "starting") this.view.state("saved");
     if (this.current === null) this.showNext(this.wanted);
@@ -182,6 +264,7 @@ class Page {
     if (item) this.show(item);
     else {
       this.current = null;
+      this.layout.clear();
       this.drawCounts();
       const state = this.emptyState();
       this.view.panel(this.leads ? state : { ...state, page: undefined });
@@ -192,8 +275,7 @@ class Page {
   show(item) {
     this.current = item;
     this.painted = false;
-    this.zoom.reset();
-    this.view.pair(item);
+    this.layout.show(item);
     this.drawCounts();
     this.afterPaint(() => {
       if (this.current !== item) return;
@@ -203,43 +285,25 @@ class Page {
     });
   }
 
-  zoomed(scale) {
-    this.view.zoom(scale);
-    if (scale > SHARPEN_AT && this.current) this.sharpen(this.current);
-  }
-
-  /** Zoomed in, a thumbnail is not enough: fetch the large pictures and put them in its place. */
-  async sharpen(item) {
-    if (item.sharp || item.broken) return;
-    if (Math.max(...item.images.map((image) => image.naturalWidth)) < SHOWN_PX) return;
-    item.sharp = true;
-    const ids = [item.question.a, item.question.b];
-    const large = await Promise.all(ids.map((id) => decoded(this.feed.pictureUrl(id, LARGE_PX))));
-    if (large.includes(null)) return;
-    item.images = large;
-    if (this.current === item) this.view.pair(item);
+  /** Nobody was here for minutes, and what stands here is before somebody else by now. */
+  gone() {
+    this.showNext();
+    this.view.notify(GONE, { for_ms: CONFLICT_SHOWN_MS });
   }
 
   emptyState() {
     if (this.failure) return { title: this.failure.message, text: this.failure.hint || RETRYING };
     if (!this.feed.replied) return { title: "Loading the first pairs", text: "" };
     if (this.feed.items.length > 0) return LOADING_NEXT;
-    if (this.progress === null) return NO_QUESTIONS;
+    const { meter } = this;
+    if (meter.progress === null) return NO_QUESTIONS;
     if (this.outbox.size > 0 || !this.feed.settled) return LOADING_NEXT; // answers may open more
-    const left = this.progress.total - this.answered(); // spare ones included
-    return left <= 0 ? roundDone(this.progress) : othersHaveTheRest(left);
-  }
-
-  answered() {
-    const { answered, round_id: roundId, total } = this.progress;
-    return Math.min(Math.max(answered + this.outbox.weight(roundId), 0), total);
+    const left = meter.progress.total - meter.answered(); // spare ones included
+    return left <= 0 ? roundDone(meter.progress) : othersHaveTheRest(left);
   }
 
   where() {
-    if (this.progress === null || this.current === null) return this.view.el.panelTitle.textContent;
-    const place = this.answered() + 1;
-    const { target } = this.progress;
-    return place <= target ? `Pair ${place} of ${target}.` : `Further pair ${place - target}.`;
+    return (this.current && this.meter.where()) ?? this.view.el.panelTitle.textContent;
   }
 
   /** Draw counts and buttons once, however much has changed in this task. */
@@ -255,34 +319,13 @@ class Page {
   drawCountsNow() {
     const shown = this.current !== null;
     this.view.can({
-      answer: shown && !this.current.broken,
+      answer: shown && !this.layout.isBroken(this.current),
       skip: shown,
       undo: this.history.last()?.kind ?? null,
     });
     this.view.unsent(this.outbox.size, this.troubled);
     if (this.outbox.size > 0 && !this.outbox.durable) this.view.notify(NOT_DURABLE);
-    if (this.progress === null) return;
-    const { round_number: number, target, by_itself: byItself } = this.progress;
-    const answered = this.answered();
-    const { leads } = this;
-    this.view.progress({ number, answered, target, goOn: shown, byItself, leads });
-    if (!byItself && leads) this.tellGoal({ number, target, reached: answered >= target });
-  }
-
-  /** Once, when the round's own questions are answered while somebody looks. */
-  tellGoal(now) {
-    const before = this.goal;
-    this.goal = now;
-    if (!now.reached || before === null || before.reached || before.number !== now.number) return;
-    this.view.notify(goalReached(now.target), { for_ms: GOAL_SHOWN_MS });
-  }
-
-  keepPace(answer_ms) {
-    this.paces_ms = [...this.paces_ms.slice(-19), answer_ms];
-    if (this.paces_ms.length < 5 || this.progress === null) return;
-    const median_ms = [...this.paces_ms].sort((a, b) => a - b)[this.paces_ms.length >> 1];
-    const left = this.progress.target - this.answered();
-    if (left > 0) this.view.pace(median_ms, left);
+    this.meter.draw(shown);
   }
 
   close() {
@@ -290,62 +333,11 @@ class Page {
     this.sender.stop();
     this.feed.close();
     this.outbox.close();
-    this.zoom.close();
+    this.keymap.close();
+    for (const layout of Object.values(this.layouts)) layout.close();
     this.view.close();
   }
 }
 
-/** Runs a function in the first task after the next animation frame: what was shown is painted. */
-function painter() {
-  const channel = new MessageChannel();
-  const waiting = [];
-  channel.port1.onmessage = () => waiting.shift()();
-  return (work) => requestAnimationFrame(() => {
-    waiting.push(work);
-    channel.port2.postMessage(null);
-  });
-}
-
-/** One line of the answer log, as the server takes it. */
-function entry(kind, question, more) {
-  return {
-    key: newKey(),
-    kind,
-    proposal_id: question.proposal_id,
-    a: question.a,
-    b: question.b,
-    round_id: question.round_id,
-    model: question.model,
-    reason: question.reason,
-    answered_at: new Date().toISOString(),
-    ...more,
-  };
-}
-
+const FLAGGED_SHOWN_MS = 4000;
 const CONFLICT_SHOWN_MS = 6000;
-const GOAL_SHOWN_MS = 10_000;
-const SHARPEN_AT = 1.3;
-const LARGE_PX = 2048;
-
-/*
- * Streamlit calls this on every rerun with new data; the page object lives on. A cleanup of an
- * older call must not close the page that a newer call uses.
- */
-const pages = new WeakMap();
-
-export default function mount({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector("section.annotate");
-  let page = pages.get(parentElement);
-  if (!page || page.root !== root || page.scope !== data.scope) {
-    page?.close();
-    page = new Page(root, data, setTriggerValue);
-    pages.set(parentElement, page);
-  } else page.update(data, setTriggerValue);
-  page.generation += 1;
-  const { generation } = page;
-  return () => {
-    if (page.generation !== generation) return;
-    page.close();
-    pages.delete(parentElement);
-  };
-}

@@ -4,35 +4,110 @@
  */
 class View {
   constructor(root) {
-    const named = (attribute) => Object.fromEntries(
-      [...root.querySelectorAll(`[data-${attribute}]`)].map((node) => [node.dataset[attribute], node]),
-    );
-    this.el = named("el");
-    this.buttons = named("do");
+    this.el = named(root, "el");
+    this.buttons = named(root, "do");
     this.timers = {};
+  }
+
+  /** Write the keys on the buttons. */
+  keys(keymap, { words }) {
+    for (const [action, button] of Object.entries(this.buttons)) {
+      const keys = keymap.of(action);
+      const shown = button.querySelector(".keys");
+      if (!shown) continue;
+      shown.replaceChildren(...keys.map((key) => textIn("kbd", keySign(key))));
+      const names = keys.map(keyName);
+      const listed = names.length > 1 ? `${names.slice(0, -1).join(", ")} or ${names.at(-1)}` : names[0];
+      const label = `${words[action] ?? ACTIONS[action]}. ${names.length > 1 ? "Keys" : "Key"}: ${listed}`;
+      button.setAttribute("aria-label", label);
+      button.setAttribute("aria-keyshortcuts", keys.map(keyCode).join(" "));
+    }
   }
 
   /** Both images of a pair that is ready, in the place of the last ones. */
   pair(item) {
-    this.place(this.el.stageA, item, 0);
-    this.place(this.el.stageB, item, 1);
-    say(this.el.reason, item.question.reason);
-    this.el.reason.title = item.question.reason;
+    const stages = [this.el.stageA, this.el.stageB];
+    if (item.swapped) stages.reverse();
+    this.place(stages[0], item, 0);
+    this.place(stages[1], item, 1);
+    this.asked(item);
+  }
+
+  noPair() {
+    this.el.stageA.replaceChildren();
+    this.el.stageB.replaceChildren();
+  }
+
+  /** Which layout is on: its places, its question, its words for the answers. */
+  layout({ tiles, question, words }) {
+    for (const name of ["frameA", "frameB", "zoomGroup"]) this.el[name].hidden = tiles > 0;
+    for (const name of ["queryFrame", "tiles"]) this.el[name].hidden = tiles === 0;
+    this.buttons.swap.hidden = tiles > 0;
+    this.el.answers.setAttribute("aria-label", question);
+    for (const [action, word] of Object.entries(words)) {
+      say(this.buttons[action].querySelector(".word"), word);
+    }
+    say(this.el.layoutText, tiles > 0 ? "Pairs" : "Grid");
+  }
+
+  makeTiles(count, onClick) {
+    this.tiles = Array.from({ length: count }, (_, at) => makeTile(at, onClick));
+    this.el.tiles.replaceChildren(...this.tiles.map(({ button }) => button));
+  }
+
+  /** The large image and the small ones beside it. */
+  grid(item) {
+    const shown = item.images.length - 1;
+    this.put(this.el.query, item, 0, "The large image");
+    this.el.tiles.style.setProperty("--across", shown > 4 ? 3 : Math.min(shown, 2));
+    for (const [at, { button, cell }] of this.tiles.entries()) {
+      button.hidden = at >= shown;
+      if (at < shown) this.put(cell, item, at + 1, "");
+    }
+    this.asked(item);
+  }
+
+  noGrid() {
+    this.el.query.replaceChildren();
+    for (const { button } of this.tiles) button.hidden = true;
+  }
+
+  /** Marks are a sign and a border, not only a colour. */
+  marks({ marks }) {
+    for (const [at, { button, verdict }] of this.tiles.entries()) {
+      const mark = marks[at] ?? "none";
+      button.dataset.mark = mark;
+      verdict.textContent = MARK_SIGNS[mark];
+      button.setAttribute("aria-label", `Image ${at + 1}: ${MARK_WORDS[mark]}. Key: ${at + 1}`);
+    }
+  }
+
+  /** The reason of a question that is shown. */
+  asked(item) {
+    const { questions, reason } = item.question;
+    const text = questions ? `Mark what is similar to the large image. ${reason}` : reason;
+    say(this.el.reason, text);
+    this.el.reason.title = text;
     this.el.panel.hidden = true;
     this.el.pair.classList.remove("empty");
   }
 
   place(stage, item, side) {
-    const image = item.images[side];
+    const name = stage === this.el.stageA ? "First image" : "Second image";
+    this.put(stage, item, side, name);
+  }
+
+  /** A picture in its place, or why there is none. */
+  put(place, item, at, name) {
+    const image = item.images[at];
     if (image) {
-      image.alt = side === 0 ? "First image" : "Second image";
-      stage.replaceChildren(image);
+      image.alt = name;
+      place.replaceChildren(image);
       return;
     }
-    const missing = document.createElement("p");
+    const missing = textIn("p", item.broken);
     missing.className = "missing";
-    missing.textContent = item.broken;
-    stage.replaceChildren(missing);
+    place.replaceChildren(missing);
   }
 
   /** A message in the place of the pair. */
@@ -46,13 +121,11 @@ class View {
     this.el.pair.classList.add("empty");
     say(this.el.reason, "\u00a0");
     this.el.reason.title = "";
-    this.el.stageA.replaceChildren();
-    this.el.stageB.replaceChildren();
   }
 
   can({ answer, skip, undo }) {
     for (const kind of ["similar", "dissimilar", "unsure"]) this.buttons[kind].disabled = !answer;
-    this.buttons.skip.disabled = !skip;
+    for (const kind of ["skip", "flag", "swap"]) this.buttons[kind].disabled = !skip;
     this.buttons.undo.disabled = undo === null;
     say(this.el.undoText, undo === null ? "Undo" : `Undo “${WORDS[undo]}”`);
   }
@@ -131,9 +204,34 @@ class View {
   }
 }
 
+/** A small image that can be marked. */
+function makeTile(at, onClick) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "tile frame";
+  button.hidden = true;
+  const cell = Object.assign(document.createElement("span"), { className: "cell" });
+  const number = Object.assign(textIn("span", String(at + 1)), { className: "number" });
+  const verdict = Object.assign(document.createElement("span"), { className: "verdict" });
+  for (const each of [number, verdict]) each.setAttribute("aria-hidden", "true");
+  button.append(cell, number, verdict);
+  button.addEventListener("click", (event) => {
+    onClick(at);
+    if (event.detail > 0) button.blur(); // by mouse: the next key is not for this tile
+  });
+  return { button, cell, verdict };
+}
+
+/** The nodes below one that carry a name, by name. */
+function named(root, attribute) {
+  const nodes = [...root.querySelectorAll(`[data-${attribute}]`)];
+  return Object.fromEntries(nodes.map((node) => [node.dataset[attribute], node]));
+}
+
 /** Set a text, unless it stands there already: setting it again would cost a layout. */
 function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+const MARK_SIGNS = { none: "", similar: "≈", unsure: "?" };
 const CALM_MS = 400; // what is over sooner is not worth a flicker

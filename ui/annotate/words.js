@@ -1,29 +1,4 @@
-/* The keys of the page, and what it says. */
-
-/** What a key press asks for, or null if it is none of ours. */
-function actionOf(event) {
-  if (event.defaultPrevented || event.isComposing || typing(event)) return null;
-  const foreign = event.key.length === 1 && event.key > "~";
-  const key = foreign ? latin(event.code) : event.key.toLowerCase();
-  if (event.ctrlKey || event.metaKey) {
-    return key === "z" && !event.altKey && !event.shiftKey ? "undo" : null;
-  }
-  if (event.altKey) return null;
-  if (event.shiftKey) return key === "+" ? "zoomIn" : PAN_KEYS[key] ?? null;
-  return KEYS[key] ?? null;
-}
-
-/** The letter at that place of a Latin keyboard, for keyboards that write another script. */
-function latin(code) {
-  return code.startsWith("Key") ? code.slice(3).toLowerCase() : "";
-}
-
-/** Whether the key goes to something that takes keys itself. */
-function typing(event) {
-  const target = event.composedPath()[0];
-  if (!(target instanceof Element)) return false;
-  return target.isContentEditable || target.closest(TAKES_KEYS) !== null;
-}
+/* What the page says. */
 
 function plural(count, one, many) {
   return `${count} ${count === 1 ? one : many}`;
@@ -78,7 +53,38 @@ const RETRYING = "Trying again every few seconds.";
 const NOT_DURABLE =
   "This browser does not let the page keep answers: leave this tab open until all are sent.";
 const CONFLICT = "That answer contradicts earlier ones. Both are kept for review.";
-const WORDS = { similar: "Similar", dissimilar: "Different", unsure: "Unsure", skip: "Skip" };
+const GONE = "Somebody else has that pair by now: here is another one.";
+const WORDS = {
+  similar: "Similar", dissimilar: "Different", unsure: "Unsure", skip: "Skip", flag: "Flag",
+};
+// What keys and buttons do, in full; the help lists them in this order.
+const ACTIONS = {
+  dissimilar: "Different",
+  similar: "Similar",
+  unsure: "Unsure",
+  skip: "Skip this pair",
+  undo: "Undo the last answer",
+  flag: "Flag with a note",
+  swap: "Swap the two images",
+  layout: "Grid or pairs",
+  guide: "Instructions",
+  zoomIn: "Zoom in",
+  zoomOut: "Zoom out",
+  zoomReset: "Reset the zoom",
+  help: "Keys and help",
+};
+const OTHER_KEYS = [
+  ["Zoom both images", "+  −, or the wheel; Esc for all of it"],
+  ["Move zoomed images", "Shift and an arrow, or drag"],
+  ["Mark a small image of the grid", "1 to 9, or a click; again for unsure"],
+  ["Undo", "Ctrl Z, too"],
+  ["This help", "?"],
+];
+const KEYS_CHANGED = "Kept in this browser.";
+const KEYS_RESET = "All keys are as usual again.";
+const PRESS_A_KEY = "Press the new key, or Escape to keep the old one.";
+const GUIDE_CHANGED = "The instructions changed: look at them when you like.";
+const FLAGGED = "Flagged. The lead will see it; undo takes it back.";
 const STATES = {
   starting: "Starting",
   saved: "All answers saved",
@@ -86,18 +92,3 @@ const STATES = {
   offline: "Offline, trying again",
   error: "Not saved, trying again",
 };
-const KEYS = {
-  f: "dissimilar", arrowleft: "dissimilar", 0: "dissimilar",
-  j: "similar", arrowright: "similar", 1: "similar",
-  u: "unsure", arrowdown: "unsure",
-  s: "skip", arrowup: "skip",
-  z: "undo", backspace: "undo",
-  "+": "zoomIn", "=": "zoomIn", "-": "zoomOut", escape: "zoomReset",
-};
-const PAN_KEYS = {
-  arrowleft: "panLeft", arrowright: "panRight", arrowup: "panUp", arrowdown: "panDown",
-};
-const PANS = { panLeft: [0.1, 0], panRight: [-0.1, 0], panUp: [0, 0.1], panDown: [0, -0.1] };
-const MAY_REPEAT = /^(zoom|pan)/;
-const TAKES_KEYS =
-  "input, textarea, select, [role=dialog], [role=menu], [role=listbox], [role=combobox], [role=slider]";

@@ -7,16 +7,18 @@ from domain.history import LogFilter
 from domain.pairs import Pair
 from ui import components, exports, session, tables
 from ui.gallery.mount import Tile, image_grid, label_table
-from workflow import conflicts, history, labels, members, rounds, status
+from workflow import conflicts, flags, history, labels, members, rounds, status
 
 PAGE_ROWS = 20
 FIELD_PX = 190
 QUERY = "pair"  # in the address, so that a history can be kept and shared
 IN_CONFLICT = "In conflict"
+FLAGGED = "Flagged"
 ANSWERS = {
     "All": None,
     **{tables.KIND_WORDS[kind]: kind for kind in (*tables.CHOICES, Kind.SKIP, Kind.RESOLUTION)},
     IN_CONFLICT: None,
+    FLAGGED: None,
 }
 project, member = session.project(), session.member()
 
@@ -48,10 +50,21 @@ def chosen_pair() -> Pair | None:
     return Pair(a, b) if a < b < 2**63 else None
 
 
-def draw_filters() -> LogFilter:
+def choose() -> str:
+    waiting = flags.count_open(project)
+    names = {FLAGGED: f"{FLAGGED} ({waiting})"} if waiting else {}
+    return st.radio(
+        "Show",
+        list(ANSWERS),
+        format_func=lambda name: names.get(name, name),
+        horizontal=True,
+        key="labels.filter",
+    )
+
+
+def draw_filters(answer: str) -> LogFilter:
     everybody = members.list_members(project) + members.list_members(project, former=True)
     numbers = rounds.round_numbers(project)
-    answer = st.radio("Show", list(ANSWERS), horizontal=True, key="labels.filter")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         who = st.selectbox(
             "Answered by",
@@ -98,6 +111,26 @@ def draw_labels(wanted: LogFilter) -> None:
     components.pager(key, more=len(found) > PAGE_ROWS)
 
 
+def deal_with(flag_id: str) -> None:
+    components.attempt(flags.deal_with, project, member, int(flag_id), done="Off the list.")
+
+
+def draw_flags() -> None:
+    key = "labels.flags"
+    skip = PAGE_ROWS * session.page_number(key)
+    found = flags.open_flags(project, limit=PAGE_ROWS + 1, skip=skip)
+    if not found:
+        components.empty_state(
+            "No flags", "What annotators flag with a note, as something is odd, waits here."
+        )
+        return
+    shown = found[:PAGE_ROWS]
+    paths = history.paths_of(project, [flag.image_ids for flag in shown])
+    rows = [tables.flag_row(flag, paths) for flag in shown]
+    label_table(rows, key=key, on_action={"history": open_history, "done": deal_with})
+    components.pager(key, more=len(found) > PAGE_ROWS)
+
+
 def draw_history(asked: Pair) -> None:
     st.button("All labels", icon=":material/arrow_back:", key="labels.back", on_click=close_history)
     events = history.history_of(project, asked)
@@ -116,8 +149,12 @@ components.page_header("Labels", "What people answered: look through it, take it
 asked = chosen_pair()
 if asked is not None:
     draw_history(asked)
-elif status.standing(project).effort.answers:
+elif status.standing(project).effort.answers or flags.count_open(project):
     draw_conflicts()
-    draw_labels(draw_filters())
+    answer = choose()
+    if answer == FLAGGED:
+        draw_flags()
+    else:
+        draw_labels(draw_filters(answer))
 else:
     components.empty_state("No answers yet", "Pairs appear here as they are answered.", "annotate")

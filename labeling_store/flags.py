@@ -1,0 +1,123 @@
+"""Flags: what people point out about questions and images while they answer.
+
+A flag is never changed; taking it back, or a lead's dealing with it, is a row of its own. Flags
+change no label and count no bits.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from domain.answers import Receipt, ReceiptStatus
+from domain.clock import utc_now
+from domain.flags import LONGEST_NOTE, Flag, FlagEnd, NewFlag
+from domain.members import Member
+from labeling_store.db import Store
+
+_BY_KEY = "SELECT flag_id, member_id FROM flag WHERE key = :key"
+_IMAGES = "SELECT count(*) FROM image WHERE image_id IN (:a, :b)"
+# A question that the round has no more is not worth losing the flag for.
+_ADD = """
+    INSERT INTO flag (key, member_id, a, b, proposal_id, note, flagged_at, stored_at)
+    VALUES (:key, :member_id, :a, :b,
+        (SELECT proposal_id FROM proposal WHERE proposal_id = :proposal_id),
+        :note, :flagged_at, :now)
+"""
+_END = """
+    INSERT INTO flag_end (flag_id, key, kind, member_id, ended_at)
+    VALUES (:flag_id, :key, :kind, :member_id, :now)
+    ON CONFLICT DO NOTHING
+"""
+_OPEN = """
+    FROM flag AS f JOIN member AS m USING (member_id)
+    WHERE NOT EXISTS (SELECT 1 FROM flag_end AS e WHERE e.flag_id = f.flag_id)
+"""
+_COUNT_OPEN = "SELECT count(*)" + _OPEN
+_LIST_OPEN = (
+    "SELECT f.flag_id, m.name, f.a, f.b, f.note, f.flagged_at"
+    + _OPEN
+    + " ORDER BY f.flag_id DESC LIMIT :limit OFFSET :skip"
+)
+
+
+def record_flags(
+    store: Store, member: Member, flags: Sequence[NewFlag], *, now: str | None = None
+) -> list[Receipt]:
+    """Store flags and their taking back durably, in their order; what became of each.
+
+    One with a known key changes nothing and is REPEATED; one that cannot be stored (unknown image,
+    no such flag, somebody else's, too long a note) is REJECTED and leaves the others alone.
+
+    Raises:
+        StoreError: nothing could be saved.
+    """
+    moment = now or utc_now()
+    with store.transaction() as db:
+        return [_record(db, member, each, moment) for each in flags]
+
+
+def open_flags(db: sqlite3.Connection, *, limit: int, skip: int = 0) -> list[Flag]:
+    """Flags that stand, the newest first, from the one after so many on."""
+    rows = db.execute(_LIST_OPEN, {"limit": limit, "skip": skip})
+    return [
+        Flag(
+            flag_id=row["flag_id"],
+            member=row["name"],
+            image_ids=tuple(each for each in (row["a"], row["b"]) if each is not None),
+            note=row["note"],
+            flagged_at=row["flagged_at"],
+        )
+        for row in rows
+    ]
+
+
+def count_open(db: sqlite3.Connection) -> int:
+    """How many flags stand."""
+    (count,) = db.execute(_COUNT_OPEN).fetchone()
+    return int(count)
+
+
+def deal_with(db: sqlite3.Connection, member: Member, flag_id: int, *, now: str) -> bool:
+    """Say that nothing is left to do about a flag; False where it had ended before."""
+    key = f"dealt-with-{flag_id}"
+    return _end(db, member, flag_id, key=key, kind=FlagEnd.DEALT_WITH, now=now)
+
+
+def _record(db: sqlite3.Connection, member: Member, new: NewFlag, now: str) -> Receipt:
+    if new.takes_back_key is not None:
+        return _take_back(db, member, new, new.takes_back_key, now)
+    stored = db.execute(_BY_KEY, {"key": new.key}).fetchone()
+    if stored is not None:
+        return Receipt(new.key, ReceiptStatus.REPEATED)
+    if len(new.note) > LONGEST_NOTE:
+        return _rejected(
+            new, f"The note has {len(new.note)} characters, of {LONGEST_NOTE} at most."
+        )
+    images = {"a": new.image_a, "b": new.image_b}
+    (known,) = db.execute(_IMAGES, images).fetchone()
+    if known != len({*images.values()} - {None}):
+        return _rejected(new, f"{new.image_a} or {new.image_b} is no image of the archive.")
+    values = {**vars(new), **images, "member_id": member.member_id, "now": now}
+    db.execute(_ADD, {**values, "flagged_at": new.flagged_at or now})
+    return Receipt(new.key, ReceiptStatus.STORED)
+
+
+def _take_back(
+    db: sqlite3.Connection, member: Member, new: NewFlag, target_key: str, now: str
+) -> Receipt:
+    target = db.execute(_BY_KEY, {"key": target_key}).fetchone()
+    if target is None or target["member_id"] != member.member_id:
+        return _rejected(new, f'You set no flag "{target_key}" to take back.')
+    kind, flag_id = FlagEnd.TAKEN_BACK, target["flag_id"]
+    ended = _end(db, member, flag_id, key=new.key, kind=kind, now=now)
+    return Receipt(new.key, ReceiptStatus.STORED if ended else ReceiptStatus.REPEATED)
+
+
+def _end(
+    db: sqlite3.Connection, member: Member, flag_id: int, *, key: str, kind: FlagEnd, now: str
+) -> bool:
+    values = {"flag_id": flag_id, "key": key, "kind": kind.value, "now": now}
+    return db.execute(_END, {**values, "member_id": member.member_id}).rowcount > 0
+
+
+def _rejected(new: NewFlag, why: str) -> Receipt:
+    return Receipt(new.key, ReceiptStatus.REJECTED, message=why)

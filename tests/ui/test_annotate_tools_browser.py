@@ -1,0 +1,249 @@
+"""The annotate page beside answering: keys of one's own, flags, instructions, sleep, closing."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Dialog, Locator, Page, expect
+
+from benchmarks.serving import served
+from domain.answers import Kind
+from domain.flags import Flag
+from domain.guide import Example
+from domain.pairs import Pair
+from tests.ui.annotator import Annotator
+from workflow import flags, guides, members
+from workflow.project import Project, local_owner
+from workflow.questions import next_questions
+
+pytestmark = pytest.mark.browser
+MARKUP = "<img src=x onerror=document.title='hacked'>"
+LONG_AGO = "2020-01-01T00:00:00.000+00:00"
+A_SLEEP_MS = 20 * 60 * 1000
+
+
+def sheet(person: Annotator, title: str) -> Locator:
+    return person.page.get_by_role("dialog", name=title)
+
+
+def open_flags(project: Project) -> list[Flag]:
+    return flags.open_flags(project, limit=50)
+
+
+# --- keys ---
+
+
+def test_keys_are_chosen_shown_kept_and_reset(person: Annotator, address: str) -> None:
+    person.press("?")
+    keys = sheet(person, "Keys")
+    keys.get_by_role("button", name="F for “Different”").click()
+    person.page.keyboard.press("d")
+    expect(keys.get_by_role("status")).to_have_text("Kept in this browser.")
+    keys.get_by_role("button", name="Close").click()
+    different = person.page.get_by_role("button", name="Different. Keys: D, left arrow or 0")
+    expect(different.locator("kbd").first).to_have_text("D")
+    person.press("f", "d")
+    person.open(address)
+    person.press("d", "?")
+    keys.get_by_role("button", name="Reset all keys").click()
+    keys.get_by_role("button", name="Close").click()
+    person.press("d", "f")
+    person.wait_until_saved()
+    assert person.kinds() == {Kind.DISSIMILAR: 3}
+
+
+def test_a_key_that_means_something_else_is_refused(person: Annotator) -> None:
+    person.press("?")
+    keys = sheet(person, "Keys")
+    for pressed, words in (
+        ("j", "J already means “Similar”."),
+        ("Space", "Space cannot be chosen"),
+        ("+", "+ cannot be chosen"),
+    ):
+        keys.get_by_role("button", name="F for “Different”").click()
+        person.page.keyboard.press(pressed)
+        expect(keys.get_by_role("status")).to_contain_text(words)
+    person.page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    person.press("f", "j")
+    person.wait_until_saved()
+    assert person.kinds() == {Kind.SIMILAR: 1, Kind.DISSIMILAR: 1}
+
+
+def test_swapping_changes_sides_and_nothing_else(person: Annotator) -> None:
+    first, second = person.shown()
+    person.press("x")
+    assert person.shown() == [second, first]
+    person.press("j")
+    person.wait_until_saved()
+    assert person.kinds() == {Kind.SIMILAR: 1}
+
+
+# --- flags ---
+
+
+def test_a_flag_reaches_the_lead_as_text_and_can_be_undone(
+    person: Annotator, project: Project
+) -> None:
+    before = person.shown()
+    person.press("n")
+    person.page.keyboard.type(MARKUP)  # letters that are keys of the page, too
+    person.page.keyboard.press("Enter")
+    person.wait_until_saved()
+    (flag,) = open_flags(project)
+    assert (flag.note, len(flag.image_ids)) == (MARKUP, 2)
+    assert person.shown() == before
+    person.page.goto(person.page.url.replace("/annotate", "/labels"))
+    person.page.get_by_text("Flagged (1)").click()
+    line = person.page.locator("table.labels tbody tr")
+    expect(line.locator(".note")).to_have_text(MARKUP)
+    person.page.go_back()
+    person.wait_for_pair()
+    person.press("z")
+    person.wait_until_saved()
+    assert open_flags(project) == []
+    assert person.log() == []
+    assert person.page.title() != "hacked"
+
+
+def test_a_flag_waits_with_the_answers_until_it_can_be_sent(
+    person: Annotator, project: Project, address: str
+) -> None:
+    person.page.route("**/api/flags", lambda route: route.abort())
+    person.press("j", "n")
+    sheet(person, "Flag").get_by_label("About").select_option("The first image")
+    sheet(person, "Flag").get_by_role("button", name="Flag").click()
+    person.press("f")
+    expect(person.page.get_by_text("2 answers not sent yet")).to_be_visible(timeout=10_000)
+    person.page.unroute("**/api/flags")
+    person.open(address)
+    person.wait_until_saved()
+    assert person.kinds() == {Kind.SIMILAR: 1, Kind.DISSIMILAR: 1}
+    (flag,) = open_flags(project)
+    assert len(flag.image_ids) == 1
+    flags.deal_with(project, local_owner(project), flag.flag_id)
+
+
+# --- instructions ---
+
+
+@pytest.fixture
+def instructed(make_project: Callable[..., Project]) -> Iterator[tuple[Project, str]]:
+    """A project with instructions, and where it is served."""
+    project = make_project(each=3)
+    examples = [Example(Pair(1, 2), True, MARKUP), Example(Pair(1, 3), False)]
+    guides.write_guide(project, local_owner(project), f"Look at roofs.\n{MARKUP}", examples)
+    with served(project.folder) as address:
+        yield project, address
+
+
+def test_instructions_are_shown_once_and_by_key_and_stay_text(
+    page: Page, instructed: tuple[Project, str]
+) -> None:
+    project, address = instructed
+    person = Annotator(page, project)
+    person.open(address)
+    guide = sheet(person, "Instructions")
+    expect(guide.get_by_text(f"Look at roofs. {MARKUP}")).to_be_visible()
+    expect(guide.locator("img")).to_have_count(4)
+    expect(guide.locator("figcaption")).to_have_text([f"≈ Similar{MARKUP}", "≠ Different"])
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(guide).to_be_hidden()
+    person.press("f")
+    person.wait_until_saved()
+    assert person.kinds() == {Kind.DISSIMILAR: 1}
+    person.open(address)
+    expect(guide).to_be_hidden()
+    person.press("i")
+    expect(guide).to_be_visible()
+    assert page.title() != "hacked"
+
+
+# --- sleep, and closing ---
+
+
+def test_after_a_sleep_nobody_is_asked_what_others_got_meanwhile(
+    page: Page, make_project: Callable[..., Project]
+) -> None:
+    project = make_project(each=3)
+    person = Annotator(page, project)
+    page.clock.install()
+    with served(project.folder) as address:
+        person.open(address)
+        before = person.shown()
+        with project.store.transaction() as db:
+            db.execute("UPDATE lease SET expires_at = :then", {"then": LONG_AGO})
+        bob = members.join(project, "bob")
+        taken = {(each.image_a, each.image_b) for each in next_questions(project, bob, count=4)}
+        page.clock.fast_forward(A_SLEEP_MS)
+        page.mouse.move(300, 300)
+        expect(page.get_by_text("Somebody else has that pair by now")).to_be_visible()
+        person.wait_for_pair()
+        assert person.shown() != before
+        person.press("j", "f", "u")
+        person.wait_until_saved()
+    assert len(person.log()) == 3
+    assert not taken & {tuple(event.pair) for event in person.log()}
+
+
+def test_leases_are_renewed_while_somebody_looks_at_one_pair_for_long(
+    page: Page, project: Project, address: str
+) -> None:
+    person = Annotator(page, project)
+    page.clock.install()
+    person.open(address)
+    before = person.shown()
+    with page.expect_response("**/api/pairs") as renewed:
+        page.clock.run_for(5 * 60 * 1000)
+    assert renewed.value.request.post_data_json["count"] == 0
+    assert len(renewed.value.request.post_data_json["held"]) >= 10
+    assert renewed.value.json()["settled"] == []
+    assert person.shown() == before
+
+
+def test_closing_with_unsent_answers_asks_first_and_else_does_not(person: Annotator) -> None:
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    person.page.on("dialog", stay)
+    person.page.route("**/api/answers", lambda route: route.abort())
+    person.press("j")
+    with person.page.expect_event("dialog"):
+        person.page.close(run_before_unload=True)
+    person.page.unroute("**/api/answers")
+    person.wait_until_saved()
+    with person.page.expect_event("close"):
+        person.page.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
+    assert person.kinds() == {Kind.SIMILAR: 1}
+
+
+def test_reloading_again_and_again_loses_and_doubles_nothing(
+    person: Annotator, address: str
+) -> None:
+    for _ in range(4):
+        person.press("j")
+        person.page.reload(wait_until="commit")
+        person.page.reload(wait_until="commit")
+        person.open(address)
+    person.wait_until_saved()
+    assert person.kinds() == {Kind.SIMILAR: 4}
+    assert len({event.pair for event in person.log()}) == 4
+
+
+def test_half_a_minute_offline_loses_and_doubles_nothing(
+    page: Page, project: Project, address: str
+) -> None:
+    person = Annotator(page, project)
+    page.clock.install()
+    person.open(address)
+    page.context.set_offline(True)
+    for _ in range(3):
+        person.press("j")
+        page.clock.fast_forward(10_000)
+    page.context.set_offline(False)
+    person.wait_until_saved()
+    assert person.kinds() == {Kind.SIMILAR: 3}

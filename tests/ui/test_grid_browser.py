@@ -1,0 +1,100 @@
+"""Several pairs at once: marks, one answer each in the database, undo, the way back to pairs."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from benchmarks.serving import served
+from domain.answers import Event, Kind
+from domain.images import Part
+from domain.pairs import Pair
+from labeling_store import images
+from tests.ui import stage
+from tests.ui.annotator import Annotator
+from workflow.project import Project
+
+pytestmark = pytest.mark.browser
+TILES = "section.annotate .tile:visible"
+SIMILAR, DISSIMILAR, UNSURE, VOID = Kind.SIMILAR, Kind.DISSIMILAR, Kind.UNSURE, Kind.VOID
+
+
+@pytest.fixture
+def chains(make_project: Callable[..., Project]) -> tuple[Project, list[list[Pair]]]:
+    """A project that asks two chains, each of three questions about an image."""
+    project = make_project(each=3)
+    reader = project.store.reader()
+    ids = [each.image_id for each in images.list_images(reader, part=Part.TRAIN)]
+    asked = [[Pair(image, other) for other in ids[-3:]] for image in ids[:2]]
+    stage.ask_chains(project, 2, asked)
+    return project, asked
+
+
+@pytest.fixture
+def person(page: Page, chains: tuple[Project, list[list[Pair]]]) -> Iterator[Annotator]:
+    """Somebody who answers in the grid."""
+    project, _ = chains
+    with served(project.folder) as address:
+        sitting = Annotator(page, project)
+        sitting.open(address)
+        page.keyboard.press("g")
+        wait_for_grid(sitting, 3)
+        yield sitting
+
+
+def wait_for_grid(person: Annotator, tiles: int) -> None:
+    expect(person.page.locator(f"{TILES} img")).to_have_count(tiles, timeout=30_000)
+    person.wait_for_paint()
+
+
+def said(events: list[Event]) -> list[tuple[Kind, Pair]]:
+    return [(event.kind, event.pair) for event in events]
+
+
+def test_marks_and_the_rest_are_stored_pair_by_pair(
+    person: Annotator, chains: tuple[Project, list[list[Pair]]]
+) -> None:
+    first, second = chains[1]
+    person.press("1", "1", "2", "f")  # unsure, similar; the chain ends there
+    wait_for_grid(person, 3)
+    person.press("f")
+    expect(person.page.get_by_text("Round 2 is done")).to_be_visible()
+    person.wait_until_saved()
+    assert said(person.log()) == [
+        (UNSURE, first[0]),
+        (SIMILAR, first[1]),
+        *((DISSIMILAR, each) for each in second),
+    ]
+    assert len({event.key for event in person.log()}) == 5
+
+
+def test_a_click_marks_and_undo_takes_all_of_it_back(
+    person: Annotator, chains: tuple[Project, list[list[Pair]]]
+) -> None:
+    first, _ = chains[1]
+    tile = person.page.locator(TILES).nth(2)
+    tile.click()
+    expect(tile).to_have_attribute("aria-label", "Image 3: similar. Key: 3")
+    shown = person.page.locator(f"{TILES} img").first.get_attribute("src")
+    person.press("f")
+    wait_for_grid(person, 3)
+    person.press("z")
+    wait_for_grid(person, 3)
+    assert person.page.locator(f"{TILES} img").first.get_attribute("src") == shown
+    expect(tile).to_have_attribute("aria-label", "Image 3: similar. Key: 3")  # to be corrected
+    person.press("3", "3", "u")
+    person.wait_until_saved()
+    kinds = [DISSIMILAR, DISSIMILAR, SIMILAR, VOID, VOID, VOID, UNSURE, UNSURE, UNSURE]
+    backwards = [*first[::-1]]
+    assert said(person.log()) == list(zip(kinds, [*first, *backwards, *first], strict=True))
+
+
+def test_the_layout_is_kept_and_pairs_are_one_key_away(person: Annotator) -> None:
+    person.page.reload()
+    wait_for_grid(person, 3)
+    person.press("g")
+    person.wait_for_pair()
+    expect(person.page.locator(TILES)).to_have_count(0)
+    person.press("j")
+    person.wait_until_saved()
+    assert person.kinds() == {SIMILAR: 1}

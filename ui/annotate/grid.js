@@ -1,0 +1,103 @@
+/*
+ * Several pairs at once: one large image against up to nine small ones. Digits and clicks mark
+ * tiles; one of the answer keys then says what the rest is, and everything is sent, pair by pair.
+ */
+class GridLayout {
+  constructor({ view }) {
+    this.view = view;
+    this.tiles = MOST_TILES;
+    this.item = null;
+    this.question = "Which are similar to the large image?";
+    this.words = { dissimilar: "Rest different", unsure: "Rest unsure", similar: "Rest similar" };
+    this.source = {
+      path: "/api/grids",
+      ahead: 5,
+      refillAt: 2,
+      read: (reply) => reply.grids.map((grid) => ({ ...grid, ...grid.questions[0], ...grid })),
+      pictures: ({ image, questions }) => [image, ...questions.map((each) => other(each, image))],
+      // Of a chain the first question is leased, and nobody else gets those that follow.
+      leased: ({ chain, questions }) =>
+        (chain ? questions.slice(0, 1) : questions).map((each) => each.proposal_id),
+    };
+    view.makeTiles(MOST_TILES, (at) => this.mark(at));
+  }
+
+  show(item) {
+    this.item = item;
+    item.marks ??= {};
+    this.view.grid(item);
+    this.drawMarks();
+  }
+
+  clear() {
+    this.item = null;
+    this.view.noGrid();
+  }
+
+  isBroken(item) {
+    return item.images[0] === null;
+  }
+
+  /** From nothing to similar to unsure and back. */
+  mark(at) {
+    if (!this.item || this.item.images[at + 1] === undefined) return;
+    const { marks } = this.item;
+    marks[at] = NEXT_MARK[marks[at] ?? "none"];
+    this.drawMarks();
+    const said = MARK_WORDS[marks[at] ?? "none"];
+    this.view.announce(`Image ${at + 1}: ${said}.`);
+  }
+
+  drawMarks() {
+    this.view.marks(this.item);
+  }
+
+  /**
+   * What each question gets: its mark, or what is said of the rest. A chain ends at "similar", so
+   * that what stands after it unmarked is not asked; a picture that cannot be seen is skipped.
+   */
+  answers(rest) {
+    const { question, marks, images } = this.item;
+    const all = question.questions;
+    if (rest === "skip") return (question.chain ? all.slice(0, 1) : all).map((each) => [each, "skip"]);
+    const given = [];
+    let ended = false;
+    for (const [at, each] of all.entries()) {
+      const unseen = images[at + 1] === null;
+      const kind = unseen ? "skip" : (marks[at] ?? rest);
+      if (ended && !marks[at] && rest !== "similar") continue;
+      given.push([each, kind]);
+      ended ||= question.chain && kind !== "dissimilar" && kind !== "unsure";
+    }
+    return given;
+  }
+
+  act(action) {
+    const tile = /^tile(\d)$/.exec(action);
+    if (tile) this.mark(Number(tile[1]) - 1);
+    return tile !== null || action in PANS || SEEN_IN_PAIRS.includes(action);
+  }
+
+  subjects() {
+    const { question } = this.item;
+    const parts = question.questions.map((each, at) => [
+      `The large image with image ${at + 1}`, each.a, each.b,
+    ]);
+    const tiles = question.questions.map((each, at) => [
+      `Image ${at + 1}`, other(each, question.image), null,
+    ]);
+    return [["The large image", question.image, null], ...tiles, ...parts];
+  }
+
+  close() { /* nothing runs here */ }
+}
+
+/** The other image of a pair. */
+function other({ a, b }, image) {
+  return a === image ? b : a;
+}
+
+const MOST_TILES = 9;
+const NEXT_MARK = { none: "similar", similar: "unsure", unsure: undefined };
+const MARK_WORDS = { none: "not marked", similar: "similar", unsure: "unsure" };
+const SEEN_IN_PAIRS = ["zoomIn", "zoomOut", "zoomReset", "swap"];

@@ -1,0 +1,101 @@
+/*
+ * One pair at a time: two images side by side, one answer.
+ */
+class PairLayout {
+  constructor({ view, pictureUrl }) {
+    Object.assign(this, { view, pictureUrl });
+    this.tiles = 0;
+    this.item = null;
+    this.question = "Are these two images similar?";
+    this.words = { dissimilar: "Different", unsure: "Unsure", similar: "Similar" };
+    this.source = {
+      path: "/api/pairs",
+      ahead: 14, // half a minute of fast work, 28 MB of decoded pictures
+      refillAt: 3, // ask for a few at a time, not for each one
+      read: (reply) => reply.pairs,
+      pictures: (question) => [question.a, question.b],
+      leased: (question) => [question.proposal_id],
+    };
+    this.zoom = new Zoom({
+      frames: [view.el.frameA, view.el.frameB],
+      stages: [view.el.stageA, view.el.stageB],
+      onChange: (scale) => this.zoomed(scale),
+    });
+  }
+
+  show(item) {
+    this.item = item;
+    this.zoom.reset();
+    this.draw();
+  }
+
+  draw() {
+    this.view.pair(this.item);
+  }
+
+  clear() {
+    this.item = null;
+    this.view.noPair();
+  }
+
+  isBroken(item) {
+    return item.broken !== "";
+  }
+
+  /** What an action answers: [[question, kind], …]. */
+  answers(action) {
+    return [[this.item.question, action]];
+  }
+
+  /** Do what only concerns how the pair is shown; whether the action was that. */
+  act(action) {
+    if (action in PANS) this.zoom.panBy(...PANS[action]);
+    else if (action === "zoomIn") this.zoom.zoomBy(1.4);
+    else if (action === "zoomOut") this.zoom.zoomBy(1 / 1.4);
+    else if (action === "zoomReset") this.zoom.reset();
+    else if (action === "swap") this.swap();
+    else return false;
+    return true;
+  }
+
+  swap() {
+    if (!this.item) return;
+    this.item.swapped = !this.item.swapped;
+    this.draw();
+  }
+
+  /** What a flag can be about: [[words, first image, second or null], …]. */
+  subjects() {
+    const { question, swapped } = this.item;
+    const [left, right] = swapped ? [question.b, question.a] : [question.a, question.b];
+    return [
+      ["The question", question.a, question.b],
+      ["The first image", left, null],
+      ["The second image", right, null],
+    ];
+  }
+
+  zoomed(scale) {
+    this.view.zoom(scale);
+    if (scale > SHARPEN_AT && this.item) this.sharpen(this.item);
+  }
+
+  /** Zoomed in, a thumbnail is not enough: fetch the large pictures and put them in its place. */
+  async sharpen(item) {
+    if (item.sharp || item.broken) return;
+    if (Math.max(...item.images.map((image) => image.naturalWidth)) < SHOWN_PX) return;
+    item.sharp = true;
+    const ids = [item.question.a, item.question.b];
+    const large = await Promise.all(ids.map((id) => decoded(this.pictureUrl(id, LARGE_PX))));
+    if (large.includes(null)) return;
+    item.images = large;
+    if (this.item === item) this.draw();
+  }
+
+  close() {
+    this.zoom.close();
+  }
+}
+
+const SHARPEN_AT = 1.3;
+const LARGE_PX = 2048;

@@ -1,0 +1,45 @@
+/*
+ * A tab's list of held pairs, for the other tabs to see: two tabs of one person get different
+ * pairs. A tab is alive while it holds its lock; where locks are missing, each tab sees its own.
+ */
+function claimTab(scope) {
+  const prefix = `${scope}.tab.`;
+  const name = prefix + newKey();
+  let release = () => {};
+  if (navigator.locks) {
+    navigator.locks.request(name, () => new Promise((resolve) => { release = resolve; }));
+  }
+  const write = (ids) => {
+    try {
+      localStorage.setItem(name, JSON.stringify(ids));
+    } catch { /* full or forbidden: the other tabs then do not see this one's pairs */ }
+  };
+  const read = (other) => {
+    try {
+      return JSON.parse(localStorage.getItem(other) ?? "[]");
+    } catch {
+      return [];
+    }
+  };
+  return {
+    write,
+    /** One tab asks at a time, so that it sees what the others got. */
+    inTurn(work) {
+      return navigator.locks ? navigator.locks.request(`${scope}.ask`, work) : work();
+    },
+    async heldElsewhere() {
+      if (!navigator.locks) return [];
+      const live = new Set((await navigator.locks.query()).held.map((lock) => lock.name));
+      const tabs = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+      const gone = tabs.filter((tab) => !live.has(tab) && tab !== name);
+      for (const tab of gone) localStorage.removeItem(tab);
+      return tabs.filter((tab) => live.has(tab) && tab !== name).flatMap(read);
+    },
+    leave() {
+      release();
+      try {
+        localStorage.removeItem(name);
+      } catch { /* nothing was written there */ }
+    },
+  };
+}
