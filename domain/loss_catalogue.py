@@ -7,7 +7,7 @@ fields and defaults.
 from domain.baseline_losses import BASELINE_LOSSES
 from domain.errors import InputError
 from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
-from domain.ranking_losses import RANKING_LOSSES
+from domain.ranking_losses import RANKING_LOSSES, RANKING_SWEEPS
 from domain.tuple_losses import TUPLE_LOSSES, TUPLE_SWEEPS
 
 LOSSES = (
@@ -51,6 +51,7 @@ LOSSES = (
 
 SWEEPS: tuple[Sweep, ...] = (
     *(sweep for loss in LOSSES for sweep in sweeps_of(loss)),
+    *RANKING_SWEEPS,
     *TUPLE_SWEEPS,
 )
 

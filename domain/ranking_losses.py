@@ -1,6 +1,6 @@
 """The losses that rank: those of OSAP and what it is compared with."""
 
-from domain.losses import LossChoice, LossParameter
+from domain.losses import LossChoice, LossParameter, Sweep
 
 _SRF = (
     LossParameter(
@@ -111,5 +111,20 @@ RANKING_LOSSES = (
             ),
             *_SUP,
         ),
+    ),
+)
+
+RANKING_SWEEPS = (
+    Sweep(
+        name="osap-parts",
+        sentence="OSAP: the ranking alone, the distance behind alone, and both.",
+        loss="osap",
+        settings=({"omega": 0.0}, {"omega": 1.0}, {}),
+    ),
+    Sweep(
+        name="osap-readings",
+        sentence="OSAP: what the paper leaves open, each reading by itself.",
+        loss="osap",
+        settings=({}, {"detach_upper": True}, {"shift_in_ap": True}),
     ),
 )

@@ -23,7 +23,7 @@ from training.losses.relevance import (
 )
 from training.losses.steps import HardStep, SigmoidStep, Step, SupStep
 
-_BLOCK = {"cpu": 2**18, "cuda": 2**22}  # triples at a time: they stay in the cache of a core
+_BLOCK = {"cpu": 2**17, "cuda": 2**22}  # triples at a time: they stay in the cache of a core
 
 
 def row_average_precisions(
