@@ -1,19 +1,24 @@
 """Which images train, which ask (validation: queries) and which answer (test: gallery)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from domain.errors import ArchiveError, InputError
 from domain.images import Part
 
-SHARES = {Part.TRAIN: 0.8, Part.VALIDATION: 0.1, Part.TEST: 0.1}
+SHARES = MappingProxyType({Part.TRAIN: 0.8, Part.VALIDATION: 0.1, Part.TEST: 0.1})
 
 _FEWEST_GROUPS = 3
 
 
 def assign_parts(
-    split_groups: Sequence[int], *, seed: int, existing: Sequence[Part | None] | None = None
+    split_groups: Sequence[int],
+    *,
+    seed: int,
+    existing: Sequence[Part | None] | None = None,
+    shares: Mapping[Part, float] = SHARES,
 ) -> list[Part]:
     """[N] the part of each image: 80/10/10 by image, drawn at random, whole groups on one side.
 
@@ -25,6 +30,7 @@ def assign_parts(
         split_groups: [N] from `archive.duplicates.split_groups`.
         seed: the same seed and groups give the same parts.
         existing: [N] the part of each image that has one; all are new if left out.
+        shares: of the images; other than 80/10/10 for studies of papers that split otherwise.
 
     Raises:
         ArchiveError: fewer than three groups, so that a part would be empty.
@@ -48,15 +54,18 @@ def assign_parts(
             "one each to train, to ask and to search.",
             "Add images to the folder and try again.",
         )
-    return _assign(members, fixed, np.random.default_rng(seed))
+    room = _targets(len(fixed), shares)
+    return _assign(members, fixed, room, np.random.default_rng(seed))
 
 
 def _assign(
-    members: dict[int, list[int]], fixed: list[Part | None], rng: np.random.Generator
+    members: dict[int, list[int]],
+    fixed: list[Part | None],
+    room: dict[Part, int],
+    rng: np.random.Generator,
 ) -> list[Part]:
     parts = list(fixed)
     free = [rows for rows in members.values() if not _follow(rows, parts)]
-    room = _targets(len(parts))
     for part in parts:
         if part is not None:
             room[part] -= 1
@@ -96,9 +105,9 @@ def _choose(
     return fitting[int(rng.choice(len(fitting), p=weights / weights.sum()))]
 
 
-def _targets(count: int) -> dict[Part, int]:
+def _targets(count: int, shares: Mapping[Part, float]) -> dict[Part, int]:
     """Images a part, at least one each; what rounding leaves goes to training."""
-    small = {part: max(1, round(count * SHARES[part])) for part in (Part.VALIDATION, Part.TEST)}
+    small = {part: max(1, round(count * shares[part])) for part in (Part.VALIDATION, Part.TEST)}
     return {Part.TRAIN: count - sum(small.values()), **small}
 
 

@@ -24,6 +24,7 @@ _MODULES = {
     "round": "commands.steps",
     "search": "commands.search",
     "simulate": "commands.simulate",
+    "compare-triplets": "commands.triplets",
     "export": "commands.exchange",
     "import": "commands.exchange",
     "backup": "commands.backup",
@@ -47,6 +48,7 @@ class _LazyGroup(click.Group):
         if module_name is None:
             return None
         name = cmd_name if cmd_name not in ("import", "round") else f"{cmd_name}_"
+        name = name.replace("-", "_")
         command: click.Command = getattr(importlib.import_module(module_name), name)
         return command
 

@@ -72,7 +72,7 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
             f"{str(options.images)!r} has {len(classes)} classes; a simulation needs 2 or more.",
             "The oracle answers by folder names: name a folder with one sub-folder for each class.",
         )
-    features, notes = _features(options, images, part_of(progress, 0.3, 1.0))
+    features, notes = archive_features(options, images, part_of(progress, 0.3, 1.0))
     number = {name: label for label, name in enumerate(classes)}
     pixels = [image.pixel_sha256 for image in images]
     if found.quarantined:
@@ -103,9 +103,14 @@ def split(archive: SimulationArchive, seed: int) -> SeedSplit:
     return SeedSplit(rows[Part.TRAIN], rows[Part.VALIDATION], rows[Part.TEST])
 
 
-def _features(
+def archive_features(
     options: SimulationOptions, images: list[ScannedImage], progress: Progress
 ) -> tuple[FloatArray, tuple[str, ...]]:
+    """[N, D] frozen features of images, from the cache where they can be, and what to know.
+
+    Raises:
+        ArchiveError, ModelError: an image or the weights cannot be used.
+    """
     backbone = build_backbone(options.backbone, seed=0)
     weights = load_weights(backbone, options.weights, progress=part_of(progress, 0.0, 0.1))
     features = features_for(

@@ -133,3 +133,9 @@ def test_uc_merced_splits_as_in_the_paper(uc_merced, seed):
         [image.pixel_sha256 for image in images], [image.perceptual_hash for image in images]
     )
     assert sizes(assign_parts(groups, seed=seed)) == (1680, 210, 210)
+
+
+def test_a_study_can_split_as_its_paper_does():
+    shares = {Part.TRAIN: 0.6, Part.VALIDATION: 0.2, Part.TEST: 0.2}
+    parts = assign_parts(range(50), seed=0, shares=shares)
+    assert [parts.count(part) for part in shares] == [30, 10, 10]

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.losses.proxies import ProxyDistance, group_loss, proxy_loss, rotation_loss
+from training.losses.proxies import (
+    ProxyDistance,
+    group_loss,
+    pedc_total,
+    proxy_loss,
+    rotation_loss,
+)
 from training.losses.relevance import relevance_of_classes
 
 _ORACLE = json.loads(
@@ -66,10 +72,11 @@ def test_the_rotation_loss_agrees_with_the_oracle() -> None:
 
 
 def test_the_parts_add_up_to_the_oracles_totals() -> None:
-    both = proxy_loss(ROWS, GROUPS, PROXIES).value + rotation_loss(ROWS, TURNED).value
+    proxy, rotation = proxy_loss(ROWS, GROUPS, PROXIES).value, rotation_loss(ROWS, TURNED).value
+    both = pedc_total(proxy, rotation, torch.zeros(()), proxy_weight=1)
     assert both.item() == pytest.approx(_EXPECTED["PEDC"], abs=1e-9)
-    total = 0.5 * both.item() + _INPUTS["L_CE_given"]
-    assert total == pytest.approx(_EXPECTED["total_half_1_1"], abs=1e-9)
+    total = pedc_total(proxy, rotation, tensor(_INPUTS["L_CE_given"]))
+    assert total.item() == pytest.approx(_EXPECTED["total_half_1_1"], abs=1e-9)
 
 
 def test_an_image_alone_has_no_rotation_loss() -> None:

@@ -145,6 +145,30 @@ def rotation_loss(
     return mean_over_anchors(masked.logsumexp(1) - logits.diagonal(), valid)
 
 
+def pedc_total(
+    proxy: Tensor,
+    rotation: Tensor,
+    classes: Tensor,
+    *,
+    proxy_weight: float = 0.5,
+    rotation_weight: float = 1.0,
+    class_weight: float = 1.0,
+) -> Tensor:
+    """The sum of the three parts, λ (L_PED + δ L_C) + ξ L_CE, a scalar.
+
+    Args:
+        proxy: L_PED.
+        rotation: L_C; may be negative.
+        classes: L_CE.
+        proxy_weight: λ.
+        rotation_weight: δ.
+        class_weight: ξ.
+
+    Source: PEDC, eqs. 9-10.
+    """
+    return proxy_weight * (proxy + rotation_weight * rotation) + class_weight * classes
+
+
 def _log_shares(logits: Tensor, allowed: Tensor) -> Tensor:
     """[B, C] log-softmax over the allowed columns; each row has one."""
     return logits.masked_fill(~allowed, -torch.inf).log_softmax(1)

@@ -85,7 +85,10 @@ class RepresentativeTriplets:
 
         Source: DAS-RHDIS, eq. 6.
         """
-        chosen = self.select(embeddings, relevance)
+        return self.of(embeddings, self.select(embeddings, relevance))
+
+    def of(self, embeddings: Tensor, chosen: Triplets) -> LossValue:
+        """The loss of triplets that `select` chose among the same images."""
         apart = distances(embeddings)
         if self.distance == "minmax":
             apart = _stretched(apart)
