@@ -1,0 +1,119 @@
+"""Screenshots of all pages for docs/screens: `script/screens [--out DIR] [--only PAGE,PAGE]`.
+
+The project is made up: a small demo archive with invented answers and models.
+"""
+
+import argparse
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from archive.demo import write_demo
+from benchmarks.serving import CHROMIUM_FLAGS, chromium, served
+from tests.ui.furnished import Furnished, furnish
+from ui.sitemap import PAGES
+from workflow import jobs
+from workflow.creation import create_project
+from workflow.locks import held
+
+ROOT = Path(__file__).parents[2]
+WIDTHS = {"wide": (1400, 900), "narrow": (420, 860)}
+THEMES = ("light", "dark")
+QUALITY = 80
+TALLEST_PX = 1500
+SMALLER = 0.7  # of the screen's pixels: enough to read in a document
+SETTLED = """
+() => ![...document.querySelectorAll('[data-testid=stSkeleton], [data-testid=stSpinner]')].length
+  && [...document.images].every((each) => each.complete)
+  && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'
+"""
+
+
+@contextmanager
+def furnished_app(folder: Path) -> Iterator[tuple[str, Furnished]]:
+    """The address of an app with something on every page, as if its worker ran."""
+    write_demo(folder / "images", tiles_per_kind=12)
+    (folder / "images" / "forest" / "broken.jpg").write_bytes(b"no picture")
+    made = create_project(folder / "project", images=folder / "images")
+    project = made.project
+    people = furnish(project)
+    with held(project.folder / jobs.WORKER_LOCK), served(project.folder) as address:
+        yield address, people
+    project.close()
+
+
+def addresses(people: Furnished) -> dict[str, str]:
+    """What to open for each picture, by its name."""
+    shown = {name: name for name in PAGES}
+    shown["overview"] = ""
+    shown["annotate"] = f"annotate?member={people.annotator.member_id}"
+    shown["my_answers"] = f"my_answers?member={people.annotator.member_id}"
+    shown["results"] = f"search?image={people.pair.a}"
+    shown["history"] = f"labels?pair={people.pair.a}-{people.pair.b}"
+    shown["refused"] = f"people?member={people.annotator.member_id}"
+    return shown
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has stopped changing."""
+    page.get_by_test_id("stMain").wait_for(timeout=60_000)
+    page.wait_for_timeout(700)
+    page.wait_for_function(SETTLED, timeout=60_000)
+    page.wait_for_timeout(1500)  # charts draw themselves
+
+
+def shoot(browser: Browser, url: str, *, width: str, theme: str) -> bytes:
+    """The page from top to bottom as PNG, up to a height that a document can hold."""
+    across, down = WIDTHS[width]
+    context = browser.new_context(
+        viewport={"width": across, "height": down},
+        color_scheme="dark" if theme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.goto(url)
+    settle(page)
+    inside = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
+    page.set_viewport_size({"width": across, "height": max(down, min(inside, TALLEST_PX))})
+    settle(page)
+    taken = page.screenshot()
+    context.close()
+    return taken
+
+
+def save(png: bytes, path: Path) -> None:
+    with Image.open(io.BytesIO(png)) as taken:
+        size = (round(taken.width * SMALLER), round(taken.height * SMALLER))
+        small = taken.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        small.save(path, quality=QUALITY, optimize=True, progressive=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Take screenshots of all pages.")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screens")
+    parser.add_argument("--only", default="", help="names of pictures, comma separated")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    wanted = set(filter(None, options.only.split(",")))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        furnished_app(Path(folder)) as (url, people),
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        for name, path in addresses(people).items():
+            if wanted and name not in wanted:
+                continue
+            for width in WIDTHS:
+                for theme in THEMES:
+                    png = shoot(browser, f"{url}/{path}", width=width, theme=theme)
+                    save(png, options.out / f"{name}-{width}-{theme}.jpg")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
