@@ -20,6 +20,7 @@ from workflow.curves import CurvePoint, SimilarityHistogram
 BLUE = "#1a7fc1"
 VERMILION = "#cf5b00"
 GREY = "#7b828c"  # for lines of reference
+TEXT = "currentColor"  # of the page around: Streamlit's own grey is too faint on white
 EFFORTS: Mapping[str, str] = {
     "bits": "bits (similar and dissimilar answers)",
     "minutes": "minutes of people's time",
@@ -47,6 +48,12 @@ class Drawing:
 
     chart: AnyChart
     words: str
+
+    def legible(self) -> AnyChart:
+        """The chart with its axes and legend in the page's colour of text, in either theme."""
+        drawn: AnyChart = self.chart.configure_axis(labelColor=TEXT, titleColor=TEXT)
+        drawn = drawn.configure_legend(labelColor=TEXT, titleColor=TEXT)
+        return drawn
 
 
 def retrieval_metrics(points: Sequence[CurvePoint]) -> list[str]:

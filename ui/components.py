@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from domain.errors import AnnealError
+from domain.errors import AccessError, AnnealError
 from domain.jobs import Job, JobState
 from domain.members import Role, require
 from ui import session
@@ -140,6 +140,15 @@ def empty_state(title: str, text: str, page: str | None = None) -> None:
             page_link(page)
 
 
+def refusal(title: str, error: AccessError) -> None:
+    """In place of a page that is not for the person: why, whom to ask, and what is theirs."""
+    st.title(title, anchor=False)
+    with st.container(border=True):
+        st.markdown(f"**{as_text(error.message)}**")
+        st.caption(as_text(error.hint), width=READABLE_PX)
+        page_link("annotate")
+
+
 def pager(key: str, *, more: bool) -> None:
     """Buttons to the newer and older lines of a list, where there are any.
 
@@ -172,7 +181,7 @@ def job_card(job: Job, *, name: str) -> None:
 
 def chart(drawing: Drawing) -> None:
     """A chart with its content in words for screen readers."""
-    st.altair_chart(drawing.chart, width="stretch", alt=drawing.words)
+    st.altair_chart(drawing.legible(), width="stretch", alt=drawing.words)
 
 
 def download(label: str, content: Callable[[], str | bytes], file_name: str) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from domain.errors import AccessError, AnnealError
 from domain.members import Member, Role
-from ui import session, sign_in
+from ui import components, session, sign_in
 from ui.components import as_text, show_error
 from ui.door import door
 from ui.sitemap import HOME, PAGES
@@ -61,9 +61,12 @@ def run_page(name: str, member: Member | None) -> None:
     elif name == HOME:
         st.switch_page(pages["annotate"])
     else:
-        raise AccessError(
-            f"{title} is for leads; you are here as {member.name}, {member.role.value}.",
-            "Annotate and My answers are yours. A lead can give you another role on People.",
+        components.refusal(
+            title,
+            AccessError(
+                f"{title} is for leads; you are here as {member.name}, {member.role.value}.",
+                "Annotate and My answers are yours. An owner can give you another role on People.",
+            ),
         )
 
 

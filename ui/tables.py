@@ -78,7 +78,8 @@ def round_columns() -> dict[str, Any]:
     """How the columns of `round_rows` are drawn."""
     quality = dict.fromkeys(_QUALITY.values(), st.column_config.NumberColumn(format=_PERCENT))
     answered = st.column_config.ProgressColumn(format="%d %%", max_value=100, color="primary")
-    return {**quality, "Answered": answered}
+    state = st.column_config.Column(width=130)  # of the longest; else it is cut off
+    return {**quality, "Answered": answered, "State": state}
 
 
 def curve_rows(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ def draw_map(shown: ArchiveMap, groups: list[Group]) -> list[int] | None:
         picture_version=session.signer().fingerprint(),
     )
     chosen = st.altair_chart(
-        drawing.chart,
+        drawing.legible(),
         width="stretch",
         key=f"{MAP}.{shown.run}",
         on_select="rerun",

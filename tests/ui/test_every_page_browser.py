@@ -1,0 +1,164 @@
+"""Every page in a real browser, full of names that look like markup: nothing of them runs, whoever
+may not come in is refused kindly, and axe finds nothing serious."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import BrowserContext, Page, expect
+
+from benchmarks.serving import served
+from domain.config import config_toml
+from domain.members import Role
+from labeling_store import answers
+from tests.ui.annotator import SHOWN as PAIR
+from tests.ui.furnished import Furnished, furnish
+from tests.ui.screens import addresses, settle
+from ui.sitemap import PAGES
+from workflow import conflicts, jobs
+from workflow.locks import held
+from workflow.project import CONFIG_NAME, Project
+
+pytestmark = pytest.mark.browser
+
+MARKUP = "<img src=x onerror=document.title='hacked'>"
+NAMES = (MARKUP, f"{MARKUP} **ben** :red[x]", f"lea ![i](http://x.example/y.png) {MARKUP}")
+SHOWN = (*PAGES, "results", "history", "refused")
+# What parts do that we do not draw: rule, a word in the selector, and why it stays.
+NOT_OURS = (
+    ("svg-img-alt", "_brush", "Vega draws the rectangle of a selection as a symbol without a name"),
+)
+DARK_SETTLED_MS = 400
+FOCUSED = """
+() => {
+  let at = document.activeElement;
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at?.getAttribute("aria-label") ?? at?.innerText ?? "";
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Callable[..., Project]) -> Project:
+    """A project whose name has markup in it, too."""
+    made = make_project()
+    config = made.config.model_copy(update={"name": MARKUP})
+    (made.folder / CONFIG_NAME).write_text(config_toml(config), encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def people(project: Project) -> Furnished:
+    return furnish(project, names=NAMES, note=MARKUP)
+
+
+@pytest.fixture(scope="module")
+def address(project: Project, people: Furnished) -> Iterator[str]:
+    with held(project.folder / jobs.WORKER_LOCK), served(project.folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def reader(browser: Any) -> Iterator[Page]:
+    """One tab for all pages."""
+    context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_markup_in_names_does_nothing_and_axe_finds_nothing_serious(
+    reader: Page, address: str, people: Furnished, name: str
+) -> None:
+    errors: list[str] = []
+    reader.on("pageerror", lambda error: errors.append(str(error)))
+    reader.goto(f"{address}/{addresses(people)[name]}")
+    settle(reader)
+    assert errors == []
+    assert "hacked" not in reader.title()
+    assert reader.locator("img[onerror]").count() == 0
+    assert reader.locator("img[src*='x.example']").count() == 0
+    assert serious(reader) == []
+    reader.emulate_media(color_scheme="dark")
+    reader.wait_for_timeout(DARK_SETTLED_MS)
+    assert serious(reader, only=("color-contrast",)) == []
+    reader.emulate_media(color_scheme="light")
+
+
+def serious(page: Page, *, only: Sequence[str] = ()) -> list[str]:
+    """What axe calls serious or critical: the rule, the part of the page, and what is wrong."""
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if only:
+        options["runOnly"] = list(only)
+    found = [
+        (rule["id"], str(node["target"]), node.get("failureSummary", ""))
+        for rule in Axe().run(page, options=options).response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
+    return [
+        f"{name}: {target}: {words}"
+        for name, target, words in found
+        if not any(name == rule and part in target for rule, part, _ in NOT_OURS)
+    ]
+
+
+def test_by_keyboard_alone_a_lead_settles_a_conflict_and_answers_pairs(
+    reader: Page, address: str, project: Project, people: Furnished
+) -> None:
+    who = f"member={people.lead.member_id}"
+    reader.goto(f"{address}/you?{who}")
+    settle(reader)
+    tab_to(reader, "Conflicts")
+    reader.keyboard.press("Enter")
+    expect(reader.get_by_role("heading", name="Conflicts")).to_be_visible(timeout=30_000)
+    before = conflicts.count_open(project)
+    tab_to(reader, "Earlier answers are right")
+    reader.keyboard.press("Enter")
+    wait_until(reader, lambda: conflicts.count_open(project) < before)
+    tab_to(reader, "Annotate")
+    reader.keyboard.press("Enter")
+    expect(reader.locator(PAIR)).to_have_count(2, timeout=30_000)
+    start = answers.last_event_id(project.store.reader())
+    for key in ("j", "f", "u", "z"):
+        reader.wait_for_timeout(300)  # a key press follows what a person sees
+        reader.keyboard.press(key)
+    wait_until(reader, lambda: answers.last_event_id(project.store.reader()) >= start + 4)
+    said = list(answers.events(project.store.reader(), after=start))
+    assert [each.kind.value for each in said] == ["similar", "dissimilar", "unsure", "void"]
+    assert {each.member for each in said} == {people.lead.name}
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has the focus says that."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(FOCUSED).strip() == name:
+            return
+    pytest.fail(f"No {name} within 60 tabs")
+
+
+def wait_until(page: Page, happened: Callable[[], bool]) -> None:
+    """Wait for the store; a time-out is a failure."""
+    for _ in range(200):
+        if happened():
+            return
+        page.wait_for_timeout(100)
+    pytest.fail("It did not come to the store")
+
+
+FOR_LEADS = [name for name, (_, role) in PAGES.items() if role is not Role.ANNOTATOR]
+
+
+def test_an_annotator_who_opens_pages_of_leads_is_shown_the_own_ones(
+    reader: Page, address: str, people: Furnished
+) -> None:
+    who = f"member={people.annotator.member_id}"
+    for name in FOR_LEADS:
+        if name == "overview":
+            continue  # leads on to Annotate
+        reader.goto(f"{address}/{name}?{who}")
+        expect(reader.get_by_text(f"{PAGES[name][0]} is for leads")).to_be_visible(timeout=30_000)
+        expect(reader.get_by_role("link", name="Annotate").first).to_be_visible()
+        assert reader.get_by_role("link", name=PAGES[name][0], exact=True).count() == 0
