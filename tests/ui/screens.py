@@ -26,6 +26,7 @@ WIDTHS = {"wide": (1400, 900), "narrow": (420, 860)}
 THEMES = ("light", "dark")
 QUALITY = 80
 TALLEST_PX = 1500
+CHARTS_MS = 1500
 SMALLER = 0.7  # of the screen's pixels: enough to read in a document
 SETTLED = """
 () => ![...document.querySelectorAll('[data-testid=stSkeleton], [data-testid=stSpinner]')].length
@@ -59,12 +60,11 @@ def addresses(people: Furnished) -> dict[str, str]:
     return shown
 
 
-def settle(page: Page) -> None:
-    """Wait until the page has stopped changing."""
-    page.get_by_test_id("stMain").wait_for(timeout=60_000)
-    page.wait_for_timeout(700)
+def settle(page: Page, *, still_ms: int = 300) -> None:
+    """Wait until the page has come, and so much longer for what draws itself, as charts do."""
+    page.locator("[data-testid=stMain] :is(h1, section.annotate)").first.wait_for(timeout=60_000)
     page.wait_for_function(SETTLED, timeout=60_000)
-    page.wait_for_timeout(1500)  # charts draw themselves
+    page.wait_for_timeout(still_ms)
 
 
 def shoot(browser: Browser, url: str, *, width: str, theme: str) -> bytes:
@@ -76,10 +76,10 @@ def shoot(browser: Browser, url: str, *, width: str, theme: str) -> bytes:
     )
     page = context.new_page()
     page.goto(url)
-    settle(page)
+    settle(page, still_ms=CHARTS_MS)
     inside = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
     page.set_viewport_size({"width": across, "height": max(down, min(inside, TALLEST_PX))})
-    settle(page)
+    settle(page, still_ms=CHARTS_MS)
     taken = page.screenshot()
     context.close()
     return taken
