@@ -63,7 +63,7 @@ BASELINE_LOSSES = (
         title="Proxy-NCA",
         sentence="Draws each image to the middle of its group, away from those of other groups.",
         source="Movshovitz-Attias and others (2017)",
-        parameters=(LossParameter("scale", 8.0, "How sharp the choice is.", minimum=0.01),),
+        parameters=(LossParameter("scale", 3.0, "How sharp the choice is.", minimum=0.01),),
     ),
     LossChoice(
         name="lifted_structure",

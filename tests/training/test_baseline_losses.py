@@ -125,13 +125,18 @@ def test_n_pair_takes_the_most_alike_image_of_each_other_kind() -> None:
     torch.testing.assert_close(found.value, torch.stack(terms).mean())
 
 
-def test_proxy_nca_is_the_librarys_with_the_mean_directions_as_proxies() -> None:
-    embeddings = rows()
+def test_proxy_nca_is_the_librarys_with_the_mean_directions_of_others_as_proxies() -> None:
+    unit = normalize(rows())
     library = losses.ProxyNCALoss(num_classes=3, embedding_size=5, softmax_scale=2)
-    proxies = [normalize(embeddings)[label == LABELS].mean(0) for label in range(3)]
-    library.proxies.data = torch.stack(proxies)
-    found = ProxyNCA(scale=2.0)(embeddings, relevance_of_classes(LABELS))
-    assert found.value.item() == pytest.approx(library(embeddings, LABELS).item(), abs=1e-9)
+    expected = []
+    for row in range(12):
+        others = torch.arange(12) != row
+        library.proxies.data = torch.stack(
+            [unit[(label == LABELS) & others].mean(0) for label in range(3)]
+        )
+        expected.append(library(unit[[row]], LABELS[[row]]).item())
+    found = ProxyNCA(scale=2.0)(rows(), relevance_of_classes(LABELS))
+    assert found.value.item() == pytest.approx(sum(expected) / 12, abs=1e-9)
 
 
 def test_proxies_of_groups_that_nobody_compared_with_are_not_seen() -> None:
@@ -140,14 +145,15 @@ def test_proxies_of_groups_that_nobody_compared_with_are_not_seen() -> None:
     for a, b, label in [(0, 1, 1.0), (2, 3, 1.0), (0, 2, 0.0)]:  # of image 4 nothing is known
         relevance[a, b] = relevance[b, a] = label
     unit = normalize(embeddings)
-    own, other = normalize(unit[:2].sum(0), dim=0), normalize(unit[2:4].sum(0), dim=0)
-    terms = [
-        softplus(8 * ((unit[0] - own).square().sum() - (unit[0] - other).square().sum())),
-        softplus(8 * ((unit[2] - other).square().sum() - (unit[2] - own).square().sum())),
-    ]
+
+    def term(image: int, mate: int, group: list[int]) -> Tensor:
+        other = normalize(unit[group].sum(0), dim=0)
+        apart = (unit[image] - unit[mate]).square().sum() - (unit[image] - other).square().sum()
+        return softplus(3 * apart)
+
     found = ProxyNCA()(embeddings, relevance)
     assert found.valid_anchors == 2
-    torch.testing.assert_close(found.value, torch.stack(terms).mean())
+    torch.testing.assert_close(found.value, (term(0, 1, [2, 3]) + term(2, 3, [0, 1])) / 2)
 
 
 def known_lists(relevance: Tensor) -> list[tuple[int, list[int], list[int]]]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from domain.errors import InputError
 from domain.loss_catalogue import LOSSES
+from training.losses.average_precision import ExactAP
 from training.losses.catalogue import LOSS_CLASSES, new_loss
 from training.losses.relevance import (
     LossValue,
@@ -116,6 +117,20 @@ def test_single_precision_agrees_with_double(loss: RelevanceLoss) -> None:
     torch.testing.assert_close(
         single, loss(embeddings, relevance).value, check_dtype=False, rtol=1e-4, atol=1e-4
     )
+
+
+def test_making_it_small_ranks_similar_images_first(loss: RelevanceLoss) -> None:
+    embeddings, relevance = batch(24, known=0.7)
+    embeddings.requires_grad_()
+    before = loss(embeddings, relevance).value.item()
+    ranking = ExactAP()(embeddings, relevance).value.item()
+    optimiser = torch.optim.Adam([embeddings], lr=0.02)
+    for _ in range(60):
+        optimiser.zero_grad()
+        loss(embeddings, relevance).value.backward()
+        optimiser.step()
+    assert loss(embeddings, relevance).value.item() < 0.8 * before
+    assert ExactAP()(embeddings, relevance).value.item() < 0.6 * ranking
 
 
 def test_a_relation_of_classes_is_unknown_where_a_class_is() -> None:

@@ -73,9 +73,10 @@ class ProxyNCA:
     Attributes:
         scale: of the squared distances to the groups' proxies.
 
-    A group is a must-link group of the batch; its proxy is the mean direction of its images. An
-    image sees its own proxy and those of groups with an image known to be dissimilar to it.
-    Anchors are valid with a partner of each kind.
+    A group is a must-link group of the batch; its proxy is the mean direction of its images, and
+    for one of its own images that of the others: else two images alone would be near their proxy
+    wherever they are. An image sees its own proxy and those of groups with an image known to be
+    dissimilar to it. Anchors are valid with a partner of each kind.
 
     Differs from the paper, whose proxies are learnt and outlive the batch: which groups there are
     changes with every answer. As in the library, the own proxy stands in the denominator too.
@@ -83,20 +84,20 @@ class ProxyNCA:
     Source: Proxy-NCA (Movshovitz-Attias and others, 2017), eq. 5.
     """
 
-    scale: float = 8.0
+    scale: float = 3.0
 
     def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
         """See `RelevanceLoss`."""
         partners = known_partners(relevance)
-        members = _members(partners.similar)  # [C, B]
+        own = _members(partners.similar)  # [B, C]
+        other = (partners.dissimilar[:, :, None] & own).any(1) & ~own
         with torch.autocast(embeddings.device.type, enabled=False):
             unit = unit_rows(embeddings)
-            proxies = unit_rows(members.to(unit) @ unit)
-            logits = -self.scale * (2 - 2 * unit @ proxies.T)  # [B, C]
-        own = members.T
-        other = (partners.dissimilar[:, None] & members).any(2) & ~own
-        others = logits - (logits * own).sum(1, keepdim=True)
-        return mean_over_anchors(log_one_and_sum(others, other), partners.with_both)
+            sums = own.to(unit).T @ unit  # [C, D]
+            apart = 2 - 2 * unit @ unit_rows(sums).T  # [B, C]
+            rest = unit_rows(own.to(unit) @ sums - unit)
+            nearer = (2 - 2 * (unit * rest).sum(1, keepdim=True)) - apart
+        return mean_over_anchors(log_one_and_sum(self.scale * nearer, other), partners.with_both)
 
 
 def _picked(logits: Tensor, partners: Partners, against: Tensor) -> LossValue:
@@ -110,7 +111,7 @@ def _picked(logits: Tensor, partners: Partners, against: Tensor) -> LossValue:
 
 
 def _members(similar: Tensor) -> Tensor:
-    """[C, B] bool, which images are of each must-link group."""
+    """[B, C] bool, of which must-link group each image is."""
     groups = linked_groups(similar)
-    found: Tensor = torch.unique(groups)[:, None] == groups
+    found: Tensor = groups[:, None] == torch.unique(groups)
     return found
