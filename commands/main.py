@@ -25,6 +25,7 @@ _MODULES = {
     "search": "commands.search",
     "simulate": "commands.simulate",
     "compare-triplets": "commands.triplets",
+    "compare-descriptors": "commands.descriptors",
     "export": "commands.exchange",
     "import": "commands.exchange",
     "backup": "commands.backup",

@@ -71,19 +71,34 @@ def multi_scale_descriptors(
 
     Source: DCL, section on multi-scale descriptors; for embedding, not for training.
     """
-    sizes = [[round(side * scale) for side in images.shape[2:]] for scale in scales]
-    seen = [
-        functional.normalize(network(_resized(images, size)), dim=1)
-        for size in sizes
-        if min(size) >= _SMALLEST_PX
-    ]
-    if not seen:
+    seen = [network(each) for each in resized(images, scales).values()]
+    return mean_direction(seen)
+
+
+def mean_direction(descriptors: Sequence[Tensor]) -> Tensor:
+    """[B, D] unit vectors: the mean of descriptors [B, D], each brought to length 1.
+
+    Source: DCL, section on multi-scale descriptors.
+    """
+    unit = [functional.normalize(each, dim=1) for each in descriptors]
+    return functional.normalize(torch.stack(unit).mean(0), dim=1)
+
+
+def resized(images: Tensor, scales: Sequence[float]) -> dict[float, Tensor]:
+    """The images [B, bands, H, W] at each scale of their sides, but those too small for networks.
+
+    Raises:
+        InputError: no scale is left.
+    """
+    sizes = {scale: [round(side * scale) for side in images.shape[2:]] for scale in scales}
+    kept = {scale: size for scale, size in sizes.items() if min(size) >= _SMALLEST_PX}
+    if not kept:
         raise InputError(
             f"Images of {images.shape[2]} × {images.shape[3]} px have no scale of at least "
             f"{_SMALLEST_PX} px among {', '.join(f'{scale:g}' for scale in scales)}.",
             "Take larger images or scales.",
         )
-    return functional.normalize(torch.stack(seen).mean(0), dim=1)
+    return {scale: _resized(images, size) for scale, size in kept.items()}
 
 
 def _resized(images: Tensor, size: Sequence[int]) -> Tensor:
