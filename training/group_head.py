@@ -9,6 +9,7 @@ Source: ours.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,9 +33,6 @@ from training.head import (
     frozen_head,
 )
 
-SpaceMaker = Callable[[Standardise, FloatArray], Space]
-"""Makes the space of images of which standardisation and features [N, F] are given."""
-
 FEWEST_ANSWERS = 60  # with fewer, the frozen features remain the embedding
 MOST_ANCHORS = 4096  # images the regression is fitted to; solved in a second
 _RIDGE = 0.03
@@ -43,6 +41,19 @@ _SHARPNESS = 17.0
 # the parts that a start compares over the images that have answers, between these two. With
 # 0.3 images of a group have an order; at twice the groups' length these change little.
 _LEAST_FROZEN, _MOST_FROZEN = 0.3, 2.0
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How images look before anything is learnt about them; it depends on no answer.
+
+    Attributes:
+        standardise: of their features, with principal components.
+        space: of their standardised features.
+    """
+
+    standardise: Standardise
+    space: Space
 
 
 class GroupHead(HeadModule):
@@ -107,9 +118,10 @@ class GroupHead(HeadModule):
         return functional.normalize(torch.cat([groups, self.frozen * standardised], dim=1), dim=1)
 
 
-def features_space(standardise: Standardise, features: FloatArray) -> Space:
-    """The space of images by their features [N, F], standardised with principal components."""
-    return Space.of_principal(TrainedHead(standardise).embed(features))
+def looks_of(features: FloatArray) -> Looks:
+    """The looks of the images of features [N, F]."""
+    standardise = fitted_standardise(features, components=COMPONENTS).eval()
+    return Looks(standardise, Space.of_principal(TrainedHead(standardise).embed(features)))
 
 
 def group_head(
@@ -118,7 +130,7 @@ def group_head(
     *,
     error: float,
     device: torch.device,
-    make_space: SpaceMaker = features_space,
+    find_looks: Callable[[FloatArray], Looks] = looks_of,
 ) -> TrainedHead:
     """A head from answers about pairs of images.
 
@@ -127,7 +139,7 @@ def group_head(
         answers: about pairs of their rows.
         error: assumed share of wrong answers.
         device: where the head embeds.
-        make_space: of the images, from the features standardised; may look it up.
+        find_looks: `looks_of` the features; may have kept them.
 
     Returns:
         The head with its soft labels, or the frozen features with a note while there are fewer
@@ -139,8 +151,8 @@ def group_head(
     check_features(features, width=features.shape[-1])
     if len(answers) < FEWEST_ANSWERS:
         return _frozen(features, f"{len(answers)} answers; learning starts at {FEWEST_ANSWERS}.")
-    standardise = fitted_standardise(features, components=COMPONENTS).eval()
-    space = make_space(standardise, features)
+    looks = find_looks(features)
+    space = looks.space
     found = beliefs(space, answers, error=error)
     if found.groups < 2:
         return _frozen(features, "All answered images are one group so far.")
@@ -152,7 +164,7 @@ def group_head(
     anchors = _anchors(found)
     weights = _fitted(space.unit[anchors], labels, anchors)
     module = GroupHead(
-        standardise,
+        looks.standardise,
         anchors=torch.from_numpy(space.unit[anchors]),
         weights=torch.from_numpy(weights),
         likeness=_tensor(likeness),

@@ -114,6 +114,15 @@ class Standardise(HeadModule):
         """The same."""
         return standardised
 
+    def rotated(self, centre: Tensor, rotation: Tensor) -> "Standardise":
+        """The same statistics, with a centre [D] and principal components [D, C] of unit rows."""
+        made = Standardise(len(self.mean), rotation.shape[1])
+        made.mean.copy_(self.mean)
+        made.scale.copy_(self.scale)
+        made.centre.copy_(centre)
+        made.rotation.copy_(rotation)
+        return made
+
     def forward(self, features: Tensor) -> Tensor:
         """[B, D] features to [B, C or D] unit vectors."""
         unit = functional.normalize((features - self.mean) / self.scale, dim=1)
@@ -256,13 +265,11 @@ def fitted_standardise(features: FloatArray, *, components: int = 0) -> Standard
     mean = sum(block.sum(axis=0) for block in _blocks(features)) / len(features)
     squares = sum(((block - mean) ** 2).sum(axis=0) for block in _blocks(features))
     scale = np.sqrt(squares / len(features)) + _SMALLEST_SCALE
-    kept = min(components, width, max(1, len(features) - 1))
-    fitted = Standardise(width, kept)
+    fitted = Standardise(width)
     fitted.mean.copy_(torch.from_numpy(mean))
     fitted.scale.copy_(torch.from_numpy(scale))
-    if kept:
-        _fit_rotation(fitted, features, mean, scale)
-    return fitted
+    kept = min(components, width, max(1, len(features) - 1))
+    return fitted.rotated(*_axes(features, mean, scale, kept)) if kept else fitted
 
 
 def new_projection(
@@ -311,10 +318,10 @@ def check_features(features: FloatArray, *, width: int) -> None:
         )
 
 
-def _fit_rotation(
-    fitted: Standardise, features: FloatArray, mean: FloatArray, scale: FloatArray
-) -> None:
-    """The main axes of the standardised unit features; the sign of each is fixed."""
+def _axes(
+    features: FloatArray, mean: FloatArray, scale: FloatArray, count: int
+) -> tuple[Tensor, Tensor]:
+    """Centre and main axes of the standardised unit features; the sign of each is fixed."""
     width = features.shape[1]
     total, products = np.zeros(width), np.zeros((width, width))
     for block in _blocks(features):
@@ -324,12 +331,11 @@ def _fit_rotation(
         products += unit.T @ unit
     centre = total / len(features)
     spread = products - len(features) * np.outer(centre, centre)
-    kept = (width - fitted.components, width - 1)  # eigenvalues ascend
+    kept = (width - count, width - 1)  # eigenvalues ascend
     axes = eigh(spread, subset_by_index=kept)[1][:, ::-1]
     largest = np.abs(axes).argmax(axis=0)
     axes = axes * np.sign(axes[largest, np.arange(axes.shape[1])])
-    fitted.centre.copy_(torch.from_numpy(centre))
-    fitted.rotation.copy_(torch.from_numpy(axes.copy()))
+    return torch.from_numpy(centre), torch.from_numpy(axes.copy())
 
 
 def _blocks(features: FloatArray) -> Iterator[NDArray[np.float64]]:

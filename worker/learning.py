@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from annealing.components.labels import SoftLabels
-from annealing.components.space import Space
 from annealing.mining import similarity_quantile
 from annealing.pool import pair_similarities
 from annealing.uncertainty import mgue_threshold
@@ -22,14 +21,14 @@ from domain.jobs import Progress
 from domain.rounds import RoundState, Run
 from labeling_store import answers, relations, rounds, runs
 from training.checkpoints import save_head
-from training.group_head import features_space, group_head
-from training.head import Standardise, TrainedHead, frozen_head
+from training.group_head import group_head
+from training.head import TrainedHead, frozen_head
 from training.trainer import train_head
 from worker.backbone import ArchiveFeatures
 from worker.distinct import answers_of, distinct, labels_about
 from worker.quality import retrieval_quality
 from worker.report import JobReport
-from worker.spaces import kept_space
+from worker.spaces import kept_looks
 from workflow.project import Project
 from workflow.run_files import (
     Embeddings,
@@ -168,16 +167,12 @@ def _learn_groups(project: Project, archive: ArchiveFeatures, device: torch.devi
     training = archive.rows_in(Part.TRAIN)
     images = distinct([archive.records[row] for row in training])
 
-    def make_space(standardise: Standardise, features: FloatArray) -> Space:
-        make = partial(features_space, standardise, features)
-        return kept_space(project, standardise, images.records, make)
-
     head = group_head(
         archive.features[training[images.first]],
         answers_of(labels_about(project, images)),
         error=project.config.selection.assumed_error,
         device=device,
-        make_space=make_space,
+        find_looks=partial(kept_looks, project, images.records),
     )
     if head.labels is None:
         return head

@@ -10,12 +10,11 @@ import torch
 from sklearn.kernel_ridge import KernelRidge
 
 from annealing.components.evidence import Answers
-from annealing.components.space import Space
 from domain.errors import InputError
 from retrieval.metrics import evaluate_retrieval
 from training.checkpoints import load_head, save_head
-from training.group_head import FEWEST_ANSWERS, GroupHead, features_space, group_head
-from training.head import Standardise, frozen_head
+from training.group_head import FEWEST_ANSWERS, GroupHead, group_head, looks_of
+from training.head import frozen_head
 
 CPU = torch.device("cpu")
 KINDS, EACH, WIDTH = 6, 20, 40
@@ -92,17 +91,14 @@ def test_a_checkpoint_embeds_the_same(
 def test_the_space_it_was_learnt_in_can_be_read_from_its_embeddings(
     features: np.ndarray, answers: Answers
 ) -> None:
-    made: list[Space] = []
-
-    def make_space(standardise: Standardise, features: np.ndarray) -> Space:
-        made.append(features_space(standardise, features))
-        return made[-1]
-
-    head = group_head(features, answers, error=0.05, device=CPU, make_space=make_space)
+    looks = looks_of(features)
+    head = group_head(features, answers, error=0.05, device=CPU, find_looks=lambda _: looks)
     assert head.module.keeps_frozen
     read = head.module.space(head.embed(features))
-    np.testing.assert_allclose(read.unit, made[0].unit, atol=1e-5)
-    np.testing.assert_allclose(read.graph.links.toarray(), made[0].graph.links.toarray(), atol=1e-4)
+    np.testing.assert_allclose(read.unit, looks.space.unit, atol=1e-5)
+    np.testing.assert_allclose(
+        read.graph.links.toarray(), looks.space.graph.links.toarray(), atol=1e-4
+    )
     frozen = frozen_head(features)
     kernel = frozen.module.space(frozen.embed(features)).unit
     np.testing.assert_allclose(kernel @ kernel.T, read.unit @ read.unit.T, atol=1e-5)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from annealing.components.space import Space, space_of
 from domain.images import ImageRecord, Part
 from training.head import Standardise, fitted_standardise
 from worker import spaces
-from worker.spaces import kept_space
+from worker.spaces import kept_looks, kept_space
 from workflow.project import Project
 
 FEATURES = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
@@ -84,6 +85,24 @@ def test_a_damaged_file_is_made_anew(project: Project, size: int) -> None:
         kept_space(project, STATISTICS, records(30), made()).unit, expected.unit
     )
     kept_space(project, STATISTICS, records(30), never)
+
+
+def test_looks_are_the_same_when_they_are_read_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_space(project, STATISTICS, records(30), made())  # as the first questions do
+    before = kept_looks(project, records(30), FEATURES)
+    monkeypatch.setattr(spaces, "looks_of", never)
+    after = kept_looks(project, records(30), FEATURES)
+    space = kept_space(project, STATISTICS, records(30), never)
+    for found in (after.space, space):
+        np.testing.assert_array_equal(found.unit, before.space.unit)
+        np.testing.assert_array_equal(
+            found.graph.links.toarray(), before.space.graph.links.toarray()
+        )
+    rows = torch.from_numpy(FEATURES)
+    np.testing.assert_array_equal(after.standardise(rows), before.standardise(rows))
+    np.testing.assert_allclose(after.standardise(rows), after.space.unit, atol=1e-6)
 
 
 def let_time_pass(project: Project) -> None:
