@@ -24,6 +24,7 @@ _MODULES = {
     "round": "commands.steps",
     "search": "commands.search",
     "simulate": "commands.simulate",
+    "compare-losses": "commands.compare_losses",
     "compare-triplets": "commands.triplets",
     "compare-descriptors": "commands.descriptors",
     "export": "commands.exchange",

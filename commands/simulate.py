@@ -66,8 +66,8 @@ def simulate(
         images=Path(images),
         out=Path(out),
         strategies=tuple(name.strip() for name in strategy.split(",")),
-        seeds=_numbers("--seeds", seeds, int),
-        lams=_numbers("--lambda", lams, float),
+        seeds=numbers("--seeds", seeds, int),
+        lams=numbers("--lambda", lams, float),
         weights=None if weights is None else Path(weights),
         cache=Path(cache),
         device=settings.device,
@@ -85,7 +85,8 @@ def simulate(
     )
 
 
-def _numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
+def numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
+    """The numbers of an option, written with commas."""
     try:
         return tuple(kind(each) for each in text.split(","))
     except ValueError as error:

@@ -58,7 +58,8 @@ def fine_tune_run(
     """
     folder = project.runs / parent.name
     start = load_head(folder / CHECKPOINT, device=str(device))
-    training = _Training(project, archive, read_relations(folder), device)
+    seed = project.config.seed
+    training = RunTraining(project, archive, read_relations(folder), seed=seed, device=device)
     values = loss_choice(params["loss"]).values(params.get("parameters"))
     found = fine_tune(
         start,
@@ -67,7 +68,7 @@ def fine_tune_run(
         new_loss(params["loss"], values),
         project.config.finetuning,
         retrain=training.retrain(start),
-        seed=project.config.seed,
+        seed=seed,
         device=device,
         progress=progress,
     )
@@ -100,7 +101,7 @@ def fine_tune_run(
     )
 
 
-class _Training:
+class RunTraining:
     """The training images of an archive, and the answers that a run has learnt from."""
 
     def __init__(
@@ -108,11 +109,20 @@ class _Training:
         project: Project,
         archive: ArchiveFeatures,
         relations: Sequence[KnownRelation],
+        *,
+        seed: int,
         device: torch.device,
     ) -> None:
+        """What a run of this project has learnt from.
+
+        Args:
+            archive: the features that it read.
+            relations: its snapshot; those of images that are no training images now are left out.
+            seed: of a training without some of them.
+        """
         rows = archive.rows_in(Part.TRAIN)
         self._row = {int(archive.image_ids[row]): place for place, row in enumerate(rows)}
-        self._project, self._device = project, device
+        self._project, self._seed, self._device = project, seed, device
         self._images = distinct([archive.records[row] for row in rows])
         self.features = archive.features[rows]
         self.relations = [each for each in relations if {*each.pair} <= self._row.keys()]
@@ -129,7 +139,7 @@ class _Training:
             self.features,
             self.known(groups=False),
             self._project.config.training,
-            seed=self._project.config.seed,
+            seed=self._seed,
             device=self._device,
         )
 

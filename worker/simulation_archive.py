@@ -35,6 +35,7 @@ class SimulationArchive:
         digest: of paths, contents and features: equal for the same archive and backbone.
         notes: what whoever reads the figures should know.
         published: a paper's mAP@5 by what it is of, where the archive is the paper's.
+        class_names: [C].
     """
 
     features: FloatArray
@@ -44,6 +45,7 @@ class SimulationArchive:
     digest: str
     notes: tuple[str, ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
         digest=_digest(images, features),
         notes=notes,
         published=dict(figures_of(len(images), classes)),
+        class_names=tuple(classes),
     )
 
 

@@ -143,11 +143,11 @@ class SimulationOptions:
         values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
         values["training"] = self.training.model_dump(mode="json")
         values["depth"], values["propagation"] = "head", self.spread.value
-        values["program"] = _program_digest()
+        values["program"] = program_digest()
         return values
 
 
-def _program_digest() -> str:
+def program_digest() -> str:
     """Changes with every change of what decides figures, so that no old row stands beside new."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]

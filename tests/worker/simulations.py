@@ -46,6 +46,7 @@ def bare_archive(*, images: int = 100, classes: int = 5) -> SimulationArchive:
         copies=np.arange(images),
         split_groups=np.arange(images),
         digest="bare",
+        class_names=tuple(f"class{each}" for each in range(classes)),
     )
 
 

@@ -317,7 +317,7 @@ def test_rows_of_another_program_are_not_taken_over(
     options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,), rounds=0)
     simulate(options)
     _forged(tmp_path)
-    monkeypatch.setattr("worker.simulation_options._program_digest", lambda: "newer")
+    monkeypatch.setattr("worker.simulation_options.program_digest", lambda: "newer")
     assert _rows(options)[0].map_at_5_hits != 0.123456
 
 

@@ -1,0 +1,154 @@
+"""compare-losses: what each loss makes of the same checkpoint, over seeds."""
+
+from pathlib import Path
+
+import click
+
+from commands.options import Settings, command_options
+from commands.output import progress_bar, show, table
+from commands.simulate import numbers
+from domain.config import FineTuningSettings
+from domain.errors import InputError
+from domain.jobs import Progress
+from domain.loss_catalogue import LOSSES, SWEEPS
+from worker.loss_study import (
+    StudyOptions,
+    compare_on_answers,
+    compare_on_classes,
+    compare_on_project,
+    trainings_of,
+)
+from worker.loss_study_table import Row, Summary, summaries, with_choice
+from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
+
+_METRIC = "map"
+_HEADINGS = (
+    *("training", "seeds", "mAP", "±", "over checkpoint", "±", "seeds above"),
+    *("seeds kept", "held out"),
+)
+
+
+@click.command("compare-losses")
+@click.option("--out", metavar="DIR", required=True, help="For losses.csv and losses.png.")
+@click.option("--losses", metavar="NAMES", help="With commas (default: all).")
+@click.option(
+    "--sweep", type=click.Choice([each.name for each in SWEEPS]), help="Settings of one loss."
+)
+@click.option(
+    "--set", "values", metavar="NAME=VALUE", multiple=True, help="A parameter of the losses."
+)
+@click.option("--seeds", default="0,1,2,3,4", show_default=True, help="Whole numbers with commas.")
+@click.option("--tune", metavar="NAME=VALUE", multiple=True, help="Of [finetuning], as steps=100.")
+@click.option("--run", "run_name", metavar="NAME", help="Of the project: start from this model.")
+@click.option("--images", metavar="DIR", help="Instead of a project: an archive of class folders.")
+@click.option("--relations", default="answers", show_default=True, help="answers|classes.")
+@click.option("--train-share", default=0.5, show_default=True, help="classes: of each class.")
+@click.option("--strategy", default="mgue", show_default=True, help="answers: who asks.")
+@click.option("--rounds", default=4, show_default=True, help="answers: after the initial set.")
+@click.option("--bits-per-round", default=369, show_default=True, help="answers: questions.")
+@click.option("--propagation", default="closure", show_default=True, help="off|one_step|closure.")
+@click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
+@click.option("--weights", metavar="FILE", help="Weights of the backbone.")
+@click.option("--views", default="single", show_default=True, help="Of an image: single|multi.")
+@click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features.")
+@command_options
+def compare_losses(
+    *,
+    out: str,
+    losses: str | None,
+    sweep: str | None,
+    values: tuple[str, ...],
+    seeds: str,
+    tune: tuple[str, ...],
+    run_name: str | None,
+    images: str | None,
+    relations: str,
+    train_share: float,
+    settings: Settings,
+    **simulation: object,
+) -> None:
+    """Train further with each loss from the same checkpoint; write table and picture.
+
+    From the answers of the project's model; or, with --images, from simulated answers of an
+    archive whose folders are classes (as many as simulate asks), or from its class labels. An
+    interrupted comparison goes on where it was. Nothing of the project changes.
+    """
+    project = None if images else settings.open()
+    base = FineTuningSettings() if project is None else project.config.finetuning
+    names = tuple(losses.split(",")) if losses else tuple(loss.name for loss in LOSSES)
+    options = StudyOptions(
+        out=Path(out),
+        trainings=trainings_of(names, sweep=sweep, settings=values),
+        seeds=numbers("--seeds", seeds, int),
+        finetuning=_tuned(base, tune),
+        train_share=train_share,
+        device=settings.device,
+    )
+    with progress_bar("Comparing") as progress:
+        if project is not None:
+            rows = compare_on_project(options, project, run_name, progress)
+        else:
+            archive = _archive(str(images), out, settings, simulation)
+            rows = _on_archive(options, archive, relations, progress)
+    _show(rows, out, settings)
+
+
+def _tuned(base: FineTuningSettings, typed: tuple[str, ...]) -> FineTuningSettings:
+    values = dict(text.split("=", 1) for text in typed if "=" in text)
+    try:
+        if len(values) < len(typed):
+            raise ValueError("write NAME=VALUE, each name once")
+        return FineTuningSettings.model_validate({**base.model_dump(), **values})
+    except ValueError as error:
+        names = ", ".join(FineTuningSettings.model_fields)
+        raise InputError(f"--tune {' '.join(typed)}: {error}", f"Names: {names}.") from error
+
+
+def _archive(
+    images: str, out: str, settings: Settings, options: dict[str, object]
+) -> SimulationOptions:
+    weights, cache, strategy = (options.pop(name) for name in ("weights", "cache", "strategy"))
+    return SimulationOptions(
+        images=Path(images),
+        out=Path(out),
+        strategies=(str(strategy),),
+        weights=None if weights is None else Path(str(weights)),
+        cache=Path(str(cache)),
+        device=settings.device,
+        **options,  # type: ignore[arg-type]  # click gives the types of the defaults
+    )
+
+
+def _on_archive(
+    options: StudyOptions, archive: SimulationOptions, relations: str, progress: Progress
+) -> list[Row]:
+    if relations == "answers":
+        return compare_on_answers(options, archive, progress)
+    if relations == "classes":
+        return compare_on_classes(options, archive, progress)
+    raise InputError(f"--relations {relations}; must be answers or classes.")
+
+
+def _show(rows: list[Row], out: str, settings: Settings) -> None:
+    found = summaries(with_choice(rows), _METRIC)
+    cells = [_line(each) for each in found]
+    show(
+        {"out": out, "rows": [vars(row) for row in rows], "means": [vars(each) for each in found]},
+        as_json=settings.as_json,
+        text=lambda: f"{table(cells, _HEADINGS)}\n{out}/losses.csv and losses.png written.",
+    )
+
+
+def _line(found: Summary) -> list[object]:
+    held_out = "" if found.held_out is None else f"{found.held_out:.4f}"
+    return [
+        found.training,
+        found.seeds,
+        f"{found.mean:.4f}",
+        f"{found.spread:.4f}",
+        f"{found.gain:+.4f}",
+        f"{found.gain_spread:.4f}",
+        found.wins,
+        found.kept,
+        held_out,
+    ]

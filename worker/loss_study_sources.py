@@ -1,0 +1,178 @@
+"""What a comparison of losses starts from, seed by seed: features, relations and a checkpoint.
+
+Three sources: answers by simulation on an archive whose folders are classes, class labels of
+such an archive, or the answers of a project.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from domain.answers import KnownRelation
+from domain.arrays import BoolArray, FloatArray, IntArray
+from domain.config import TrainingSettings
+from domain.jobs import Progress
+from domain.rounds import Run
+from retrieval.leave_one_out import evaluate_leave_one_out
+from training.checkpoints import load_head
+from training.class_trainer import train_on_all_relations
+from training.device import resolve_device
+from training.finetuning import Retrain, pair_checkpoint
+from training.group_head import GroupHead
+from training.head import TrainedHead
+from training.trainer import KnownPairs
+from worker.backbone import ArchiveFeatures
+from worker.finetuning import RunTraining
+from worker.quality import retrieval_quality
+from worker.simulation_archive import SimulationArchive
+from worker.simulation_options import SimulationOptions
+from worker.simulation_seed import PairRounds, SimulationSeed
+from workflow.project import Project
+from workflow.run_files import CHECKPOINT, read_relations
+
+Measure = Callable[[TrainedHead], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the fine-tunings of a seed start.
+
+    Attributes:
+        features: [N, D] of the training images.
+        known: pairs of them.
+        start: the checkpoint.
+        retrain: makes it without some images' answers; remembers the last it made.
+        measure: figures of images that no training has seen, by name.
+    """
+
+    features: FloatArray
+    known: KnownPairs
+    start: TrainedHead
+    retrain: Retrain
+    measure: Measure
+
+
+def answers_source(
+    archive: SimulationArchive, options: SimulationOptions, seed: int, progress: Progress
+) -> Source:
+    """The last round of a simulation: its answers, what they imply, and its head."""
+    own = SimulationSeed(archive, options, seed)
+    (variant,) = options.variants()[:1]
+    *_, last = PairRounds(own, variant).states(progress)
+    known = _pairs_of(last.known)
+    retrain = pair_checkpoint(own.features, known, options.training, seed=seed, device=own.device)
+
+    # Where the head did worse than the frozen features, the simulation went on with these.
+    start = retrain(np.zeros(len(own.features), bool)) if last.head.is_frozen else last.head
+
+    def measure(head: TrainedHead) -> Mapping[str, float]:
+        row = own.measured(head, own.empty_row(0))[1]
+        names = ("map", "map_at_5_min", "map_at_5_hits", "p_at_5", "p_at_10", "recall_at_1")
+        found = {name: getattr(row, name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    return Source(own.features, known, start, remembered(retrain), measure)
+
+
+def classes_source(
+    archive: SimulationArchive, options: SimulationOptions, train_share: float, seed: int
+) -> Source:
+    """All relations between training images, split by class; test images query one another."""
+    train = _training_images(archive, train_share, seed)
+    test = np.flatnonzero(~train)
+    features, labels = archive.features[train], archive.labels[train]
+    device = resolve_device(options.device)
+    retrain = _class_checkpoint(features, labels, options.training, seed=seed, device=device)
+
+    def measure(head: TrainedHead) -> Mapping[str, float]:
+        vectors = head.embed(archive.features[test])
+        return _by_classes(archive, vectors, archive.labels[test])
+
+    rows = np.stack(np.triu_indices(len(labels), 1), axis=1)
+    similar = labels[rows[:, 0]] == labels[rows[:, 1]]
+    known = KnownPairs(rows, similar, np.ones(len(rows), np.float32))
+    start = retrain(np.zeros(len(labels), dtype=bool))
+    return Source(features, known, start, remembered(retrain), measure)
+
+
+def project_source(
+    project: Project, archive: ArchiveFeatures, parent: Run, seed: int, *, device: torch.device
+) -> Source:
+    """The answers that a run has learnt from, and its head; seeds hold other images out."""
+    folder = project.runs / parent.name
+    start = load_head(folder / CHECKPOINT, device=str(device))
+    training = RunTraining(project, archive, read_relations(folder), seed=seed, device=device)
+
+    def measure(head: TrainedHead) -> Mapping[str, float]:
+        return retrieval_quality(archive.records, head.embed(archive.features))
+
+    known = training.known(groups=isinstance(start.module, GroupHead))
+    return Source(training.features, known, start, remembered(training.retrain(start)), measure)
+
+
+def remembered(retrain: Retrain) -> Retrain:
+    """The same, which gives the head that it made last without making it again."""
+    last: dict[bytes, TrainedHead] = {}
+
+    def again(held_out: BoolArray) -> TrainedHead:
+        key = held_out.tobytes()
+        if key not in last:
+            head = retrain(held_out)
+            last.clear()
+            last[key] = head
+        return last[key]
+
+    return again
+
+
+def _pairs_of(relations: Sequence[KnownRelation]) -> KnownPairs:
+    return KnownPairs(
+        np.array([each.pair for each in relations], dtype=np.int64).reshape(-1, 2),
+        np.array([each.similar for each in relations], dtype=bool),
+        np.array([each.weight for each in relations], dtype=np.float32),
+    )
+
+
+def _training_images(archive: SimulationArchive, share: float, seed: int) -> BoolArray:
+    """[N] a share of each class at random; near duplicates stay on one side."""
+    rng = np.random.default_rng([seed, 7])
+    train = np.zeros(len(archive.labels), dtype=bool)
+    for label in np.unique(archive.labels):
+        rows = np.flatnonzero(archive.labels == label)
+        groups = rng.permutation(np.unique(archive.split_groups[rows]))
+        wanted = round(share * len(rows))
+        for group in groups:
+            if train[rows].sum() >= wanted:
+                break
+            train[rows[archive.split_groups[rows] == group]] = True
+    return train
+
+
+def _class_checkpoint(
+    features: FloatArray,
+    labels: IntArray,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+) -> Retrain:
+    def retrain(held_out: BoolArray) -> TrainedHead:
+        left = np.where(held_out, -1, labels)
+        return train_on_all_relations(features, left, settings, seed=seed, device=device)
+
+    return retrain
+
+
+def _by_classes(
+    archive: SimulationArchive, vectors: FloatArray, labels: IntArray
+) -> Mapping[str, float]:
+    found = evaluate_leave_one_out(vectors, labels)
+    own = evaluate_leave_one_out(vectors, labels, include_self=True)
+    figures = {f"p_at_{k}": value for k, value in found.precision.items()}
+    if found.map is not None and own.map is not None:
+        figures |= {"map": found.map, "map_with_self": own.map}
+    figures |= {f"p_at_{k}_with_self": value for k, value in own.precision.items()}
+    names = archive.class_names
+    return figures | {f"map of {names[c]}": value for c, value in found.map_by_class.items()}
