@@ -181,6 +181,16 @@ class Ledger:
         """What the answers say of a pair, by themselves or by implication; None: nothing."""
         return self._closure.relation(*asked)
 
+    def stands_for(self, asked: Pair) -> int:
+        """How many pairs an answer to one speaks of: of all known to be similar to its images.
+
+        As many where the relation is known already as there would have been about.
+        """
+        first, second = (self._closure.root(each) for each in asked)
+        size = len(self._closure.members(first))
+        other = len(self._closure.members(second))
+        return max(1, size - 1) if first == second else size * other
+
     def proof(self, first: int, second: int) -> tuple[Pair, ...]:
         """The fewest labelled pairs that say what is said of two images; see `Closure.proof`."""
         return self._closure.proof(first, second)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -78,6 +78,12 @@ def relation(store: Store, first: int, second: int) -> bool | None:
         return None
     with _up_to_date(store) as ledger:
         return ledger.relation(pair(first, second))
+
+
+def stands_for(store: Store, pairs: Sequence[Pair]) -> list[int]:
+    """How many pairs an answer to each would speak of, by the closure; see `Ledger.stands_for`."""
+    with _up_to_date(store) as ledger:
+        return [ledger.stands_for(each) for each in pairs]
 
 
 def proof(store: Store, first: int, second: int) -> tuple[Pair, ...]:

@@ -80,7 +80,10 @@ class PairsMessage(Message):
 
 
 class QuestionReply(Message):
-    """A pair to show; ids only, so that no file name is in the page."""
+    """A pair to show; ids only, so that no file name is in the page.
+
+    The answer speaks of `stands_for` pairs, by what is known to be similar to its images.
+    """
 
     proposal_id: int
     a: int
@@ -89,6 +92,7 @@ class QuestionReply(Message):
     round: int
     round_id: int
     model: str | None
+    stands_for: int
 
     @classmethod
     def of(cls, question: Question) -> Self:
@@ -100,6 +104,7 @@ class QuestionReply(Message):
             round=question.round_number,
             round_id=question.round_id,
             model=question.model,
+            stands_for=question.stands_for,
         )
 
 

@@ -11,7 +11,7 @@ from domain.rounds import QueuedPair
 from labeling_store import queue, rounds
 from labeling_store.following import following
 from workflow.project import Project
-from workflow.questions import LEASE_S, Question, question_of
+from workflow.questions import LEASE_S, Question, as_questions
 
 MOST_QUESTIONS = 9  # digits on a keyboard, and small images that can still be judged
 
@@ -102,7 +102,7 @@ def _together(
 
 
 def _grid(project: Project, asked: Sequence[QueuedPair], *, chain: bool) -> Grid:
-    questions = tuple(question_of(project, each) for each in asked)
+    questions = tuple(as_questions(project, asked))
     return Grid(_shared([each.pair for each in asked]), chain, questions)
 
 

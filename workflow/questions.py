@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.answers import NewAnswer, Receipt
+from domain.answers import NewAnswer, Propagation, Receipt
 from domain.clock import utc_now
 from domain.members import Member
 from domain.rounds import QueuedPair
 from labeling_store import answers, queue, rounds
 from labeling_store.chains import release_settled
 from labeling_store.holding import not_theirs
+from labeling_store.relations import stands_for
 from workflow.project import Project
 from workflow.rounds import learns_by_itself
 
@@ -21,6 +22,10 @@ class Question:
     """A pair leased to one member, with the reason it is asked.
 
     The reason gives the model's figures only where the project is not `blind`.
+
+    Attributes:
+        stands_for: of how many pairs the answer speaks, as what is known to be similar to one image
+            shares its relations. As large for a hidden repeat as for any other question.
     """
 
     proposal_id: int
@@ -30,6 +35,7 @@ class Question:
     round_number: int
     reason: str
     model: str | None
+    stands_for: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,20 +89,28 @@ def next_questions(
         lease_s=LEASE_S,
         held=held,
     )
-    return [question_of(project, each) for each in claimed]
+    return as_questions(project, claimed)
 
 
-def question_of(project: Project, asked: QueuedPair) -> Question:
-    """A queued question as people see it."""
-    return Question(
-        proposal_id=asked.proposal_id,
-        image_a=asked.pair.a,
-        image_b=asked.pair.b,
-        round_id=asked.round_id,
-        round_number=asked.round_number,
-        reason=_reason(asked, blind=project.config.annotators.blind),
-        model=asked.model,
-    )
+def as_questions(project: Project, asked: Sequence[QueuedPair]) -> list[Question]:
+    """Queued questions as people see them."""
+    if project.config.propagation is Propagation.CLOSURE:
+        counts = stands_for(project.store, [each.pair for each in asked])
+    else:
+        counts = [1] * len(asked)
+    return [
+        Question(
+            proposal_id=each.proposal_id,
+            image_a=each.pair.a,
+            image_b=each.pair.b,
+            round_id=each.round_id,
+            round_number=each.round_number,
+            reason=_reason(each, blind=project.config.annotators.blind),
+            model=each.model,
+            stands_for=count,
+        )
+        for each, count in zip(asked, counts, strict=True)
+    ]
 
 
 def _reason(asked: QueuedPair, *, blind: bool) -> str:

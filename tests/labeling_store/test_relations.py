@@ -168,3 +168,17 @@ def test_reading_ahead_from_a_broken_store_leaves_the_error_to_who_reads_next(sp
     with pytest.raises(StoreError, match="gone"):
         relations.relation(second, 1, 2)
     second.close()
+
+
+def test_an_answer_stands_for_all_pairs_between_two_groups(store, ann):
+    told = [(1, 2), (2, 3), (4, 5)]
+    given = [said(f"told-{a}-{b}", a, b) for a, b in told]
+    answers.record_answers(store, ann, given)
+    asked = [Pair(1, 4), Pair(3, 5), Pair(1, 9), Pair(8, 9)]
+    assert relations.stands_for(store, asked) == [6, 6, 3, 1]
+
+
+def test_a_repeat_seems_to_stand_for_as_many_pairs_as_any_question(store, ann):
+    told = [said("one", 1, 2), said("two", 2, 3), said("three", 4, 5)]
+    answers.record_answers(store, ann, [*told, said("no", 1, 4, Kind.DISSIMILAR)])
+    assert relations.stands_for(store, [Pair(1, 4), Pair(1, 3), Pair(4, 5)]) == [6, 2, 1]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Dialog, Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
 from benchmarks.serving import served
 from domain.answers import Kind
@@ -76,6 +76,20 @@ def test_swapping_changes_sides_and_nothing_else(person: Annotator) -> None:
     person.press("j")
     person.wait_until_saved()
     assert person.kinds() == {Kind.SIMILAR: 1}
+
+
+def test_a_question_says_for_how_many_pairs_its_answer_counts(person: Annotator) -> None:
+    def more(route: Route) -> None:
+        reply = route.fetch()
+        body = reply.json()
+        for each in body["pairs"]:
+            each["stands_for"] = 12
+        route.fulfill(response=reply, json=body)
+
+    person.page.route("**/api/pairs", more)
+    person.page.reload()
+    person.wait_for_pair()
+    expect(person.page.locator("[data-el=reason]")).to_contain_text("counts for about 12 pairs")
 
 
 # --- flags ---

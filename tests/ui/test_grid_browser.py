@@ -12,6 +12,7 @@ from domain.pairs import Pair
 from labeling_store import images
 from tests.ui import stage
 from tests.ui.annotator import Annotator
+from tests.ui.test_every_page_browser import serious
 from workflow.project import Project
 
 pytestmark = pytest.mark.browser
@@ -98,3 +99,13 @@ def test_the_layout_is_kept_and_pairs_are_one_key_away(person: Annotator) -> Non
     person.press("j")
     person.wait_until_saved()
     assert person.kinds() == {SIMILAR: 1}
+
+
+def test_axe_finds_nothing_serious_in_the_grid_and_the_sheets(person: Annotator) -> None:
+    person.press("1", "2", "2")
+    assert serious(person.page) == []
+    for key in ("?", "n"):
+        person.press(key)
+        expect(person.page.get_by_role("dialog")).to_be_visible()
+        assert serious(person.page) == []
+        person.page.keyboard.press("Escape")

@@ -1,12 +1,14 @@
 """Questions about one image are put together; nobody else gets them meanwhile."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from domain.answers import Kind, Propagation
 from domain.members import Member, Role
-from domain.pairs import Pair
+from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState
 from labeling_store import members, queue, rounds
 from tests.pictures import write_archive
@@ -94,3 +96,16 @@ def test_a_grid_has_no_more_questions_than_there_are_digits(project: Project) ->
 def test_there_are_no_grids_where_nothing_is_asked(project: Project) -> None:
     ask_singles(project, [])
     assert next_grids(project, local_owner(project), count=3) == []
+
+
+@pytest.mark.parametrize(("propagation", "counts"), [("closure", 2), ("one_step", 1)])
+def test_questions_say_for_how_many_pairs_they_stand_where_answers_spread_without_end(
+    project: Project, propagation: str, counts: int
+) -> None:
+    first, second, third = stage.one_kind(project, 3)
+    stage.answer_pair(project, first, second, Kind.SIMILAR)
+    ask_singles(project, [pair(second, third)])
+    config = project.config.model_copy(update={"propagation": Propagation(propagation)})
+    changed = replace(project, config=config)
+    (grid,) = next_grids(changed, local_owner(project), count=1)
+    assert [each.stands_for for each in grid.questions] == [counts]

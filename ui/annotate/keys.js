@@ -69,7 +69,7 @@ class Keymap {
     if (event.altKey) return null;
     if (event.shiftKey && key.length > 1) return PAN_KEYS[key] ?? null;
     if (event.shiftKey && /\p{L}/u.test(key)) return null;
-    if (tiles && /^[1-9]$/.test(key)) return `tile${key}`;
+    if (tiles > 0 && MARKS_TILE.test(key)) return `tile${key}`;
     return this.action(key);
   }
 
@@ -146,6 +146,7 @@ const KEY_NAMES = {
   pageup: "Page up", pagedown: "Page down",
 };
 const PANS = { panLeft: [0.1, 0], panRight: [-0.1, 0], panUp: [0, 0.1], panDown: [0, -0.1] };
+const MARKS_TILE = /^[1-9]$/;
 const MAY_REPEAT = /^(zoom|pan)/;
 const TAKES_KEYS =
   "input, textarea, select, dialog, [role=dialog], [role=menu], [role=listbox], [role=combobox], [role=slider]";

@@ -10,9 +10,9 @@ class View {
   }
 
   /** Write the keys on the buttons. */
-  keys(keymap, { words }) {
+  keys(keymap, { words, tiles }) {
     for (const [action, button] of Object.entries(this.buttons)) {
-      const keys = keymap.of(action);
+      const keys = keymap.of(action).filter((key) => tiles === 0 || !MARKS_TILE.test(key));
       const shown = button.querySelector(".keys");
       if (!shown) continue;
       shown.replaceChildren(...keys.map((key) => textIn("kbd", keySign(key))));
@@ -84,8 +84,7 @@ class View {
 
   /** The reason of a question that is shown. */
   asked(item) {
-    const { questions, reason } = item.question;
-    const text = questions ? `Mark what is similar to the large image. ${reason}` : reason;
+    const text = about(item.question);
     say(this.el.reason, text);
     this.el.reason.title = text;
     this.el.panel.hidden = true;

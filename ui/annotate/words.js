@@ -36,6 +36,14 @@ function notSaved(error) {
   return `${error.message} ${error.hint ?? ""} Your answers are kept here and sent again.`;
 }
 
+/** Why a question is asked, and of how much its answer speaks. */
+function about({ questions, reason, stands_for: pairs }) {
+  if (questions) return `Mark what is similar to the large image. ${reason}`;
+  if (!(pairs > 1)) return reason;
+  const spread = `Your answer counts for about ${pairs} pairs: similar images share their relations.`;
+  return `${reason} ${spread}`;
+}
+
 const NO_QUESTIONS = {
   title: "No questions yet",
   text: "The first questions are being prepared. This page looks again every few seconds.",
