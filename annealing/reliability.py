@@ -12,6 +12,8 @@ import math
 from domain.errors import InputError
 
 MOST_DOUBT = 0.2  # of one implied label; see docs/decisions/0015-capped-closure.md
+MOST_RECKONED = 0.3  # of wrong answers: with more, no strategy could learn from them
+ASSUMED_REPEATS = 50  # how many repeats an assumed rate of wrong answers is worth
 ONE_STEP = 2  # answers in a proof of the paper's single step
 _SHORTEST_CIRCLE = 3  # answers that can contradict each other: an answer and a proof of two
 
@@ -30,6 +32,24 @@ def error_of_repeats(changed: float) -> float:
     """
     _check_share(changed)
     return (1 - math.sqrt(max(0.0, 1 - 2 * changed))) / 2
+
+
+def reckoned_error(assumed: float, *, repeated: int, changed: int) -> float:
+    """The share of wrong answers to reckon with: assumed at first, then as repeats show it.
+
+    The assumption counts as much as `ASSUMED_REPEATS` repeats that had shown it.
+
+    Args:
+        assumed: 0…0.5, the share while nothing is known.
+        repeated: pairs that one member answered twice, not knowing it.
+        changed: those of them whose answers differ.
+
+    Returns:
+        0…`MOST_RECKONED`; without repeats the assumed share, with many `error_of_repeats`.
+    """
+    before = ASSUMED_REPEATS * 2 * assumed * (1 - assumed)
+    share = (before + changed) / (ASSUMED_REPEATS + repeated)
+    return min(error_of_repeats(share), MOST_RECKONED)
 
 
 def error_bound_of_contradictions(contradicted: float) -> float:

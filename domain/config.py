@@ -97,7 +97,7 @@ class SelectionSettings(_Settings):
     guard_threshold: bool = True  # ask elsewhere where the published threshold is of no use
     # Answers after which `components` learns by itself; 0: only when a lead starts a round.
     learn_every: int = Field(default=30, ge=0)
-    # Share of wrong answers that `components` reckons with.
+    # Share of wrong answers that `components` reckons with until hidden repeats show it.
     assumed_error: float = Field(default=0.05, ge=0, lt=0.5)
     implied_gain: float = Field(default=0.0, ge=0, le=1)  # η: how much counts what answers imply
     candidate_factor: int = Field(default=4, ge=1)  # p = 4h in the paper

@@ -29,6 +29,7 @@ from worker.backbone import ArchiveFeatures
 from worker.distinct import distinct
 from worker.learning import free_name, keep_run
 from worker.report import JobReport
+from workflow.consistency import error_to_reckon_with
 from workflow.finetuning import FineTuning, fine_tuning_of
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, read_relations
@@ -151,7 +152,7 @@ class RunTraining:
         return group_head(
             self.features[self._images.first],
             Answers(rows[apart], kept.similar[apart]),
-            error=self._project.config.selection.assumed_error,
+            error=error_to_reckon_with(self._project),
             device=self._device,
         )
 

@@ -19,6 +19,7 @@ from training.checkpoints import load_head
 from worker.distinct import Distinct, answers_of, distinct, labels_about
 from worker.repeats import held_pairs
 from worker.spaces import kept_space
+from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, Embeddings, read_embeddings
 
@@ -73,7 +74,7 @@ def group_questions(project: Project, archive: Archive, count: int) -> list[Prop
         archive.space,
         answers_of(labels),
         count,
-        error=project.config.selection.assumed_error,
+        error=error_to_reckon_with(project),
         unclear=[label.rows for label in labels if label.similar is None],
     )
     held = archive.images.rows_of_all(held_pairs(project))

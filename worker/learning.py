@@ -29,6 +29,7 @@ from worker.distinct import answers_of, distinct, labels_about
 from worker.quality import retrieval_quality
 from worker.report import JobReport
 from worker.spaces import kept_looks
+from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
 from workflow.run_files import (
     Embeddings,
@@ -170,7 +171,7 @@ def _learn_groups(project: Project, archive: ArchiveFeatures, device: torch.devi
     head = group_head(
         archive.features[training[images.first]],
         answers_of(labels_about(project, images)),
-        error=project.config.selection.assumed_error,
+        error=error_to_reckon_with(project),
         device=device,
         find_looks=partial(kept_looks, project, images.records),
     )

@@ -11,7 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from annealing.contradictions import worth_repeating
-from annealing.reliability import error_bound_of_contradictions, error_of_repeats
+from annealing.reliability import (
+    error_bound_of_contradictions,
+    error_of_repeats,
+    reckoned_error,
+)
 from domain.answers import Propagation
 from domain.config import Strategy
 from domain.images import Part
@@ -19,7 +23,7 @@ from domain.pairs import Pair
 from labeling_store import images, queue, rounds
 from labeling_store.coherence import coherence, labels_in_order, repeated_pairs
 from labeling_store.relations import FEWEST_REPEATS, trusted_proof
-from labeling_store.repeats import Repeated
+from labeling_store.repeats import Repeated, all_repeats
 from workflow.project import Project
 
 SHOWN_FROM = 20  # answers that could have contradicted; a share of fewer says nothing
@@ -129,6 +133,16 @@ def consistency(project: Project) -> Consistency:
         Share(found.repeated, found.changed),
         Share(found.hidden, found.hidden_changed),
     )
+
+
+def error_to_reckon_with(project: Project) -> float:
+    """The share of wrong answers for questions about groups, and for learning from their answers.
+
+    What the settings assume, corrected by all hidden repeats so far.
+    """
+    repeats = all_repeats(project.store.reader())
+    assumed = project.config.selection.assumed_error
+    return reckoned_error(assumed, repeated=repeats.repeated, changed=repeats.changed)
 
 
 def asked_again(project: Project, count: int) -> list[Pair]:

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from annealing.reliability import (
+    ASSUMED_REPEATS,
     MOST_DOUBT,
+    MOST_RECKONED,
     error_bound_of_contradictions,
     error_of_repeats,
     longest_proof,
+    reckoned_error,
 )
 from domain.errors import InputError
 
@@ -22,6 +25,27 @@ def test_repeats_of_people_who_err_at_random_give_their_error(error: float) -> N
 
 def test_more_than_half_changed_is_guessing() -> None:
     assert error_of_repeats(0.8) == 0.5
+
+
+@pytest.mark.parametrize("assumed", [0.0, 0.05, 0.2])
+def test_what_is_assumed_holds_until_repeats_say_otherwise(assumed: float) -> None:
+    assert reckoned_error(assumed, repeated=0, changed=0) == pytest.approx(assumed)
+    shares = [reckoned_error(assumed, repeated=100, changed=count) for count in range(0, 50, 5)]
+    assert shares == sorted(set(shares))
+    many = reckoned_error(assumed, repeated=100_000, changed=9_500)
+    assert many == pytest.approx(0.05, abs=0.001)
+
+
+def test_an_assumption_counts_as_much_as_so_many_repeats_that_show_it() -> None:
+    changed = ASSUMED_REPEATS * 2 * 0.05 * 0.95
+    alone = error_of_repeats((0 + changed) / (ASSUMED_REPEATS + ASSUMED_REPEATS))
+    found = reckoned_error(0.05, repeated=ASSUMED_REPEATS, changed=0)
+    assert found == pytest.approx(alone)
+    assert 0.02 < found < 0.03
+
+
+def test_nobody_reckons_with_guessing() -> None:
+    assert reckoned_error(0.05, repeated=100, changed=90) == MOST_RECKONED
 
 
 @pytest.mark.parametrize("answers", [3, 4, 7])

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest
 
+from annealing.reliability import reckoned_error
 from domain.answers import Kind, NewAnswer, Propagation
 from domain.clock import utc_now
 from domain.config import Strategy
 from domain.images import Part
 from domain.members import Role
 from domain.pairs import Pair, pair
-from labeling_store import images, members
+from domain.rounds import Proposal
+from labeling_store import images, members, queue
 from labeling_store import rounds as round_store
 from tests.pictures import write_archive
 from tests.ui import stage
@@ -25,6 +27,7 @@ from workflow.consistency import (
     Share,
     asked_again,
     consistency,
+    error_to_reckon_with,
     errors_in_words,
     in_words,
     steps_back,
@@ -219,6 +222,27 @@ def test_contradictions_are_told_in_words_once_they_mean_something() -> None:
 
 def with_error(repeated: int, changed: int) -> Consistency:
     return Consistency(Share(100, 12), NONE, Share(repeated, changed))
+
+
+@pytest.mark.parametrize(("again", "changed"), [(Kind.SIMILAR, 0), (Kind.DISSIMILAR, 1)])
+def test_learning_reckons_with_the_errors_that_hidden_repeats_show(
+    project: Project, again: Kind, changed: int
+) -> None:
+    assert error_to_reckon_with(project) == pytest.approx(0.05)
+    owner = local_owner(project)
+    first, second, *_ = (each.image_id for each in stage.training_images(project))
+    asked = pair(first, second)
+    submit_answers(project, owner, [NewAnswer("first answer", Kind.SIMILAR, asked)])
+    with project.store.transaction() as db:
+        opened = round_store.create_round(db, number=9, strategy="mgue", model=None)
+        hidden = Proposal(asked, 0.0, "", asked_of=owner.member_id)
+        queue.add_proposals(db, opened.round_id, [hidden])
+        (number,) = db.execute("SELECT max(proposal_id) FROM proposal").fetchone()
+    repeated = NewAnswer("second answer", again, asked, proposal_id=number)
+    submit_answers(project, owner, [repeated])
+    expected = reckoned_error(0.05, repeated=1, changed=changed)
+    assert error_to_reckon_with(project) == expected
+    assert (expected > 0.05) == bool(changed)
 
 
 def test_the_error_shows_from_enough_hidden_repeats_on() -> None:
