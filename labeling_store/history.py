@@ -38,8 +38,7 @@ _CLAUSES = {
     "round_number": " AND {0}.round_number = :round_number",
     "pair": " AND {0}.a = :a AND {0}.b = :b",
     "in_conflict": """
-        AND EXISTS (SELECT 1 FROM conflict AS c
-            WHERE c.a = {0}.a AND c.b = {0}.b AND c.closed_at IS NULL)
+        AND ({0}.a, {0}.b) IN (SELECT a, b FROM conflict WHERE closed_at IS NULL)
     """,
 }
 _NEWEST_OF_PAIR = "SELECT e.a, e.b FROM event AS e WHERE"
