@@ -154,6 +154,7 @@ def test_the_means_of_groups_stand_for_proxies() -> None:
     """Groups 0 and 1 differ, and 1 and 2; nobody compared 0 with 2. 3 is one image only."""
     labels, apart = [0, 0, 0, 1, 1, 2, 2, 3], {(0, 1), (1, 2), (1, 3)}
     rows = torch.randn(8, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    rows[7] = rows[3] + 0.1  # it would count, were it a group
     relevance = torch.full((8, 8), NAN)
     for a, b, answer in [
         (0, 1, 1),

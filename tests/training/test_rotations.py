@@ -50,6 +50,15 @@ def test_half_a_turn_can_be_harmless_where_a_quarter_is_not() -> None:
     assert found.cosine[2] < 0.9
 
 
+def test_an_image_is_not_among_its_nearest_others() -> None:
+    """Of two images, each of which is the other upside down, the nearest other is the other."""
+    one = images(1)
+    both = torch.cat([one, torch.rot90(one, 2, (2, 3))])
+    found = rotation_invariance(places, both, k=1)
+    assert found.found[1] == 0
+    assert found.overlap == (1, 1, 1)
+
+
 def test_every_image_is_turned_by_a_right_angle_and_never_left() -> None:
     given = images(60)
     turned = turned_at_random(given, torch.Generator().manual_seed(1))
