@@ -39,6 +39,7 @@ _HEADINGS = (
 )
 @click.option("--seeds", default="0,1,2,3,4", show_default=True, help="Whole numbers with commas.")
 @click.option("--tune", metavar="NAME=VALUE", multiple=True, help="Of [finetuning], as steps=100.")
+@click.option("--gaps", is_flag=True, help="Measure the loss of small batches, too.")
 @click.option("--run", "run_name", metavar="NAME", help="Of the project: start from this model.")
 @click.option("--images", metavar="DIR", help="Instead of a project: an archive of class folders.")
 @click.option("--relations", default="answers", show_default=True, help="answers|classes.")
@@ -60,6 +61,7 @@ def compare_losses(
     values: tuple[str, ...],
     seeds: str,
     tune: tuple[str, ...],
+    gaps: bool,
     run_name: str | None,
     images: str | None,
     relations: str,
@@ -83,6 +85,7 @@ def compare_losses(
         finetuning=_tuned(base, tune),
         train_share=train_share,
         device=settings.device,
+        gaps=gaps,
     )
     with progress_bar("Comparing") as progress:
         if project is not None:

@@ -23,6 +23,7 @@ from training.finetuning import fine_tune
 from training.head import frozen_head
 from training.losses.catalogue import new_loss
 from worker.backbone import archive_features
+from worker.loss_gaps import gap_figures
 from worker.loss_study_sources import Source, answers_source, classes_source, project_source
 from worker.loss_study_table import CHECKPOINT, FROZEN, Row, draw, reusable_rows, write_rows
 from worker.simulation_archive import SimulationArchive, read_archive
@@ -59,6 +60,7 @@ class StudyOptions:
         finetuning: how each is trained.
         train_share: with class labels, the share of each class that is trained on.
         device: auto, cpu or cuda.
+        gaps: whether to measure how far the loss of small batches is from that of all images.
     """
 
     out: Path
@@ -67,6 +69,7 @@ class StudyOptions:
     finetuning: FineTuningSettings = field(default_factory=FineTuningSettings)
     train_share: float = 0.5
     device: str = "auto"
+    gaps: bool = False
 
 
 SourceOf = Callable[[int, Progress], Source]
@@ -172,7 +175,7 @@ def _compare(
     if not options.seeds or not options.trainings:
         raise InputError("Nothing is to be compared.", "Name a loss and a seed.")
     finetuning = options.finetuning.model_dump(mode="json")
-    identity = {**identity, "finetuning": finetuning}
+    identity = {**identity, "finetuning": finetuning, "gaps": options.gaps}
     seeds = tuple(dict.fromkeys(options.seeds))
     names = [FROZEN, CHECKPOINT, *(each.name for each in options.trainings)]
     found = {(row.training, row.seed): row for row in reusable_rows(options.out, identity)}
@@ -211,19 +214,22 @@ def _missing(
 def _cell(
     source: Source, training: Training, seed: int, options: StudyOptions, progress: Progress
 ) -> Row:
-    began = time.perf_counter()
+    began, loss = time.perf_counter(), new_loss(training.loss, training.settings)
     found = fine_tune(
         source.start,
         source.features,
         source.known,
-        new_loss(training.loss, training.settings),
+        loss,
         options.finetuning,
         retrain=source.retrain,
         seed=seed,
         device=resolve_device(options.device),
         progress=progress,
     )
-    score = found.selection
+    score, seconds = found.selection, time.perf_counter() - began
+    metrics = dict(source.measure(found.head))
+    if options.gaps:
+        metrics |= gap_figures(loss, found.head, source.features, source.known, seed=seed)
     return Row(
         training.name,
         seed,
@@ -232,6 +238,6 @@ def _cell(
         before=None if score is None else score.before,
         after=None if score is None else score.after,
         uncertainty=None if score is None else score.uncertainty,
-        seconds=time.perf_counter() - began,
-        metrics=source.measure(found.head),
+        seconds=seconds,
+        metrics=metrics,
     )

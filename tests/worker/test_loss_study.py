@@ -65,9 +65,20 @@ def test_each_loss_starts_from_the_checkpoint_of_the_simulation(tmp_path: Path) 
     assert [(row.training, row.seed) for row in rows] == [(n, s) for s in (0, 1) for n in names]
     tuned = [row for row in rows if row.training == "triplet"]
     assert all(0 < row.metrics["map"] <= 1 and row.steps in (2, 4) for row in tuned)
+    assert not any("gap" in name for row in tuned for name in row.metrics)  # nobody asked for it
     before = {row.before for row in rows if row.seed == 0 and row.steps}
     assert len(before) == 1  # the same held-out images, the same checkpoint
     assert (tmp_path / "losses.png").stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("archive")
+def test_the_loss_of_small_batches_is_compared_with_that_of_all_images(tmp_path: Path) -> None:
+    ranking = (Training("smooth_ap", {"tau": 0.001}),)
+    options = _options(tmp_path, trainings=ranking, seeds=(0,), gaps=True)
+    *_, row = compare_on_classes(options, SIMULATION)
+    assert {name for name in row.metrics if name.startswith("gap")} == {"gap at 32", "gap at 64"}
+    assert row.metrics["gap at 32"] < 0
+    assert row.metrics["gap at 64"] < 0
 
 
 @pytest.mark.usefixtures("archive")
