@@ -6,7 +6,6 @@ crash of PyTorch takes nothing else down. It ends when its parent is gone.
 
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -21,14 +20,13 @@ from domain.jobs import Job
 from labeling_store import jobs as queue
 from worker.report import JobReport
 from worker.steps import STEPS
-from worker.stopping import ANOTHER_WORKER, Stop, cannot_go_on
+from worker.stopping import ANOTHER_WORKER, LOCK_PATIENCE_S, Stop, run_lane
 from worker.watching import watching
 from workflow.jobs import IN_THE_BACKGROUND, WORKER_LOCK
 from workflow.locks import held
 from workflow.project import Project, open_project, with_settings_of_now
 
 IDLE_S = 0.5
-LOCK_PATIENCE_S = 3.0  # pages probe the lock for an instant
 NICE = 19
 BUG = "Unexpected "  # how the error of a job starts that failed by a defect of the program
 
@@ -103,32 +101,15 @@ def _ended(project: Project, job_id: int) -> bool:
     return job is None or job.state.ended
 
 
-def main() -> int:
-    """Serve one project until told to stop.
-
-    Returns:
-        0, or why it ended, see `worker.stopping`; the message is on standard error.
-    """
-    folder, parent_pid = Path(sys.argv[1]), int(sys.argv[2])
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    os.nice(NICE)
-    cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads_beside_pages(cores, torch.get_num_threads()))
-    stop = Stop(parent_pid)
-    signal.signal(signal.SIGTERM, stop.request)
-    signal.signal(signal.SIGINT, stop.request)
-    try:
-        return _serve(folder, stop)
-    except AnnealError as error:
-        return cannot_go_on(error)
-
-
 def threads_beside_pages(cores: int, threads: int) -> int:
     """How many of its threads PyTorch may use: one core stays free for the pages, from 3 on."""
     return min(threads, cores - 1) if cores > 2 else threads
 
 
 def _serve(folder: Path, stop: Stop) -> int:
+    os.nice(NICE)
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads_beside_pages(cores, torch.get_num_threads()))
     project = open_project(folder, checkpoints=True)
     with lane_lock(project) as got:
         if not got:
@@ -140,4 +121,4 @@ def _serve(folder: Path, stop: Stop) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_lane(_serve))

@@ -7,7 +7,6 @@ round. It works on the CPU: one picture is little, and a GPU's memory may be ful
 
 import io
 import logging
-import signal
 import sys
 import time
 from pathlib import Path
@@ -26,7 +25,7 @@ from training.checkpoints import load_head
 from training.preprocessing import squares_of
 from training.views import embedder
 from worker.backbone import ready_backbone
-from worker.stopping import ANOTHER_WORKER, Stop, cannot_go_on
+from worker.stopping import ANOTHER_WORKER, LOCK_PATIENCE_S, Stop, run_lane
 from workflow import queries
 from workflow.locks import held
 from workflow.pictures import PAIR_PX
@@ -37,7 +36,6 @@ from workflow.run_files import CHECKPOINT, views_of
 POLL_S = 0.01
 LOOK_EVERY_S = 1.0
 TIDY_EVERY_S = 600.0
-LOCK_PATIENCE_S = 3.0  # pages probe the lock for an instant
 # Several threads wait for the slowest after each of many small steps: on a machine that trains
 # besides, two took thirty times as long as one, and an idle one is quick enough with one.
 THREADS = 1
@@ -141,21 +139,8 @@ def _small(image: Image.Image) -> bytes:
     return content.getvalue()
 
 
-def main() -> int:
-    """Serve one project until told to stop; exit statuses as of `worker.stopping`."""
-    folder, parent_pid = Path(sys.argv[1]), int(sys.argv[2])
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+def _serve(folder: Path, stop: Stop) -> int:
     torch.set_num_threads(THREADS)
-    stop = Stop(parent_pid)
-    signal.signal(signal.SIGTERM, stop.request)
-    signal.signal(signal.SIGINT, stop.request)
-    try:
-        return _serve_project(folder, stop)
-    except AnnealError as error:
-        return cannot_go_on(error)
-
-
-def _serve_project(folder: Path, stop: Stop) -> int:
     project = open_project(folder)
     deadline = time.monotonic() + LOCK_PATIENCE_S
     while not stop:
@@ -171,4 +156,4 @@ def _serve_project(folder: Path, stop: Stop) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_lane(_serve))
