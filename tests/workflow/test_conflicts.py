@@ -1,8 +1,5 @@
 """What a lead sees of a conflict, and what becomes of it by their word."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from domain.answers import Kind, NewAnswer
@@ -10,21 +7,11 @@ from domain.errors import AccessError, InputError
 from domain.members import Member, Role
 from domain.pairs import Pair, pair
 from labeling_store import members, relations
-from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import conflicts
 from workflow.conflicts import Dispute, Ruling
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 from workflow.questions import submit_answers
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=3)
-    made = create_project(tmp_path / "project", images=images).project
-    yield made
-    made.close()
 
 
 @pytest.fixture

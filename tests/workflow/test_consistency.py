@@ -1,9 +1,8 @@
 """How often answers contradict each other, and when "similar" is no longer taken as transitive."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from scipy.stats import binomtest
@@ -18,7 +17,6 @@ from domain.pairs import Pair, pair
 from domain.rounds import Proposal
 from labeling_store import images, members, queue
 from labeling_store import rounds as round_store
-from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import consistency as module
 from workflow import labels
@@ -33,21 +31,11 @@ from workflow.consistency import (
     steps_back,
     unreliable,
 )
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, submit_answers
 
 NONE = Share(0, 0)
 Say = Callable[..., None]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = create_project(
-        tmp_path / "project", images=write_archive(tmp_path / "i", each=3)
-    ).project
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Points of the quality curve: in the order of effort, with what answers say of each model."""
 
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,19 +8,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from domain.answers import Kind, NewAnswer
 from labeling_store import answers, queue, rounds
-from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import curves
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 from workflow.run_files import read_embeddings
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = create_project(tmp_path / "project", images=write_archive(tmp_path / "images")).project
-    yield made
-    made.close()
 
 
 def test_points_come_in_the_order_of_bits_also_after_answers_were_taken_back(

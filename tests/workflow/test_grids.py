@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from domain.answers import Kind, Propagation
-from domain.members import Member, Role
+from domain.members import Member
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState
-from labeling_store import members, queue, rounds
+from labeling_store import queue, rounds
 from tests.pictures import write_archive
 from tests.ui import stage
 from workflow.creation import create_project
@@ -29,12 +29,6 @@ def project(tmp_path: Path, archive: Path) -> Iterator[Project]:
     made = create_project(tmp_path / "project", images=archive).project
     yield made
     made.close()
-
-
-@pytest.fixture
-def ann(project: Project) -> Member:
-    with project.store.transaction() as db:
-        return members.ensure_member(db, "ann", Role.ANNOTATOR)
 
 
 def ask_singles(project: Project, pairs: list[Pair]) -> None:

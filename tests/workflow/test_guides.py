@@ -1,28 +1,15 @@
 """Instructions: every version is kept, the newest counts, only leads write them."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from domain.errors import AccessError, InputError
 from domain.guide import LONGEST_REMARK, LONGEST_TEXT, MOST_EXAMPLES, Example
 from domain.members import Member, Role
 from domain.pairs import Pair
-from tests.pictures import write_archive
 from workflow import guides, members
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 
 EXAMPLE = Example(Pair(1, 2), True, "both have roofs")
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=2)
-    made = create_project(tmp_path / "project", images=images).project
-    yield made
-    made.close()
 
 
 @pytest.fixture

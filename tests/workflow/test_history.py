@@ -1,8 +1,6 @@
 """Looking through one's answers, and answering anew, at any depth."""
 
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,28 +15,17 @@ from labeling_store.db import Store
 from labeling_store.queue import answered_proposals
 from labeling_store.rounds import current_round
 from tests.labeling_store.building import NOW, catalogue, said
-from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import history, labels
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 
 NO, YES = Kind.DISSIMILAR, Kind.SIMILAR
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=3)
-    made = create_project(tmp_path / "project", images=images).project
-    stage.answer_questions(made, 5)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ann(project: Project) -> Member:
-    with project.store.transaction() as db:
-        return members.ensure_member(db, "ann", Role.ANNOTATOR)
+def project(project: Project) -> Project:
+    stage.answer_questions(project, 5)
+    return project
 
 
 def own(project: Project, member: Member, kind: Kind | None = None) -> list[tuple[Kind, bool]]:

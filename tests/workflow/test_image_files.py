@@ -1,6 +1,5 @@
 """What becomes of image files that are broken, gone, or replaced by links."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +8,10 @@ from PIL import Image
 
 from domain.errors import ArchiveError
 from labeling_store import images
-from tests.pictures import texture, write_archive
+from tests.pictures import texture
 from workflow.creation import create_project
 from workflow.pictures import picture
 from workflow.project import Project
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    archive = write_archive(tmp_path / "archive", each=2)
-    made = create_project(tmp_path / "project", images=archive).project
-    yield made
-    made.close()
 
 
 def first_image(project: Project) -> tuple[int, Path]:

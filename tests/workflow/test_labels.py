@@ -1,28 +1,20 @@
 """Answers are taken back by those who may, and nothing else changes."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from domain.answers import Kind, ReceiptStatus
 from domain.errors import InputError
 from domain.members import Role
 from labeling_store import answers, members
-from tests.pictures import write_archive
 from tests.ui import stage
 from workflow import labels
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=3)
-    made = create_project(tmp_path / "project", images=images).project
-    stage.answer_questions(made, 5)
-    yield made
-    made.close()
+def project(project: Project) -> Project:
+    stage.answer_questions(project, 5)
+    return project
 
 
 def log(project: Project) -> list[tuple[Kind, int | None]]:

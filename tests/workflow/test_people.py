@@ -1,36 +1,16 @@
 """The people of a project as leads see them."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from domain.errors import AccessError
-from domain.members import Member, Role
-from labeling_store import members
-from tests.pictures import write_archive
+from domain.members import Member
 from tests.ui import stage
 from worker.agreement import report_on_people
 from workflow import jobs, people
-from workflow.creation import create_project
 from workflow.members import remove_member
 from workflow.people import kappa_in_words
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=3)
-    made = create_project(tmp_path / "project", images=images).project
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def ann(project: Project) -> Member:
-    with project.store.transaction() as db:
-        return members.ensure_member(db, "ann", Role.ANNOTATOR)
 
 
 def test_before_the_first_report_only_members_and_leases_are_known(

@@ -1,22 +1,12 @@
 """A project folder that cannot be written: every refusal says what to do."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from domain.errors import ProjectError
-from tests.pictures import write_archive
-from workflow.creation import create_project
 from workflow.locks import held
 from workflow.project import Project
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = create_project(tmp_path / "project", images=write_archive(tmp_path / "images")).project
-    yield made
-    made.close()
 
 
 def refuse(*_: object, **__: object) -> None:

@@ -1,30 +1,18 @@
 """Which member somebody is who signed in, and who may decide that."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from domain.errors import AccessError, InputError
 from domain.members import Member, Role
 from domain.sign_ins import Identity, given_email
-from tests.pictures import write_archive
 from workflow import members, sign_ins
-from workflow.creation import create_project
 from workflow.project import Project, local_owner, open_project
 
 ISSUER = "https://accounts.example.org"
 ANN = Identity(ISSUER, "a-1", "Ann@Example.org", verified=True)
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=2)
-    made = create_project(tmp_path / "project", images=images).project
-    yield made
-    made.close()
 
 
 @pytest.fixture
