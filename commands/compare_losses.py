@@ -7,6 +7,7 @@ import click
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
 from commands.simulate import numbers
+from domain.answers import Propagation
 from domain.config import FineTuningSettings
 from domain.errors import InputError
 from domain.jobs import Progress
@@ -48,6 +49,11 @@ _HEADINGS = (
 @click.option("--rounds", default=4, show_default=True, help="answers: after the initial set.")
 @click.option("--bits-per-round", default=369, show_default=True, help="answers: questions.")
 @click.option("--propagation", default="closure", show_default=True, help="off|one_step|closure.")
+@click.option(
+    "--tuned-propagation",
+    type=click.Choice([each.value for each in Propagation]),
+    help="answers: of the losses (default: as of the checkpoint).",
+)
 @click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
 @click.option("--weights", metavar="FILE", help="Weights of the backbone.")
 @click.option("--views", default="single", show_default=True, help="Of an image: single|multi.")
@@ -77,12 +83,14 @@ def compare_losses(
     """
     project = None if images else settings.open()
     base = FineTuningSettings() if project is None else project.config.finetuning
+    spread = simulation.pop("tuned_propagation")
     names = tuple(losses.split(",")) if losses else tuple(loss.name for loss in LOSSES)
     options = StudyOptions(
         out=Path(out),
         trainings=trainings_of(names, sweep=sweep, settings=values),
         seeds=numbers("--seeds", seeds, int),
         finetuning=_tuned(base, tune),
+        propagation=None if spread is None else Propagation(str(spread)),
         train_share=train_share,
         device=settings.device,
         gaps=gaps,

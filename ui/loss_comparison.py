@@ -52,7 +52,7 @@ def draw(compared: Mapping[str, Sequence[CurvePoint]]) -> None:
         components.chart(chart(points, figure))
     columns = dict.fromkeys(_FIGURES.values(), _PERCENT)
     rows = [_row(each, figures, points) for each in points]
-    st.dataframe(rows, hide_index=True, column_config=columns)
+    st.dataframe(rows, hide_index=True, column_config=columns, placeholder="")
 
 
 def chart(points: Sequence[CurvePoint], figure: str) -> Drawing:
@@ -79,7 +79,9 @@ def _dots(dots: Sequence[_Dot], name: str, scale: alt.Scale) -> alt.Chart:
     order = [dot.model for dot in sorted(dots, key=lambda dot: -dot.value)]
     base = alt.Chart(alt.InlineData(values=[vars(dot) for dot in dots])).encode(
         y=alt.Y("model:N", sort=order, title=None, axis=alt.Axis(labelLimit=260)),
-        x=alt.X("value:Q", scale=scale, title=f"{name} (%)", axis=alt.Axis(format="~%")),
+        x=alt.X(
+            "value:Q", scale=scale, title=f"{name} (%)", axis=alt.Axis(format="~%", tickCount=6)
+        ),
         tooltip=[
             alt.Tooltip("model:N", title="model"),
             alt.Tooltip("loss:N", title="loss"),

@@ -19,6 +19,7 @@ from domain.loss_catalogue import loss_choice
 from domain.rounds import Run
 from labeling_store import runs
 from training.checkpoints import load_head, save_head
+from training.device import device_in_words
 from training.finetuning import FineTuned, Retrain, fine_tune, pair_checkpoint
 from training.group_head import GroupHead, group_head
 from training.head import TrainedHead
@@ -80,6 +81,7 @@ def fine_tune_run(
         parameters=values,
         steps=found.steps,
         verdict=_verdict(found, parent, rival),
+        device=device_in_words(device),
         **_figures(found.selection),
     )
     report.log(record.verdict)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from domain.answers import Propagation
 from domain.config import FineTuningSettings
 from domain.errors import InputError
 from domain.jobs import Progress, named, part_of, silent
@@ -58,6 +59,8 @@ class StudyOptions:
         trainings: what is compared.
         seeds: each draws its own answers, or holds other images out.
         finetuning: how each is trained.
+        propagation: with answers of a simulation, how far they imply others for the losses; None:
+            as far as for the checkpoint.
         train_share: with class labels, the share of each class that is trained on.
         device: auto, cpu or cuda.
         gaps: whether to measure how far the loss of small batches is from that of all images.
@@ -67,6 +70,7 @@ class StudyOptions:
     trainings: tuple[Training, ...]
     seeds: tuple[int, ...] = (0,)
     finetuning: FineTuningSettings = field(default_factory=FineTuningSettings)
+    propagation: Propagation | None = None
     train_share: float = 0.5
     device: str = "auto"
     gaps: bool = False
@@ -112,12 +116,17 @@ def compare_on_answers(
             "Use mgue, bcgue or random.",
         )
     archive = read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
+    spread = options.propagation or simulation.spread
 
     def source(seed: int, progress: Progress) -> Source:
-        return answers_source(archive, simulation, seed, progress)
+        return answers_source(archive, simulation, spread, seed, progress)
 
-    strategy = simulation.strategies[0]
-    identity = {**simulation.identity(), "archive": archive.digest, "strategy": strategy}
+    identity = {
+        **simulation.identity(),
+        "archive": archive.digest,
+        "strategy": simulation.strategies[0],
+        "of_the_losses": spread.value,
+    }
     return _compare(options, source, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from domain.answers import KnownRelation
+from annealing.expansion import known_relations
+from domain.answers import KnownRelation, Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import TrainingSettings
 from domain.jobs import Progress
@@ -55,14 +56,25 @@ class Source:
 
 
 def answers_source(
-    archive: SimulationArchive, options: SimulationOptions, seed: int, progress: Progress
+    archive: SimulationArchive,
+    options: SimulationOptions,
+    spread: Propagation,
+    seed: int,
+    progress: Progress,
 ) -> Source:
-    """The last round of a simulation: its answers, what they imply, and its head."""
+    """The last round of a simulation: its head, and its answers with what they imply.
+
+    Args:
+        spread: how far the answers imply others for the losses; the head knows as much as the
+            simulation's own propagation says.
+    """
     own = SimulationSeed(archive, options, seed)
     (variant,) = options.variants()[:1]
     *_, last = PairRounds(own, variant).states(progress)
-    known = _pairs_of(last.known)
-    retrain = pair_checkpoint(own.features, known, options.training, seed=seed, device=own.device)
+    retrain = pair_checkpoint(
+        own.features, _pairs_of(last.known), options.training, seed=seed, device=own.device
+    )
+    known = _pairs_of(known_relations(last.answers, spread, proofs=False))
 
     # Where the head did worse than the frozen features, the simulation went on with these.
     start = retrain(np.zeros(len(own.features), bool)) if last.head.is_frozen else last.head

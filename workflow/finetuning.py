@@ -30,6 +30,7 @@ class FineTuning:
             without them.
         uncertainty: standard error of the difference.
         verdict: what that means, in words.
+        device: what it was trained on, in words.
     """
 
     parent: str
@@ -41,6 +42,7 @@ class FineTuning:
     after: float
     uncertainty: float
     verdict: str
+    device: str = ""
 
     def as_toml(self) -> str:
         """The text of the run's file."""

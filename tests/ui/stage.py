@@ -113,6 +113,7 @@ def fine_tune(
         after=after,
         uncertainty=0.01,
         verdict=f"The verdict about {loss}.",
+        device="CPU (2 threads)",
     )
     run = replace(
         parent,

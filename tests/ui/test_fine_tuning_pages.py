@@ -82,6 +82,7 @@ def test_the_rounds_page_says_what_came_of_it(make: Make) -> None:
     assert found["Model"].tolist() == ["r001-triplet", "r001-osap"]
     assert found["After"].tolist() == [pytest.approx(70), pytest.approx(90)]
     assert found["In use"].tolist() == [False, True]
+    assert found["Trained on"].tolist() == ["CPU (2 threads)"] * 2
     assert rounds.list_rounds(project)[0].run == rounds.list_runs(project)[1]
 
 

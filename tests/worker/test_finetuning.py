@@ -152,6 +152,7 @@ def test_a_run_says_how_it_was_made(trained: Project) -> None:
     how = fine_tuning_of(folder)
     assert how is not None
     assert (how.loss, how.parameters) == ("triplet", {"margin": 0.3, "mining": "all"})
+    assert how.device.startswith("CPU")
     assert how.images == 0  # 32 images are too few to hold any out
     assert read_relations(folder) == read_relations(trained.runs / "round-001")
     assert fine_tuning_of(trained.runs / "round-001") is None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from domain.answers import Propagation
 from domain.config import FineTuningSettings, TrainingSettings
 from domain.errors import Cancelled, InputError
 from tests.worker.simulations import bare_archive, bare_options
@@ -116,6 +117,25 @@ def test_rows_of_other_options_are_not_taken_over(
     other = QUICK.model_copy(update={"learning_rate": 2e-3})
     compare_on_answers(_options(tmp_path, seeds=(0,), finetuning=other), SIMULATION)
     assert len(calls) == 2
+
+
+@pytest.mark.usefixtures("archive")
+def test_losses_can_learn_from_more_than_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = list[int]()
+    real = loss_study.fine_tune
+
+    def spy(start: Any, features: Any, pairs: Any, *rest: Any, **options: Any) -> Any:
+        known.append(len(pairs))
+        return real(start, features, pairs, *rest, **options)
+
+    monkeypatch.setattr(loss_study, "fine_tune", spy)
+    simulation = replace(SIMULATION, propagation="off")
+    for spread in (None, Propagation.CLOSURE):
+        options = _options(tmp_path, seeds=(0,), trainings=TWO[:1], propagation=spread)
+        compare_on_answers(options, simulation)
+    assert known[1] > 2 * known[0]
 
 
 @pytest.mark.usefixtures("archive")
