@@ -16,7 +16,7 @@ from commands.output import (
     warn,
     warn_put_aside,
 )
-from domain.config import Strategy
+from domain.config import Depth, Strategy
 from domain.errors import InputError, JobError
 from domain.loss_catalogue import LOSSES
 from domain.rounds import Run
@@ -30,6 +30,11 @@ _strategy = click.option(
     help="How the next questions are chosen (default: the project's).",
 )
 _LOSS_NAMES = click.Choice([loss.name for loss in LOSSES])
+_depth = click.option(
+    "--depth",
+    type=click.Choice([depth.value for depth in Depth]),
+    help="How deep: head in seconds; full: the backbone too; auto: full on a GPU.",
+)
 _pairs = click.option("--pairs", type=int, help="How many questions (default: the project's).")
 
 
@@ -88,12 +93,17 @@ def propose(*, strategy: str | None, pairs: int | None, settings: Settings) -> N
 
 
 @click.command()
+@_depth
 @command_options
-def train(*, settings: Settings) -> None:
-    """Train on the answers given so far; the new model becomes the active one."""
+def train(*, depth: str | None, settings: Settings) -> None:
+    """Train on the answers given so far; the new model becomes the active one.
+
+    At full depth the backbone is retrained first, from the weights it came with. It is used if it
+    tells held-out answers apart better than before; interrupted, it goes on where it was.
+    """
     project = settings.open()
     _require_trainable(project)
-    _run(project, jobs.TRAIN, {}, settings)
+    _run(project, jobs.TRAIN, {} if depth is None else {"depth": depth}, settings)
     _show_run(_active(project), settings)
 
 
@@ -149,15 +159,25 @@ def evaluate(*, settings: Settings) -> None:
 @click.command("round")
 @_strategy
 @_pairs
+@_depth
 @click.option("--then-finetune", type=_LOSS_NAMES, help="Then train the head further with a loss.")
 @command_options
 def round_(
-    *, strategy: str | None, pairs: int | None, then_finetune: str | None, settings: Settings
+    *,
+    strategy: str | None,
+    pairs: int | None,
+    depth: str | None,
+    then_finetune: str | None,
+    settings: Settings,
 ) -> None:
     """Train on the answers, evaluate, and propose the next questions."""
     project = settings.open()
     params = rounds.round_params(
-        project, strategy=strategy, pairs=pairs, then_finetune=then_finetune
+        project,
+        strategy=strategy,
+        pairs=pairs,
+        then_finetune=then_finetune,
+        depth=None if depth is None else Depth(depth),
     )
     _require_trainable(project, strategy)
     _run(project, jobs.ROUND, params, settings)

@@ -1,10 +1,10 @@
 """The networks that turn an image into one feature vector.
 
-Torchvision architectures without their classifier: [B, 3, H, W] normalised images in, [B, D]
+Torchvision architectures without their classifier: [B, C, H, W] normalised images in, [B, D]
 globally average-pooled, rectified features out (so every value is >= 0); each of them also with the
-maps of three depths fused (PBFFN), and a shallow network that is trained from the start (S-CNN).
-Parameter names are torchvision's, so that weights files made for it fit. Nothing is downloaded
-here; see `training.weights`.
+maps of three depths fused (PBFFN), and a shallow network that is trained from the start (S-CNN). C
+is 3, or what `adapt_to_bands` made of it. Parameter names are torchvision's, so that weights files
+made for it fit. Nothing is downloaded here; see `training.weights`.
 """
 
 import copy
@@ -20,6 +20,7 @@ from torchvision import models
 
 from domain.errors import InputError
 from training.own_networks import FUSED_WIDTH, FusedNetwork, ShallowNetwork
+from training.preprocessing import IMAGENET, BandStatistics
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Stage:
 
 
 class Backbone(nn.Module):
-    """A network without its classifier: [B, 3, H, W] float images to [B, feature_dim] features.
+    """A network without its classifier: [B, C, H, W] float images to [B, feature_dim] features.
 
     Attributes:
         name: of the architecture, one of `BACKBONES`.
@@ -108,6 +109,7 @@ class Backbone(nn.Module):
         stage_dims: channels of the stages, the last first.
         classifier: prefix that the removed classifier has in weights files.
         pretrained: what torchvision calls the weights of the trunk; empty where it has none.
+        bands: what its images are normalised with; C is their number.
     """
 
     def __init__(self, name: str) -> None:
@@ -119,6 +121,7 @@ class Backbone(nn.Module):
         self._stages = tuple(module for module, _ in chosen.stages)
         self.classifier = chosen.classifier
         self.pretrained = chosen.pretrained
+        self.bands = IMAGENET
         self.network = chosen.make()
         self.network.set_submodule(chosen.classifier, nn.Identity())
         if name == "vgg16":  # torchvision pools to 7x7 there; the others pool to one value
@@ -132,12 +135,12 @@ class Backbone(nn.Module):
         return self.network.trunk if isinstance(self.network, FusedNetwork) else self.network
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, feature_dim] pooled features of [B, 3, H, W] images; H and W 32 or more."""
+        """[B, feature_dim] pooled features of [B, C, H, W] images; H and W 32 or more."""
         features: Tensor = self.network(images)
         return features
 
     def stages(self, images: Tensor) -> tuple[Stage, ...]:
-        """The stages of [B, 3, H, W] images in one pass, the last first, as float32."""
+        """The stages of [B, C, H, W] images in one pass, the last first, as float32."""
         pooled: dict[str, Stage] = {}
 
         def pool(name: str) -> Callable[[nn.Module, object, Tensor], None]:
@@ -190,12 +193,42 @@ def build_backbone(name: str, *, seed: int = 0) -> Backbone:
         return Backbone(name).eval()
 
 
+def adapt_to_bands(backbone: Backbone, bands: BandStatistics) -> None:
+    """Let the backbone take images of so many bands, normalised with these statistics.
+
+    The first convolution keeps what it has learnt: its filters of red, green and blue are taken in
+    turn for the bands and scaled, so that an image whose bands are all the same gives what it gave.
+    """
+    name, old = next(
+        (name, module)
+        for name, module in backbone.network.named_modules()
+        if isinstance(module, nn.Conv2d)
+    )
+    if len(bands) != old.in_channels:
+        wider = copy.deepcopy(old)
+        wider.in_channels = len(bands)
+        wider.weight = nn.Parameter(_spread(old.weight.detach(), len(bands)))
+        backbone.network.set_submodule(name, wider)
+    backbone.bands = bands
+
+
+def _spread(weight: Tensor, bands: int) -> Tensor:
+    """[O, bands, k, k] of [O, C, k, k]; each filter's sum over its bands stays."""
+    repeated = weight[:, torch.arange(bands) % weight.shape[1]]
+    total = weight.sum(1, keepdim=True)
+    if bands < weight.shape[1]:
+        return total.expand(-1, bands, -1, -1) / bands
+    return repeated + (total - repeated.sum(1, keepdim=True)) / bands
+
+
 def backbone_sha256(backbone: Backbone) -> str:
     """A hash of the architecture and all weights: equal only if the features are equal.
 
     It is independent of the file the weights came from and of the device they are on.
     """
     digest = hashlib.sha256(backbone.name.encode())
+    if backbone.bands != IMAGENET:
+        digest.update(repr(backbone.bands).encode())
     for key, value in sorted(backbone.network.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

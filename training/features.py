@@ -42,7 +42,7 @@ ImageFile = tuple[str, Path]
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class DecodedFile:
     """An image file's pixels at each size, or why there are none."""
 
     sha256: str
@@ -101,7 +101,7 @@ def features_for(
         report = _Reporter(progress, views, total=len(paths), cached=len(found))
         shelf = _Shelf(cache, key, embed.shard_images)
         if problems := _compute(missing, work, shelf, report.add):
-            raise _unreadable(problems)
+            raise unreadable(problems)
         found |= shelf.found
     width = (0, embed.width)
     return np.stack([found[sha256] for sha256, _ in images]) if images else np.empty(width, "f4")
@@ -194,8 +194,8 @@ def _compute(
 
 
 def _embedded_batches(
-    decoded: Iterator[_Decoded], work: _Work
-) -> Generator[tuple[list[_Decoded], FloatArray]]:
+    decoded: Iterator[DecodedFile], work: _Work
+) -> Generator[tuple[list[DecodedFile], FloatArray]]:
     """Batches in order with the features of their readable images.
 
     On a CPU several batches are in work, each on threads of its own: a network's many small steps
@@ -205,7 +205,7 @@ def _embedded_batches(
     free: SimpleQueue[Embedder] = SimpleQueue()
     for each in work.embedders:
         free.put(each)
-    waiting: deque[tuple[list[_Decoded], Future[FloatArray]]] = deque()
+    waiting: deque[tuple[list[DecodedFile], Future[FloatArray]]] = deque()
     pool = ThreadPoolExecutor(lanes, "embed", torch.set_num_threads, (max(threads // lanes, 1),))
     try:
         while batch := list(islice(decoded, work.batch_images)):
@@ -220,13 +220,13 @@ def _embedded_batches(
         torch.set_num_threads(threads)
 
 
-def _decoded(missing: Sequence[ImageFile], sizes_px: tuple[int, ...]) -> Generator[_Decoded]:
+def _decoded(missing: Sequence[ImageFile], sizes_px: tuple[int, ...]) -> Generator[DecodedFile]:
     """The images in order, some of them decoded ahead in threads (decoding frees the GIL)."""
     decoders = ThreadPoolExecutor(min(_MAX_DECODERS, os.cpu_count() or 1), "decode")
-    waiting: deque[Future[_Decoded]] = deque()
+    waiting: deque[Future[DecodedFile]] = deque()
     try:
         for file in missing:
-            waiting.append(decoders.submit(_decode, file, sizes_px))
+            waiting.append(decoders.submit(decoded_file, file, sizes_px))
             if len(waiting) >= _IMAGES_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -235,20 +235,21 @@ def _decoded(missing: Sequence[ImageFile], sizes_px: tuple[int, ...]) -> Generat
         decoders.shutdown(cancel_futures=True)
 
 
-def _decode(file: ImageFile, sizes_px: tuple[int, ...]) -> _Decoded:
+def decoded_file(file: ImageFile, sizes_px: tuple[int, ...]) -> DecodedFile:
+    """The squares of an image file, or what is wrong with it in words; never an error."""
     sha256, path = file
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            return _Decoded(sha256, (), f"{path} has changed since it was catalogued")
-        return _Decoded(sha256, load_squares(path, sizes_px))
+            return DecodedFile(sha256, (), f"{path} has changed since it was catalogued")
+        return DecodedFile(sha256, load_squares(path, sizes_px))
     except ArchiveError as error:
-        return _Decoded(sha256, (), error.message.rstrip("."))
+        return DecodedFile(sha256, (), error.message.rstrip("."))
     except OSError as error:
-        return _Decoded(sha256, (), f"{path}: {error.strerror or error}")
+        return DecodedFile(sha256, (), f"{path}: {error.strerror or error}")
 
 
 def _embedded(
-    batch: Sequence[_Decoded], free: "SimpleQueue[Embedder]", device: torch.device
+    batch: Sequence[DecodedFile], free: "SimpleQueue[Embedder]", device: torch.device
 ) -> FloatArray:
     """[B, D] float32 features of the readable images, by an embedder that is not at work."""
     squares = [item.squares for item in batch if not item.problem]
@@ -266,7 +267,8 @@ def _embedded(
     return rows
 
 
-def _unreadable(problems: list[str]) -> ArchiveError:
+def unreadable(problems: list[str]) -> ArchiveError:
+    """What to say of image files that cannot be decoded, or have changed."""
     count = "An image" if len(problems) == 1 else f"{len(problems)} images"
     return ArchiveError(
         f"{count} cannot be embedded: {shortened(problems)}.",

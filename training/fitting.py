@@ -15,7 +15,7 @@ from domain.arrays import FloatArray
 from domain.config import TrainingSettings
 from domain.errors import JobError
 from domain.jobs import Progress
-from training.head import Projection, TrainedHead, fitted_standardise, new_projection
+from training.head import TrainedHead, fitted_standardise, new_projection
 from training.losses.structure import neighbour_loss, structure_loss
 from training.neighbours import mutual_neighbours
 from training.objectives import Objective
@@ -34,11 +34,23 @@ class Fitting:
     """
 
     def __init__(
-        self, features: FloatArray, settings: TrainingSettings, seed: int, device: torch.device
+        self,
+        features: FloatArray,
+        settings: TrainingSettings,
+        seed: int,
+        device: torch.device,
+        *,
+        least_scale: float = 0.0,
     ) -> None:
-        """Frozen features [N, D] of the training images only; the seed decides all chance."""
+        """Frozen features [N, D] of the training images only; the seed decides all chance.
+
+        Args:
+            least_scale: see `fitted_standardise`.
+        """
         self.settings, self.seed, self.device = settings, seed, device
-        self._standardise = fitted_standardise(features, components=settings.components).to(device)
+        self._standardise = fitted_standardise(
+            features, components=settings.components, least_scale=least_scale
+        ).to(device)
         rows = np.ascontiguousarray(features, dtype=np.float32)
         self._inputs = self._standardise(torch.from_numpy(rows).to(device))
         self.neighbours = mutual_neighbours(self._inputs, settings.neighbours)
@@ -60,7 +72,7 @@ class Fitting:
         history: list[dict[str, float]] = []
         for step in range(1, steps + 1):
             batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
-            loss = self._loss(head, objective, batch, rng)
+            loss = self.loss(head.project(self._inputs_of(batch)), objective, batch, rng)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -70,18 +82,27 @@ class Fitting:
                 progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
         return TrainedHead(head.eval(), history)
 
-    def _loss(
-        self, head: Projection, objective: Objective, batch: Batch, rng: np.random.Generator
+    def loss(
+        self, embeddings: Tensor, objective: Objective, batch: Batch, rng: np.random.Generator
     ) -> Tensor:
-        """The objective, the change of other cosines, and the neighbours."""
-        settings = self.settings
-        frozen = self._inputs[torch.from_numpy(batch.rows).to(self.device)]
+        """The objective, the change of other cosines, and the neighbours.
+
+        Args:
+            embeddings: [B, D] of the batch's images, by whatever network.
+            objective: see there.
+            batch: of rows of the training images.
+            rng: the objective's chance.
+        """
+        settings, frozen = self.settings, self._inputs_of(batch)
         relevance = torch.from_numpy(batch.relevance).to(self.device)
         neighbours = torch.from_numpy(batch.neighbours).to(self.device)
-        embeddings = head.project(frozen)
         loss = objective(embeddings, batch, rng)
         loss = loss + settings.structure_weight * structure_loss(embeddings, frozen, relevance)
         return loss + settings.neighbour_weight * neighbour_loss(embeddings, neighbours)
+
+    def _inputs_of(self, batch: Batch) -> Tensor:
+        inputs: Tensor = self._inputs[torch.from_numpy(batch.rows).to(self.device)]
+        return inputs
 
 
 @contextmanager

@@ -245,13 +245,16 @@ def frozen_head(features: FloatArray, *, note: str = "") -> TrainedHead:
     return TrainedHead(fitted_standardise(features).eval(), note=note)
 
 
-def fitted_standardise(features: FloatArray, *, components: int = 0) -> Standardise:
+def fitted_standardise(
+    features: FloatArray, *, components: int = 0, least_scale: float = 0.0
+) -> Standardise:
     """The standardisation of the training images' features.
 
     Args:
         features: [N, D] of the training images only.
         components: principal components to keep; 0 keeps all D features. No more are kept than
             the images can span.
+        least_scale: no feature's scale is below this share of the median one.
 
     Raises:
         InputError: no image, or a value that is not finite.
@@ -265,6 +268,7 @@ def fitted_standardise(features: FloatArray, *, components: int = 0) -> Standard
     mean = sum(block.sum(axis=0) for block in _blocks(features)) / len(features)
     squares = sum(((block - mean) ** 2).sum(axis=0) for block in _blocks(features))
     scale = np.sqrt(squares / len(features)) + _SMALLEST_SCALE
+    scale = np.maximum(scale, least_scale * np.median(scale))
     fitted = Standardise(width)
     fitted.mean.copy_(torch.from_numpy(mean))
     fitted.scale.copy_(torch.from_numpy(scale))

@@ -5,6 +5,7 @@ What all trainings share, keeping the structure of what nobody answered, is not 
 `training.fitting`.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from domain.config import TrainingSettings
 from training.head import empty_linear, set_random
 from training.losses.contrastive import contrastive_loss
 from training.losses.pair_classification import joint_loss, pair_classification_loss
+from training.losses.relevance import RelevanceLoss
 from training.pair_network import new_pair_network
 from training.samplers import Batch
 
@@ -46,6 +48,21 @@ class PairObjective:
         """See `Objective`."""
         relevance, weights = _on(embeddings, batch.relevance), _on(embeddings, batch.weights)
         return contrastive_loss(embeddings, relevance, margin=self._margin, weights=weights)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Nothing."""
+        return []
+
+
+@dataclass(frozen=True)
+class RelevanceObjective:
+    """Any loss on relevance matrices; it weighs its anchors, not the batch's pairs."""
+
+    loss: RelevanceLoss
+
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
+        """See `Objective`."""
+        return self.loss(embeddings, _on(embeddings, batch.relevance)).value
 
     def parameters(self) -> list[nn.Parameter]:
         """Nothing."""

@@ -6,7 +6,8 @@ the ImageNet statistics that torchvision's weights were trained with. Pixels sta
 they are on the device, a quarter of the memory and traffic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,29 @@ from PIL import Image
 from torch import Tensor
 
 from archive.decode import read_image
+from domain.errors import InputError
+
+
+@dataclass(frozen=True)
+class BandStatistics:
+    """What a network takes for the usual values of each band of an image.
+
+    Attributes:
+        mean, std: of each band, as shares of full brightness.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET = BandStatistics(IMAGENET_MEAN, IMAGENET_STD)
+
+_SMALLEST_STD = 1e-3  # a band that never varies is centred, not blown up
 
 
 def preprocessing_name(size_px: int) -> str:
@@ -56,9 +77,27 @@ def _square(image: Image.Image, size_px: int) -> Image.Image:
     return image.resize((size_px, size_px), Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
-def normalised(pixels: Tensor) -> Tensor:
-    """[B, 3, H, W] float32 network input of [B, H, W, 3] uint8 pixels, on the same device."""
-    mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).mul_(255)
-    std = torch.tensor(IMAGENET_STD, device=pixels.device).mul_(255)
+def band_statistics(images: Iterable[NDArray[np.uint8]]) -> BandStatistics:
+    """Mean and standard deviation of each band over all pixels of images [H, W, C].
+
+    Raises:
+        InputError: there is no image.
+    """
+    pixels, total, squares = 0, np.zeros(1), np.zeros(1)
+    for image in images:
+        values = image.reshape(-1, image.shape[-1]) / 255.0
+        pixels += len(values)
+        total, squares = total + values.sum(axis=0), squares + (values**2).sum(axis=0)
+    if not pixels:
+        raise InputError("There is no image to measure bands on.", "Add images.")
+    mean = total / pixels
+    std = np.sqrt(np.maximum(squares / pixels - mean**2, _SMALLEST_STD**2))
+    return BandStatistics(tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def normalised(pixels: Tensor, bands: BandStatistics = IMAGENET) -> Tensor:
+    """[B, C, H, W] float32 network input of [B, H, W, C] pixels 0…255, on the same device."""
+    mean = torch.tensor(bands.mean, device=pixels.device).mul_(255)
+    std = torch.tensor(bands.std, device=pixels.device).mul_(255)
     # The channels stand last in memory, as decoded, which is also what convolutions like best.
     return ((pixels.float() - mean) / std).permute(0, 3, 1, 2)

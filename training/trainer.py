@@ -22,7 +22,7 @@ from training.fitting import Fitting, one_thread
 from training.head import SelectionScore, TrainedHead, check_features, frozen_head
 from training.objectives import JointObjective, PairObjective
 from training.samplers import RelationBatches
-from training.selection import compare_with_frozen, hold_out
+from training.selection import SelectionSet, compare_with_frozen, hold_out
 
 __all__ = ["TrainedHead", "train_head"]
 
@@ -86,8 +86,9 @@ def train_head(
         InputError: shapes do not fit, rows outside of the features, a value that is not finite.
         JobError: the loss is no longer a number.
     """
-    known = _checked(features, pairs, similar, weights)
-    missing = _missing_kind(known)
+    known = checked_pairs(pairs, similar, weights, images=len(features))
+    check_features(features, width=features.shape[-1])
+    missing = missing_kind(known)
     if missing:
         return _on(device, frozen_head(features, note=missing))
     with one_thread():
@@ -143,7 +144,7 @@ class _PairTraining:
         self, features: FloatArray, known: KnownPairs, *, classifier: bool, progress: Progress
     ) -> SelectionScore | None:
         """Head against frozen features on answers held out of a short training; None if too few."""
-        found = hold_out(known.rows, known.similar, rng=np.random.default_rng((self._seed, 1)))
+        found = held_out(known, self._seed)
         if found is None:
             return None
         steps = min(self._settings.fewest_steps, self._settings.most_steps)
@@ -174,10 +175,45 @@ def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
     return min(max(steps, settings.fewest_steps), settings.most_steps)
 
 
-def _checked(
-    features: FloatArray, pairs: IntArray, similar: BoolArray, weights: FloatArray
+def judge_features(
+    features: FloatArray,
+    known: KnownPairs,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    device: torch.device,
+    progress: Progress = silent,
+) -> SelectionScore | None:
+    """How well held-out answers are told apart by features, and by a head trained without them.
+
+    Args:
+        features: [N, D] of the training images only.
+        known: pairs of their rows.
+        settings, seed, device, progress: see `train_head`, which holds out the same answers.
+
+    Returns:
+        None where there are too few answers, or all are of one kind.
+    """
+    if missing_kind(known):
+        return None
+    with one_thread():
+        training = _PairTraining(Fitting(features, settings, seed, device))
+        return training.selection(features, known, classifier=False, progress=progress)
+
+
+def held_out(known: KnownPairs, seed: int) -> SelectionSet | None:
+    """The selection set of a training: the same for the same knowledge, whatever is trained."""
+    return hold_out(known.rows, known.similar, rng=np.random.default_rng((seed, 1)))
+
+
+def checked_pairs(
+    pairs: IntArray, similar: BoolArray, weights: FloatArray, *, images: int
 ) -> KnownPairs:
-    check_features(features, width=features.shape[-1])
+    """Pairs of training rows, those of weight 0 left out; see `train_head`.
+
+    Raises:
+        InputError: shapes do not fit, rows outside of the images, a weight that is not allowed.
+    """
     known = KnownPairs(
         np.asarray(pairs, dtype=np.int64).reshape(-1, 2),
         np.asarray(similar, dtype=bool),
@@ -189,10 +225,10 @@ def _checked(
             f"shape {known.weights.shape}; one of each a pair is needed.",
             "Pass them in the order of the pairs.",
         )
-    if len(known) and not (known.rows.min() >= 0 and known.rows.max() < len(features)):
+    if len(known) and not (known.rows.min() >= 0 and known.rows.max() < images):
         raise InputError(
             f"Pairs name rows from {known.rows.min()} to {known.rows.max()}, but there are "
-            f"{len(features)} training images.",
+            f"{images} training images.",
             "Use pairs of training images only.",
         )
     if not (np.isfinite(known.weights).all() and (known.weights >= 0).all()):
@@ -200,7 +236,7 @@ def _checked(
     return known.only(known.weights > 0)
 
 
-def _missing_kind(known: KnownPairs) -> str:
+def missing_kind(known: KnownPairs) -> str:
     """Why there is nothing to learn, in words; empty where there is."""
     similar = known.similar
     if not len(known):

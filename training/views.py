@@ -79,7 +79,7 @@ class SingleView:
 
     def __call__(self, squares: Sequence[Tensor]) -> Tensor:
         """[B, D] of [B, size, size, 3] uint8 pixels."""
-        features: Tensor = self._backbone(normalised(squares[0]))
+        features: Tensor = self._backbone(normalised(squares[0], self._backbone.bands))
         return features
 
 
@@ -114,7 +114,7 @@ class MultiView:
 
     def _seen(self, pixels: Tensor) -> list[Tensor]:
         """Each pooled map of all turns of the images, [4, B, C] unit vectors."""
-        stages = self._at_work.stages(normalised(_turned(pixels)))
+        stages = self._at_work.stages(normalised(_turned(pixels), self._backbone.bands))
         pooled = [*(stage.mean for stage in stages), stages[-1].spread]
         return [_directions(each, len(pixels)) for each in pooled]
 

@@ -6,8 +6,9 @@ can be had the backbone keeps its random start, and the answer says so in words.
 """
 
 import hashlib
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,11 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.models import get_model_weights
 
-from domain.errors import ModelError, shortened
+from domain.errors import InputError, ModelError, shortened
 from domain.files import written_whole
 from domain.jobs import Progress, silent
-from training.backbones import Backbone, backbone_sha256
+from training.backbones import Backbone, adapt_to_bands, backbone_sha256, build_backbone
 from training.downloads import download
+from training.preprocessing import BandStatistics
 
 SUFFIXES = (".safetensors", ".pth")
 # DenseNet files made before 2018 write "norm.1" where the parameter is now "norm1".
@@ -37,6 +39,10 @@ class WeightsKind(StrEnum):
     DOWNLOADED = "downloaded"
     UNTRAINED = "untrained"
     WARMED_UP = "warmed_up"
+    RETRAINED = "retrained"
+
+
+_MADE_HERE = (WeightsKind.WARMED_UP, WeightsKind.RETRAINED)
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,31 @@ def save_backbone(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.cpu().contiguous() for key, value in backbone.network.state_dict().items()}
+    told = {"architecture": backbone.name, "kind": kind.value, "bands": _bands_text(backbone)}
     with written_whole(path) as draft:
-        save_file(state, draft, {"architecture": backbone.name, "kind": kind.value})
+        save_file(state, draft, told)
     return _described(backbone, kind, path.name)
+
+
+def load_backbone(path: Path) -> tuple[Backbone, WeightsInfo]:
+    """The backbone in a file that `save_backbone` wrote, with its bands, in evaluation mode.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds no such backbone.
+    """
+    try:
+        with safe_open(path, "pt") as opened:
+            told = dict(opened.metadata() or {})
+        bands = json.loads(told["bands"])
+        backbone = build_backbone(told["architecture"])
+        adapt_to_bands(backbone, BandStatistics(tuple(bands["mean"]), tuple(bands["std"])))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, InputError) as error:
+        raise _damaged(path, error) from error
+    return backbone, _load_file(backbone, path)
+
+
+def _bands_text(backbone: Backbone) -> str:
+    return json.dumps(asdict(backbone.bands))
 
 
 def _load_file(backbone: Backbone, path: Path) -> WeightsInfo:
@@ -147,8 +175,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], WeightsKind]:
         state = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
-    kind = WeightsKind.WARMED_UP if told == WeightsKind.WARMED_UP else WeightsKind.FILE
-    return state, kind
+    return state, WeightsKind(told) if told in _MADE_HERE else WeightsKind.FILE
 
 
 def _read_pth(path: Path) -> tuple[dict[str, Tensor], WeightsKind]:
@@ -235,6 +262,7 @@ def _described(backbone: Backbone, kind: WeightsKind, name: str, missing: str = 
         WeightsKind.DOWNLOADED: f"{backbone.name} uses the downloaded weights {name}.",
         WeightsKind.WARMED_UP: f"{backbone.name} was warmed up on the archive's own images, "
         "without labels.",
+        WeightsKind.RETRAINED: f"{backbone.name} was retrained on the answers.",
         WeightsKind.UNTRAINED: f"{backbone.name} is untrained.",
     }
     return WeightsInfo(kind, name, backbone_sha256(backbone), told[kind] + missing)

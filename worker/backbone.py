@@ -1,8 +1,9 @@
 """The project's backbone with the best weights it can have, and the archive's features."""
 
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,29 +17,40 @@ from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
 from labeling_store import images
 from training.backbones import Backbone, build_backbone
+from training.device import device_in_words
 from training.feature_cache import FeatureCache
 from training.features import features_for, model_key
 from training.warmup import warm_up
-from training.weights import WeightsInfo, WeightsKind, load_weights, save_backbone
+from training.weights import (
+    WeightsInfo,
+    WeightsKind,
+    load_backbone,
+    load_weights,
+    save_backbone,
+)
 from workflow.project import CONFIG_NAME, Project
+from workflow.run_files import BACKBONE, reads_own_backbone
+from workflow.speed import note_speed
 
 FEW_IMAGES = 64  # all views of these take about 10 s on two cores: a round may wait for them
 
 
 @dataclass(frozen=True)
 class ArchiveFeatures:
-    """Frozen features of every catalogued image, in the order of their ids.
+    """Features of every catalogued image by one backbone, in the order of their ids.
 
     Attributes:
         features: [N, D] float32.
         weights: what the backbone was given.
         views: of which the features are.
+        backbone_in: folder with the retrained backbone that made them; None: the project's did.
     """
 
     records: tuple[ImageRecord, ...]
     features: FloatArray
     weights: WeightsInfo
     views: Views
+    backbone_in: Path | None = None
 
     @property
     def image_ids(self) -> IntArray:
@@ -47,6 +59,21 @@ class ArchiveFeatures:
     def rows_in(self, part: Part) -> IntArray:
         """Rows of the images of one part of the split."""
         return np.flatnonzero([record.part is part for record in self.records])
+
+
+def run_backbone(
+    project: Project, run: str, device: torch.device, progress: Progress
+) -> tuple[Backbone, WeightsInfo]:
+    """The backbone that a run reads: its own where it was retrained, else the project's.
+
+    Raises:
+        ModelError: its file, or the weights that the settings name, cannot be used.
+        ArchiveError: see `ready_backbone`.
+    """
+    folder = project.runs / run
+    if reads_own_backbone(folder):
+        return load_backbone(folder / BACKBONE)
+    return ready_backbone(project, device, progress)
 
 
 def ready_backbone(
@@ -95,10 +122,12 @@ def archive_features(
     progress: Progress,
     *,
     views: Views | None = None,
+    of: str | None = None,
 ) -> ArchiveFeatures:
     """Features of the whole archive; only what is new is computed.
 
     Args:
+        of: the run whose backbone makes them; None: the project's.
         views: of each image; None: all where the settings want them and they are there (a few new
             images may lack them), else the single one, so that nobody waits for the others.
 
@@ -107,19 +136,46 @@ def archive_features(
     """
     # a warm-up takes longer than the single view; before all views it is long done
     start = 0.02 if views is Views.MULTI else 0.7
-    backbone, info = ready_backbone(project, device, part_of(progress, 0.0, start))
+    ready = part_of(progress, 0.0, start)
+    if of is None:
+        backbone, info = ready_backbone(project, device, ready)
+    else:
+        backbone, info = run_backbone(project, of, device, ready)
+    rest = part_of(progress, start, 1.0)
+    made = features_by(project, backbone, info, device, progress=rest, views=views)
+    own = None if of is None else project.runs / of
+    return replace(made, backbone_in=own if own is not None and reads_own_backbone(own) else None)
+
+
+def features_by(
+    project: Project,
+    backbone: Backbone,
+    info: WeightsInfo,
+    device: torch.device,
+    *,
+    progress: Progress,
+    views: Views | None = None,
+) -> ArchiveFeatures:
+    """As `archive_features`, by a backbone at hand."""
     records = images.list_images(project.store.reader())
     if views is None:
         views = _views_at_hand(project, backbone, records, device)
+    size_px, cache = project.config.model.image_size_px, FeatureCache(project.cache / "features")
+    hashes = {record.sha256 for record in records}
+    key = model_key(backbone, size_px=size_px, device=device, views=views)
+    new, began = len(hashes) - len(cache.stored(key, hashes)), time.monotonic()
     features = features_for(
-        [(record.sha256, _file_if_any(project, record)) for record in records],
+        [(record.sha256, file_if_any(project, record)) for record in records],
         backbone,
-        cache=FeatureCache(project.cache / "features"),
-        size_px=project.config.model.image_size_px,
+        cache=cache,
+        size_px=size_px,
         views=views,
         device=device,
-        progress=part_of(progress, start, 1.0),
+        progress=progress,
     )
+    if views is Views.SINGLE and new >= FEW_IMAGES:
+        rate = round(new / max(time.monotonic() - began, 1e-9), 2)
+        note_speed(project, device.type, device_in_words(device), embedded_per_s=rate)
     return ArchiveFeatures(tuple(records), features, info, views)
 
 
@@ -135,7 +191,7 @@ def _views_at_hand(
     return Views.MULTI if len(hashes) - len(there) <= FEW_IMAGES else Views.SINGLE
 
 
-def _file_if_any(project: Project, record: ImageRecord) -> Path:
+def file_if_any(project: Project, record: ImageRecord) -> Path:
     """Where the image lies, or would if it were not gone: its features may be kept already."""
     place = project.images_root / record.path
     if not os.path.lexists(place):

@@ -7,13 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from domain.clock import utc_now
 from domain.config import Views, read_config
 from domain.errors import ModelError
+from domain.jobs import Progress
 from labeling_store import runs
 from training.checkpoints import load_head
-from worker.backbone import ArchiveFeatures
+from worker.backbone import ArchiveFeatures, archive_features
 from worker.learning import free_name, keep_run, taken_names
 from workflow.finetuning import fine_tuning_of
 from workflow.project import CONFIG_NAME, Project
@@ -24,6 +26,7 @@ from workflow.run_files import (
     has_embeddings,
     read_embeddings,
     read_relations,
+    reads_own_backbone,
     views_of,
     write_embeddings,
 )
@@ -37,7 +40,9 @@ def needs_views(project: Project) -> bool:
     return run is not None and views_of(project.runs / run.name) is Views.MULTI
 
 
-def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
+def embed_new_images(
+    project: Project, archive: ArchiveFeatures, device: torch.device, progress: Progress
+) -> None:
     """Give images that came after the active run's training an embedding: a run beside it.
 
     It is the same model: its threshold, the pairs it was trained on and its log stay. Features of
@@ -54,6 +59,8 @@ def embed_new_images(project: Project, archive: ArchiveFeatures) -> None:
         with project.store.transaction() as db:
             runs.activate_run(db, name)
         return
+    if reads_own_backbone(folder):
+        archive = archive_features(project, device, progress, views=archive.views, of=run.name)
     head = load_head(folder / CHECKPOINT)
     wider = replace(run, name=free_name(project, name), created_at=utc_now())
     vectors = head.embed(archive.features)
@@ -87,6 +94,10 @@ def embed_again(project: Project, name: str, archive: ArchiveFeatures) -> None:
     folder = project.runs / name
     made_with = read_config(folder / RUN_CONFIG).model
     wanted = project.config.model.model_copy(update={"views": made_with.views})
+    if reads_own_backbone(folder):  # whatever weights the settings name now
+        wanted = wanted.model_copy(
+            update={"backbone": made_with.backbone, "weights": made_with.weights}
+        )
     if made_with != wanted:
         raise ModelError(
             f"The model {name} reads features of another backbone than the settings name.",

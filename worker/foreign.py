@@ -18,7 +18,7 @@ from training.checkpoints import load_head
 from training.device import resolve_device
 from training.feature_cache import FeatureCache
 from training.features import features_for
-from worker.backbone import ready_backbone
+from worker.backbone import run_backbone
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, views_of
 
@@ -95,7 +95,7 @@ def _embed(
     if run is None:
         raise JobError("There is no model yet.", 'Run "python cli.py embed" first.')
     where = resolve_device(device)
-    backbone, _ = ready_backbone(project, where, part_of(progress, 0.0, 0.2))
+    backbone, _ = run_backbone(project, run.name, where, part_of(progress, 0.0, 0.2))
     features = features_for(
         sources,
         backbone,

@@ -15,7 +15,7 @@ from annealing.uncertainty import mgue_threshold
 from domain.answers import Effort, KnownRelation, Propagation
 from domain.arrays import FloatArray, IntArray
 from domain.clock import utc_now
-from domain.config import ProjectConfig, Strategy, config_toml
+from domain.config import Depth, ProjectConfig, Strategy, config_toml
 from domain.images import Part
 from domain.jobs import Progress
 from domain.rounds import RoundState, Run
@@ -87,12 +87,14 @@ def train_on_answers(
     device: torch.device,
     report: JobReport,
     strategy: str,
+    depth: Depth = Depth.HEAD,
     progress: Progress,
 ) -> Run:
     """A head trained on all that is known now, kept as `round-NNN` and made the active run.
 
     The strategy that asks next decides what it learns: groups of images for `components`, a
-    classifier of pairs as well for BCGUE, known relations otherwise.
+    classifier of pairs as well for BCGUE, known relations otherwise. The depth is what the features
+    were made at: `full` by a backbone that was retrained just before.
     """
     with project.store.snapshot() as db:
         current = rounds.current_round(db)
@@ -121,6 +123,7 @@ def train_on_answers(
     if groups:
         count = relations.known_pair_count(project.store, project.config.propagation)
     run = _run(project, free_name(project, f"round-{number:03d}"), number, effort, count)
+    run = replace(run, depth=depth.value)
     return keep_run(
         project,
         archive,
@@ -246,6 +249,7 @@ def keep_run(
         save_checkpoint=save_checkpoint,
         groups=None if labels is None else _group_labels(archive.image_ids[training], labels),
         fine_tuning=fine_tuning,
+        backbone=archive.backbone_in,
     )
     write_run(project.runs, run.name, files)
     kept = replace(run, metrics=metrics)

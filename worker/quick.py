@@ -24,7 +24,7 @@ from labeling_store import runs
 from training.checkpoints import load_head
 from training.preprocessing import squares_of
 from training.views import embedder
-from worker.backbone import ready_backbone
+from worker.backbone import run_backbone
 from worker.stopping import ANOTHER_WORKER, LOCK_PATIENCE_S, Stop, run_lane
 from workflow import queries
 from workflow.locks import held
@@ -53,7 +53,7 @@ class RunModel:
             ModelError: the weights or the checkpoint cannot be loaded.
         """
         settings = project.config.model
-        backbone, _ = ready_backbone(project, torch.device("cpu"), silent)
+        backbone, _ = run_backbone(project, run, torch.device("cpu"), silent)
         backbone.eval().to(memory_format=torch.channels_last)
         views = views_of(project.runs / run)
         self._head = load_head(project.runs / run / CHECKPOINT)

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from domain.answers import Propagation
-from domain.config import Strategy, Views
+from domain.config import Depth, Strategy, Views
 from domain.errors import JobError, shortened
-from domain.jobs import JobState, Progress, part_of
+from domain.jobs import JobState, Progress, part_of, silent
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
 from worker.agreement import report_on_people
@@ -18,6 +18,7 @@ from worker.finetuning import fine_tune_run
 from worker.learning import keep_frozen, keep_frozen_views, train_on_answers
 from worker.proposing import propose_next, replace_first_questions
 from worker.report import JobReport
+from worker.retraining import forget_retraining, retrained_features
 from workflow import jobs
 from workflow.backups import write_backup
 from workflow.consistency import consistency, steps_back
@@ -25,7 +26,8 @@ from workflow.finetuning import starting_run
 from workflow.old_runs import drop_old_embeddings
 from workflow.pictures import render_all
 from workflow.project import Project
-from workflow.run_files import views_of
+from workflow.run_files import reads_own_backbone, views_of
+from workflow.speed import depth_used, note_speed
 from workflow.verify import verify as check_project
 
 NO_CLOSURE = (
@@ -45,7 +47,7 @@ def prepare(project: Project, params: Mapping[str, Any], report: JobReport) -> N
     archive = _features(project, params, report, progress, views=Views.SINGLE)
     report(0.9, "choosing first questions")
     keep_frozen(project, archive)
-    embed_new_images(project, archive)
+    embed_new_images(project, archive, _device(params), silent)
     replaced = replace_first_questions(project, device=_device(params))
     if replaced:
         report.log(f"{replaced} first questions chosen from the features")
@@ -57,16 +59,19 @@ def prepare(project: Project, params: Mapping[str, Any], report: JobReport) -> N
 def views(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """Features of all views, for the next training, and as they come where nothing was learnt."""
     archive = _features(project, params, report, report, views=Views.MULTI)
+    active = runs.active_run(project.store.reader())
+    if active is not None and reads_own_backbone(project.runs / active.name):
+        _features(project, params, report, report, views=Views.MULTI, of=active.name)
     if project.config.model.views is Views.MULTI and keep_frozen_views(project, archive):
         report.log("search and new questions use all views of the images from now on")
-    embed_new_images(project, archive)
+    embed_new_images(project, archive, _device(params), report)
 
 
 def use(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """An earlier model, whose embeddings were dropped, becomes the active one again."""
     name = str(params["run"])
     kept_views = views_of(project.runs / name)
-    archive = _features(project, params, report, report, views=kept_views)
+    archive = _features(project, params, report, report, views=kept_views, of=name)
     embed_again(project, name, archive)
     report.log(f"search and new questions use the model {name} from now on")
 
@@ -101,7 +106,8 @@ def finetune(project: Project, params: Mapping[str, Any], report: JobReport) -> 
         return
     parent = starting_run(project, params.get("run"))
     views = views_of(project.runs / parent.name)
-    archive = _features(project, params, report, part_of(report, 0.0, 0.3), views=views)
+    first = part_of(report, 0.0, 0.3)
+    archive = _features(project, params, report, first, views=views, of=parent.name)
     report.log(f"fine-tuning {parent.name} with the loss {params['loss']}")
     run = fine_tune_run(
         project,
@@ -163,20 +169,30 @@ def _train(
     if done is not None:
         report.log(f"{done.name} was trained by an earlier attempt")
         return
-    archive = _features(project, params, report, part_of(progress, 0.0, 0.3), views=None)
+    active, first = runs.active_run(project.store.reader()), part_of(progress, 0.0, 0.3)
+    name = None if active is None else active.name
+    archive = _features(project, params, report, first, views=None, of=name)
     if archive.views is not project.config.model.views:
         report.log("not all views of the images are embedded yet: it learns from the single view")
         before = jobs.newest(project, jobs.VIEWS)
         if before is None or before.state is JobState.DONE:  # images or the settings are newer
             jobs.enqueue_views(project.jobs, params)
+    start, in_use = 0.3, archive
+    if _depth(project, params) is Depth.FULL:
+        middle, start = part_of(progress, 0.05, 0.95), 0.95
+        archive = retrained_features(
+            project, archive, device=_device(params), report=report, progress=middle
+        )
     run = train_on_answers(
         project,
         archive,
         device=_device(params),
         report=report,
         strategy=_strategy(project, params)[0],
-        progress=part_of(progress, 0.3, 1.0),
+        depth=Depth.HEAD if archive is in_use else Depth.FULL,
+        progress=part_of(progress, start, 1.0),
     )
+    forget_retraining(project)
     report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
     dropped = drop_old_embeddings(project)
     if dropped:
@@ -222,6 +238,11 @@ def _strategy(project: Project, params: Mapping[str, Any]) -> tuple[str, tuple[s
     return (wanted, ()) if note is None else (Strategy.MGUE.value, (note,))
 
 
+def _depth(project: Project, params: Mapping[str, Any]) -> Depth:
+    wanted = Depth(params.get("depth", project.config.training.depth))
+    return depth_used(wanted, _device(params).type)
+
+
 def _device(params: Mapping[str, Any]) -> torch.device:
     return resolve_device(str(params.get("device", "auto")))
 
@@ -233,9 +254,11 @@ def _features(
     progress: Progress,
     *,
     views: Views | None,
+    of: str | None = None,
 ) -> ArchiveFeatures:
     device = _device(params)
-    archive = archive_features(project, device, progress, views=views)
+    note_speed(project, device.type, device_in_words(device))
+    archive = archive_features(project, device, progress, views=views, of=of)
     how = " with all views" if archive.views is Views.MULTI else ""
     report.log(f"{len(archive.records)} images embedded{how} on {device_in_words(device)}")
     report.log(archive.weights.note)

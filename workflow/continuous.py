@@ -5,7 +5,7 @@ them: nobody needs to press a button, and people go on answering meanwhile.
 """
 
 from domain.clock import later, utc_now
-from domain.config import Strategy, Views
+from domain.config import Depth, Strategy, Views
 from domain.jobs import Job, JobState
 from domain.rounds import Run
 from labeling_store import answers, runs
@@ -39,7 +39,8 @@ def start_if_due(project: Project) -> int | None:
     key = _key(project)
     if job is not None and job.key == key:
         return None  # tried with the same answers and features already
-    params = round_params(project, strategy=Strategy.COMPONENTS.value, pairs=None)
+    strategy = Strategy.COMPONENTS.value
+    params = round_params(project, strategy=strategy, pairs=None, depth=Depth.HEAD)
     return jobs.enqueue_round(project.jobs, params, by=jobs.BY_ITSELF, key=key)
 
 

@@ -95,11 +95,6 @@ def starting_run(project: Project, name: str | None = None) -> Run:
         raise InputError(
             f"The checkpoint that {wanted} starts from is gone.", "Train again, or choose another."
         )
-    if run.depth == "full":
-        raise InputError(
-            f"{run.name} was trained at full depth; fine-tuning trains heads only.",
-            'Choose a model that was trained with "train --depth head".',
-        )
     if run.bits == 0:
         raise InputError(
             f"{run.name} has learnt nothing from answers yet, so there is nothing to fine-tune.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from domain.clock import utc_now
-from domain.config import SelectionSettings, Strategy
+from domain.config import Depth, SelectionSettings, Strategy
 from domain.errors import InputError, JobError
 from domain.jobs import Job, JobState
 from domain.loss_catalogue import loss_choice
@@ -143,6 +143,7 @@ def start_round(
     strategy: str | None = None,
     pairs: int | None = None,
     then_finetune: str | None = None,
+    depth: Depth | None = None,
 ) -> int:
     """Ask the worker to propose the next questions, and before to train where there is need.
 
@@ -150,6 +151,7 @@ def start_round(
         strategy: how the next questions are chosen; None: as the project's settings say.
         pairs: how many questions; None: as the project's settings say.
         then_finetune: the loss that a new model is trained further with; None: none.
+        depth: how deep the training reaches; None: as the project's settings say.
 
     Returns:
         The job's id.
@@ -158,7 +160,9 @@ def start_round(
         JobError: training cannot start now; the message says why.
         InputError: an unknown strategy, or fewer than one pair.
     """
-    params = round_params(project, strategy=strategy, pairs=pairs, then_finetune=then_finetune)
+    params = round_params(
+        project, strategy=strategy, pairs=pairs, then_finetune=then_finetune, depth=depth
+    )
     reason = check_can_train(project, strategy=str(params["strategy"]))
     if reason is not None:
         raise JobError(reason)
@@ -173,6 +177,7 @@ def round_params(
     strategy: str | None,
     pairs: int | None,
     then_finetune: str | None = None,
+    depth: Depth | None = None,
 ) -> dict[str, str | int]:
     """Checked parameters of a round, with the project's settings where None is given."""
     settings = project.config.selection
@@ -188,6 +193,8 @@ def round_params(
     params: dict[str, str | int] = {"strategy": strategy, "pairs": pairs}
     if then_finetune is not None:
         params["then_finetune"] = loss_choice(then_finetune).name
+    if depth is not None:
+        params["depth"] = depth.value
     return params
 
 

@@ -1,13 +1,15 @@
 """The directory of a run: what a model was trained with and what it gives; written whole or not.
 
 `config.toml`, `pairs.parquet`, `checkpoint.safetensors`, `embeddings.npy` + `image_ids.npy`,
-`metrics.json`, `log.jsonl`, `groups.parquet` where it was learnt from groups of images, and
-`finetuning.toml` where another model was trained further. What is large, embeddings and groups,
-can be dropped, and the embeddings made again. Nothing here loads PyTorch or unpickles; the
-checkpoint is written and read by `training.checkpoints`.
+`metrics.json`, `log.jsonl`, `groups.parquet` where it was learnt from groups of images,
+`backbone.safetensors` and `retrained.toml` where it reads a retrained one, and `finetuning.toml`
+where another model was trained further. What is large, embeddings and groups, can be dropped, and
+the embeddings made again. Nothing here loads PyTorch or unpickles; the checkpoint is written and
+read by `training.checkpoints`, the backbone by `training.weights`.
 """
 
 import json
+import os
 import shutil
 import tempfile
 import tomllib
@@ -29,11 +31,12 @@ from domain.files import sync, written_whole
 from domain.pairs import pair
 
 CHECKPOINT, RUN_CONFIG = "checkpoint.safetensors", "config.toml"
-FINE_TUNING = "finetuning.toml"
+BACKBONE, RETRAINED = "backbone.safetensors", "retrained.toml"
+FINE_TUNING, PAIRS = "finetuning.toml", "pairs.parquet"
 _EMBEDDINGS, _IDS, _GROUPS = "embeddings.npy", "image_ids.npy", "groups.parquet"
 # What is small.
-DESCRIPTION = (RUN_CONFIG, FINE_TUNING, "metrics.json", "log.jsonl", "pairs.parquet")
-FILES = (*DESCRIPTION, CHECKPOINT, _EMBEDDINGS, _IDS, _GROUPS)
+DESCRIPTION = (RUN_CONFIG, FINE_TUNING, RETRAINED, "metrics.json", "log.jsonl", PAIRS)
+FILES = (*DESCRIPTION, CHECKPOINT, BACKBONE, _EMBEDDINGS, _IDS, _GROUPS)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class RunFiles:
         save_checkpoint: writes the model's weights to a path.
         groups: what it learnt of groups; None where it learnt from pairs.
         fine_tuning: how it was fine-tuned, as TOML; None where it was not.
+        backbone: folder with the retrained backbone that it reads; None where it reads the
+            project's.
     """
 
     config_toml: str
@@ -92,6 +97,7 @@ class RunFiles:
     save_checkpoint: Callable[[Path], None]
     groups: GroupLabels | None = None
     fine_tuning: str | None = None
+    backbone: Path | None = None
 
 
 def write_run(runs: Path, name: str, files: RunFiles) -> Path:
@@ -119,9 +125,13 @@ def write_run(runs: Path, name: str, files: RunFiles) -> Path:
 
 def is_usable(folder: Path) -> bool:
     """Whether a run has the files that search and further rounds need."""
-    return all(
-        (folder / name).is_file() for name in (CHECKPOINT, "embeddings.npy", "image_ids.npy")
-    )
+    needed = [CHECKPOINT, _EMBEDDINGS, _IDS, *[BACKBONE] * reads_own_backbone(folder)]
+    return all((folder / name).is_file() for name in needed)
+
+
+def reads_own_backbone(folder: Path) -> bool:
+    """Whether the model of a run reads a backbone that was retrained, and is kept with it."""
+    return (folder / RETRAINED).is_file()
 
 
 def read_embeddings(folder: Path) -> Embeddings:
@@ -186,23 +196,42 @@ def read_relations(folder: Path) -> list[KnownRelation]:
             implied=row["implied"],
             weight=row["weight"],
         )
-        for row in pq.read_table(folder / "pairs.parquet").to_pylist()
+        for row in pq.read_table(folder / PAIRS).to_pylist()
     ]
 
 
 def _fill(draft: Path, files: RunFiles) -> None:
     (draft / RUN_CONFIG).write_text(files.config_toml, encoding="utf-8")
-    pq.write_table(_pair_table(files.relations), draft / "pairs.parquet")
+    write_relations(files.relations, draft / PAIRS)
     if files.fine_tuning is not None:
         (draft / FINE_TUNING).write_text(files.fine_tuning, encoding="utf-8")
     if files.groups is not None:
         pq.write_table(pa.table(vars(files.groups)), draft / _GROUPS)
     files.save_checkpoint(draft / CHECKPOINT)
+    if files.backbone is not None:
+        for name in (BACKBONE, RETRAINED):
+            _take(files.backbone / name, draft / name)
     np.save(draft / _EMBEDDINGS, files.embeddings.vectors, allow_pickle=False)
     np.save(draft / _IDS, files.embeddings.image_ids, allow_pickle=False)
     (draft / "metrics.json").write_text(json.dumps(dict(files.metrics), indent=1))
     lines = "".join(json.dumps(dict(line)) + "\n" for line in files.log)
     (draft / "log.jsonl").write_text(lines, encoding="utf-8")
+
+
+def _take(source: Path, target: Path) -> None:
+    """The same file under a second name where that can be, so that it costs nothing; else a copy.
+
+    It is never written to again.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def write_relations(relations: Sequence[KnownRelation], path: Path) -> None:
+    """What `read_relations` reads from the file `pairs.parquet` of a folder."""
+    pq.write_table(_pair_table(relations), path)
 
 
 def _pair_table(relations: Sequence[KnownRelation]) -> pa.Table:

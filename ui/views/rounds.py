@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from ui import components, fine_tuning, live, models, session, tables
+from domain.config import Depth
+from ui import components, fine_tuning, live, models, session, tables, training_depth
 from workflow import continuous, jobs, questions, rounds
 
 project = session.project()
@@ -15,7 +16,7 @@ HAS_LEARNT = (
 )
 
 
-def start(strategy: str, pairs: int, then_finetune: str | None) -> None:
+def start(strategy: str, pairs: int, then_finetune: str | None, depth: Depth | None) -> None:
     training = rounds.needs_training(project, strategy)
     done = "Training has started." if training else "New pairs are being chosen."
     components.attempt(
@@ -24,6 +25,7 @@ def start(strategy: str, pairs: int, then_finetune: str | None) -> None:
         strategy=strategy,
         pairs=pairs,
         then_finetune=then_finetune,
+        depth=depth,
         done=done,
     )
 
@@ -56,6 +58,7 @@ def draw_start() -> None:
             key="rounds.pairs",
         )
         training = rounds.needs_training(project, strategy)
+        depth = training_depth.choose(project) if training else None
         then_finetune = fine_tuning.choose_next() if training else None
         obstacle = rounds.check_can_train(project, strategy=strategy)
         st.button(
@@ -63,10 +66,12 @@ def draw_start() -> None:
             type="primary",
             key="rounds.start",
             on_click=start,
-            args=(strategy, pairs, then_finetune),
+            args=(strategy, pairs, then_finetune, depth),
             disabled=obstacle is not None,
         )
     st.caption(tables.STRATEGY_WORDS[strategy], width=components.READABLE_PX)
+    if depth is not None:
+        training_depth.explain(project, depth)
     if then_finetune is not None:
         fine_tuning.explain(then_finetune)
     if obstacle is not None:

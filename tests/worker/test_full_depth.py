@@ -1,0 +1,270 @@
+"""A run at full depth holds its whole network, and everything that reads runs reads that one."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from domain.config import Depth, Layout
+from domain.errors import Cancelled, ModelError
+from domain.jobs import silent
+from domain.rounds import Run
+from labeling_store import images, runs
+from labeling_store import jobs as queue
+from tests.pictures import texture, write_archive
+from tests.projects import answer, make_project
+from training.full_depth import Retrained
+from training.warmup import measure_statistics
+from worker import retraining
+from worker.foreground import run_to_end
+from worker.foreign import embed_folder
+from worker.quick import RunModel
+from worker.retraining import retrained_features
+from workflow import jobs, rounds
+from workflow.backup import make_backup
+from workflow.catalogue import ingest
+from workflow.finetuning import fine_tuning_params
+from workflow.project import CONFIG_NAME, Project, open_project
+from workflow.restore import restore
+from workflow.run_files import BACKBONE, drop_embeddings, read_embeddings, reads_own_backbone
+from workflow.speed import read_speed
+from workflow.verify import verify
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
+    """A project with some answers, whose backbone is a network that never learnt anything."""
+    root = tmp_path_factory.mktemp("prepared")
+    made = make_project(root / "project", write_archive(root / "archive"), weights)
+    _do(made, jobs.PREPARE)
+    answer(made)
+    made.close()
+    return root / "project"
+
+
+@pytest.fixture(scope="module")
+def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, trained at full depth."""
+    folder = tmp_path_factory.mktemp("trained") / "project"
+    shutil.copytree(prepared, folder)
+    made = open_project(folder)
+    with pytest.MonkeyPatch.context() as patched:
+        _make_better(patched)
+        _train(made)
+    made.close()
+    return folder
+
+
+@pytest.fixture
+def answered(prepared: Path, tmp_path: Path) -> Iterator[Project]:
+    shutil.copytree(prepared, tmp_path / "project")
+    opened = open_project(tmp_path / "project")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def full(trained: Path, tmp_path: Path) -> Iterator[Project]:
+    shutil.copytree(trained, tmp_path / "project")
+    opened = open_project(tmp_path / "project")
+    yield opened
+    opened.close()
+
+
+def _make_better(patched: pytest.MonkeyPatch) -> None:
+    """Retraining that takes milliseconds and helps for sure: statistics for a network without."""
+
+    def retrain(backbone: Any, pixels: Any, *args: Any, **options: Any) -> Retrained:
+        shown = pixels.of(np.arange(len(pixels))).numpy()
+        measure_statistics(backbone, shown)
+        return Retrained(backbone, None, [{"step": 1.0, "selection_auc": 0.9}], images_trained=100)
+
+    patched.setattr(retraining, "retrain_backbone", retrain)
+    patched.setattr(retraining._Judged, "worse", lambda *_: "")
+
+
+def _do(project: Project, kind: str, params: Mapping[str, Any] | None = None) -> None:
+    run_to_end(project, kind, {"device": "cpu", **(params or {})}, silent)
+
+
+def _active(project: Project) -> Run:
+    run = runs.active_run(project.store.reader())
+    assert run is not None
+    return run
+
+
+def _train(project: Project, depth: Depth = Depth.FULL) -> Run:
+    _do(project, jobs.TRAIN, {"depth": depth.value})
+    return _active(project)
+
+
+def _log(project: Project) -> str:
+    newest = queue.list_jobs(project.jobs, limit=1)[0]
+    return " ".join(line.text for line in jobs.log(project, newest.job_id))
+
+
+def _vector_of_file(project: Project, run: str) -> tuple[np.ndarray, np.ndarray]:
+    """The first image's vector as stored, and embedded anew as an uploaded picture."""
+    record = images.list_images(project.store.reader())[0]
+    held = read_embeddings(project.runs / run)
+    stored = held.vectors[held.rows[record.image_id]]
+    picture = Image.open(project.images_root / record.path).convert("RGB")
+    return np.asarray(stored), RunModel(project, run).embed(picture)
+
+
+def test_a_run_at_full_depth_reads_its_own_backbone_everywhere(
+    full: Project, tmp_path: Path
+) -> None:
+    run = _active(full)
+    folder = full.runs / run.name
+    assert run.depth == "full"
+    assert reads_own_backbone(folder)
+    frozen, found = (read_embeddings(full.runs / name).vectors for name in ("frozen", run.name))
+    assert frozen.shape != found.shape or not np.allclose(frozen, found, atol=1e-3)
+    stored, uploaded = _vector_of_file(full, run.name)
+    np.testing.assert_allclose(uploaded, stored, atol=1e-4)
+    embed_folder(full, full.images_root, tmp_path / "out.npz", device="cpu", progress=silent)
+    foreign = np.load(tmp_path / "out.npz")["vectors"]
+    assert np.abs(foreign - stored).sum(axis=1).min() < 1e-3
+    assert verify(full).problems == ()
+
+
+def test_new_images_are_embedded_by_the_backbone_of_the_run(full: Project) -> None:
+    run, new = _active(full), full.images_root / "dots" / "new.png"
+    Image.fromarray(texture("dots", np.random.default_rng(7))).save(new)
+    try:
+        ingest(full.store, full.images_root, seed=0, layout=Layout.AUTO)
+        _do(full, jobs.PREPARE)
+    finally:
+        new.unlink()
+    wider = _active(full)
+    assert wider.name.startswith(run.name + "+")
+    assert reads_own_backbone(full.runs / wider.name)
+    stored, uploaded = _vector_of_file(full, wider.name)
+    np.testing.assert_allclose(uploaded, stored, atol=1e-4)
+
+
+def test_dropped_embeddings_are_made_again_by_the_backbone_of_the_run(full: Project) -> None:
+    run = _active(full)
+    before = read_embeddings(full.runs / run.name).vectors.copy()
+    rounds.activate(full, "frozen")
+    drop_embeddings(full.runs / run.name)
+    _do(full, jobs.USE, {"run": run.name})
+    assert _active(full).name == run.name
+    after = read_embeddings(full.runs / run.name).vectors
+    np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_later_heads_read_the_same_backbone_at_no_cost(full: Project) -> None:
+    before = _active(full)
+    head = _train(full, Depth.HEAD)
+    kept, shared = (full.runs / run.name / BACKBONE for run in (before, head))
+    assert head.depth == "head"
+    assert kept.samefile(shared)
+    stored, uploaded = _vector_of_file(full, head.name)
+    np.testing.assert_allclose(uploaded, stored, atol=1e-4)
+
+
+def test_a_head_on_a_retrained_backbone_can_be_fine_tuned(full: Project) -> None:
+    params = fine_tuning_params(full, "triplet", run=_active(full).name)
+    _do(full, jobs.FINETUNE, params)
+    tuned = runs.list_runs(full.store.reader())[-1]
+    assert tuned.name.endswith("-triplet")
+    assert reads_own_backbone(full.runs / tuned.name)
+
+
+def test_a_backup_brings_the_backbone_back(full: Project, tmp_path: Path) -> None:
+    run = _active(full)
+    make_backup(full, tmp_path / "backup.zip")
+    restore(tmp_path / "backup.zip", tmp_path / "restored").project.close()
+    kept = (full.runs / run.name / BACKBONE).read_bytes()
+    assert (tmp_path / "restored" / "runs" / run.name / BACKBONE).read_bytes() == kept
+
+
+def test_a_missing_backbone_is_told_and_never_replaced_by_another(full: Project) -> None:
+    run = _active(full)
+    (full.runs / run.name / BACKBONE).unlink()
+    assert "Files of the model in use are missing" in verify(full).problems[0]
+    with pytest.raises(ModelError, match="backbone"):
+        RunModel(full, run.name)
+
+
+def test_a_backbone_that_is_no_better_leaves_a_head(
+    answered: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(backbone: Any, *args: Any, **options: Any) -> Retrained:
+        return Retrained(backbone, None, [], note="No retrained backbone was better.")
+
+    monkeypatch.setattr(retraining, "retrain_backbone", fails)
+    run = _train(answered)
+    assert run.depth == "head"
+    assert not reads_own_backbone(answered.runs / run.name)
+    assert "No retrained backbone was better." in _log(answered)
+
+
+def test_the_real_training_runs_in_a_project(answered: Project) -> None:
+    """40 images of 32 px: whatever comes out, a run does, and the folder to go on with is gone."""
+    with (answered.folder / CONFIG_NAME).open("a") as config:
+        config.write("\n[training.full]\nmost_steps = 2\nfewest_steps = 2\nbatch_anchors = 4\n")
+        config.write("batch_others = 2\n")
+    run = _train(answered)
+    assert run.depth in ("head", "full")
+    assert not list((answered.cache / "retraining").glob("*"))
+    assert "the backbone" in _log(answered)
+
+
+def test_an_interrupted_training_goes_on_with_the_answers_it_began_with(
+    answered: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def stops(backbone: Any, pixels: Any, features: Any, known: Any, *_: Any, **__: Any) -> Any:
+        seen.append(len(known))
+        raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(retraining, "retrain_backbone", stops)
+
+    class Report:
+        key = "the same"
+
+        def log(self, text: str) -> None:
+            pass
+
+    archive = retraining.archive_features(answered, CPU, silent)
+    for _ in range(2):
+        with pytest.raises(Cancelled):
+            retrained_features(
+                answered,
+                archive,
+                device=CPU,
+                report=Report(),  # type: ignore[arg-type]
+                progress=silent,
+            )
+        _do(answered, jobs.PROPOSE, {"strategy": "random", "pairs": 30})
+        answer(answered)
+    assert seen[0] == seen[1] > 0
+    Report.key = "another"
+    with pytest.raises(Cancelled):
+        retrained_features(
+            answered,
+            archive,
+            device=CPU,
+            report=Report(),  # type: ignore[arg-type]
+            progress=silent,
+        )
+    assert seen[2] > seen[0]
+    assert len(list((answered.cache / "retraining").iterdir())) == 1
+
+
+def test_the_device_and_its_speed_are_noted_for_the_page(answered: Project) -> None:
+    found = read_speed(answered)
+    assert found is not None
+    assert found.device == "cpu"
+    assert found.name.startswith("CPU")

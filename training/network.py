@@ -1,0 +1,68 @@
+"""Backbone and head as one network: what is trained at full depth.
+
+Both sides of a pair go through the same weights (Siamese), and each image of a batch once, whatever
+the number of pairs it is in.
+
+Source: ANNEAL, section on the model.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from domain.config import FullDepthSettings
+from training.backbones import Backbone
+from training.head import HeadModule
+
+_NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+class EmbeddingNetwork(nn.Module):
+    """[B, C, H, W] normalised images to [B, out] unit vectors."""
+
+    def __init__(self, backbone: Backbone, head: HeadModule, *, half: bool = False) -> None:
+        """A network of the two, which it changes when it learns.
+
+        Args:
+            backbone: gives features; its convolutions are kept with their channels last.
+            head: reads them.
+            half: let the backbone compute in bfloat16; the head reads float32.
+        """
+        super().__init__()
+        self.backbone = backbone.to(memory_format=torch.channels_last)
+        self.head = head
+        self._half = half
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, out] embeddings."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self._half):
+            features = self.backbone(images)
+        embeddings: Tensor = self.head(features.float())
+        return embeddings
+
+    def learn(self, *, batch_norm: str) -> None:
+        """Get ready for training; `frozen` normalises by the statistics that are there."""
+        self.train()
+        if batch_norm == "frozen":
+            for module in self.modules():
+                if isinstance(module, _NORMALISATIONS):
+                    module.eval()
+
+
+def half_precision(settings: FullDepthSettings, device: torch.device) -> bool:
+    """Whether the backbone computes in bfloat16."""
+    return settings.half == "yes" or (settings.half == "auto" and device.type == "cuda")
+
+
+def adam(
+    network: EmbeddingNetwork, beside: list[nn.Parameter], settings: FullDepthSettings
+) -> torch.optim.Adam:
+    """An optimiser with a learning rate for the backbone, and one for head and objective."""
+    return torch.optim.Adam(
+        [
+            {"params": list(network.backbone.parameters()), "lr": settings.backbone_learning_rate},
+            {
+                "params": [*network.head.parameters(), *beside],
+                "lr": settings.head_learning_rate,
+            },
+        ]
+    )

@@ -1,0 +1,51 @@
+"""The part of the Rounds page that says how deep a training reaches, and how long that takes."""
+
+import streamlit as st
+
+from domain.config import Depth
+from ui import components
+from workflow import speed
+from workflow.project import Project
+
+DEPTH_PX = 350
+NAMES = {
+    Depth.AUTO: "As suits this machine",
+    Depth.HEAD: "The head only",
+    Depth.FULL: "The whole network",
+}
+HELP = (
+    "The head turns the features of a network into what people here call similar. The whole "
+    "network learns better features, and takes far longer."
+)
+_WORDS = {
+    Depth.HEAD: "The features stay as they are; a head learns to read them.",
+    Depth.FULL: (
+        "The network that makes the features is retrained from pictures and answers, and used if "
+        "it tells answers apart better that were held out. It can be cancelled, and goes on where "
+        "it was."
+    ),
+}
+
+
+def choose(project: Project) -> Depth:
+    """How deep the next training reaches."""
+    names = [depth.value for depth in Depth]
+    chosen = st.selectbox(
+        "Train",
+        names,
+        index=names.index(project.config.training.depth.value),
+        format_func=lambda name: NAMES[Depth(name)],
+        help=HELP,
+        width=DEPTH_PX,
+        key="rounds.depth",
+    )
+    return Depth(chosen)
+
+
+def explain(project: Project, depth: Depth) -> None:
+    """What that means on the worker's machine, and how long it takes."""
+    found = speed.read_speed(project)
+    used = depth if found is None else speed.depth_used(depth, found.device)
+    expected = speed.expected_words(project, depth)
+    words = f"{_WORDS[used]} {expected}" if used in _WORDS else expected
+    st.caption(components.as_text(words), width=components.READABLE_PX)

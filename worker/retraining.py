@@ -1,0 +1,278 @@
+"""The backbone retrained on people's answers: snapshot, training, whether it is better, features.
+
+Everything lies in a folder of the project's cache that carries the job's key, so that an attempt
+after a crash goes on exactly where the one before was, on the same answers. A training starts from
+the project's own weights, never from a backbone that was retrained before: that one has seen the
+answers that are held out to judge by.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+import torch
+
+from domain.answers import KnownRelation, Propagation
+from domain.arrays import BoolArray, FloatArray
+from domain.config import Views
+from domain.files import written_whole
+from domain.images import ImageRecord, Part
+from domain.jobs import Progress, part_of
+from labeling_store import relations
+from retrieval.pair_metrics import roc_auc
+from training.backbones import Backbone
+from training.device import device_in_words
+from training.full_depth import Retrained, retrain_backbone
+from training.head import SelectionScore, frozen_head
+from training.pixels import open_pixels
+from training.selection import SelectionSet
+from training.trainer import KnownPairs, checked_pairs, held_out, judge_features
+from training.weights import WeightsKind, load_backbone, save_backbone
+from worker.backbone import (
+    ArchiveFeatures,
+    archive_features,
+    features_by,
+    file_if_any,
+    ready_backbone,
+)
+from worker.report import JobReport
+from workflow.project import Project
+from workflow.run_files import BACKBONE, RETRAINED, read_relations, write_relations
+from workflow.speed import note_speed
+
+MOST_PAIRS = 500_000  # implied by groups: with more, each answer implies one step only
+_FOLDER, _STATE, _IDS = "retraining", "state.safetensors", "image_ids.json"
+_FEWEST_PAIRS = 10  # of a kind that the model before did not learn from; with fewer, no verdict
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What is learnt from, as it was when the training began."""
+
+    records: tuple[ImageRecord, ...]
+    relations: Sequence[KnownRelation]
+
+    def known(self) -> KnownPairs:
+        """Pairs of places of the records."""
+        row = {record.image_id: place for place, record in enumerate(self.records)}
+        found = [each for each in self.relations if {*each.pair} <= row.keys()]
+        return checked_pairs(
+            np.array([[row[each.pair.a], row[each.pair.b]] for each in found]).reshape(-1, 2),
+            np.array([each.similar for each in found], dtype=bool),
+            np.array([each.weight for each in found], dtype=np.float32),
+            images=len(self.records),
+        )
+
+
+def retrained_features(
+    project: Project,
+    archive: ArchiveFeatures,
+    *,
+    device: torch.device,
+    report: JobReport,
+    progress: Progress,
+) -> ArchiveFeatures:
+    """Features of all images by a backbone retrained on the answers, if it is better.
+
+    Args:
+        archive: features by the backbone in use; given back where the retrained one is no better.
+        report: told why, and how long it took.
+        progress: may raise `Cancelled`; a further attempt with the job's key goes on.
+    """
+    folder = _own_folder(project, report.key)
+    if not (folder / RETRAINED).is_file():
+        verdict = _retrained(project, archive, folder, device, report, part_of(progress, 0.0, 0.8))
+        with written_whole(folder / RETRAINED) as draft:
+            draft.write_text(tomli_w.dumps(verdict), encoding="utf-8")
+    told = tomllib.loads((folder / RETRAINED).read_text(encoding="utf-8"))
+    report.log(told["verdict"])
+    if not told["used"]:
+        return archive
+    backbone, info = load_backbone(folder / BACKBONE)
+    rest = part_of(progress, 0.8, 1.0)
+    made = features_by(project, backbone, info, device, progress=rest, views=archive.views)
+    return replace(made, backbone_in=folder)
+
+
+def forget_retraining(project: Project) -> None:
+    """Delete what was kept to go on with: the run has it all."""
+    shutil.rmtree(project.cache / _FOLDER, ignore_errors=True)
+
+
+def _own_folder(project: Project, key: str) -> Path:
+    """The job's; those of earlier jobs, which nobody went on with, are deleted."""
+    folder = project.cache / _FOLDER / hashlib.sha256(key.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    for other in folder.parent.iterdir():
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder
+
+
+def _retrained(
+    project: Project,
+    archive: ArchiveFeatures,
+    folder: Path,
+    device: torch.device,
+    report: JobReport,
+    progress: Progress,
+) -> dict[str, object]:
+    """What came of a training, as the run keeps it."""
+    base = archive_features(project, device, part_of(progress, 0.0, 0.02), views=Views.SINGLE)
+    snapshot = _snapshot(project, base, folder)
+    known, rows = snapshot.known(), _rows_of(base, snapshot)
+    report.log(f"retraining the backbone on {len(known)} known pairs, {device_in_words(device)}")
+    began = time.monotonic()
+    found = _trained(project, base, snapshot, folder, device, part_of(progress, 0.02, 0.9))
+    verdict: dict[str, object] = {
+        "used": False,
+        "verdict": found.note,
+        "device": device_in_words(device),
+        "seconds": round(time.monotonic() - began, 1),
+        "known_pairs": len(known),
+        "history": found.history,
+    }
+    if not found.is_better:
+        return verdict
+    info = save_backbone(found.backbone, folder / BACKBONE, kind=WeightsKind.RETRAINED)
+    rest = part_of(progress, 0.9, 1.0)
+    new = features_by(project, found.backbone, info, device, progress=rest, views=Views.SINGLE)
+    judged = _Judged(project, known, device)
+    problem = judged.worse(base.features[rows], new.features[rows])
+    if not problem and archive.backbone_in is not None:
+        before = archive_features(
+            project, device, rest, views=Views.SINGLE, of=archive.backbone_in.name
+        )
+        learnt = read_relations(archive.backbone_in)
+        problem = judged.worse_than_before(
+            before.features[rows], new.features[rows], _answered(snapshot, learnt)
+        )
+    used = f"The backbone was retrained: {judged.words}"
+    return {**verdict, "used": not problem, "verdict": problem or used}
+
+
+def _snapshot(project: Project, base: ArchiveFeatures, folder: Path) -> _Snapshot:
+    """As it was kept; else the answers and training images of now, kept."""
+    record_of = {record.image_id: record for record in base.records}
+    if not (folder / _IDS).is_file():
+        ids = [each.image_id for each in base.records if each.part is Part.TRAIN]
+        write_relations(_relations(project), folder / "pairs.parquet")
+        with written_whole(folder / _IDS) as draft:
+            draft.write_text(json.dumps(ids), encoding="utf-8")
+    ids = json.loads((folder / _IDS).read_text(encoding="utf-8"))
+    records = tuple(record_of[each] for each in ids if each in record_of)
+    return _Snapshot(records, read_relations(folder))
+
+
+def _relations(project: Project) -> list[KnownRelation]:
+    spread = project.config.propagation
+    if relations.known_pair_count(project.store, spread) > MOST_PAIRS:
+        spread = Propagation.ONE_STEP
+    return relations.known_relations(project.store, spread, part=Part.TRAIN, proofs=False)
+
+
+def _rows_of(base: ArchiveFeatures, snapshot: _Snapshot) -> list[int]:
+    row = {record.image_id: place for place, record in enumerate(base.records)}
+    return [row[record.image_id] for record in snapshot.records]
+
+
+def _trained(
+    project: Project,
+    base: ArchiveFeatures,
+    snapshot: _Snapshot,
+    folder: Path,
+    device: torch.device,
+    progress: Progress,
+) -> Retrained:
+    config, began = project.config, time.monotonic()
+    backbone = _start(project, device)
+    pixels = open_pixels(
+        [(record.sha256, file_if_any(project, record)) for record in snapshot.records],
+        size_px=config.model.image_size_px,
+        device=device,
+        resident_mb=config.training.full.resident_mb,
+        progress=part_of(progress, 0.0, 0.05),
+    )
+    found = retrain_backbone(
+        backbone,
+        pixels,
+        base.features[_rows_of(base, snapshot)],
+        snapshot.known(),
+        config.training,
+        seed=config.seed,
+        device=device,
+        turned=config.model.views is Views.MULTI,
+        state=folder / _STATE,
+        progress=part_of(progress, 0.05, 1.0),
+    )
+    if found.images_trained:
+        rate = found.images_trained / max(time.monotonic() - began, 1e-9)
+        note_speed(project, device.type, device_in_words(device), trained_per_s=round(rate, 2))
+    return found
+
+
+def _start(project: Project, device: torch.device) -> Backbone:
+    return ready_backbone(project, device, lambda *_: None)[0]
+
+
+def _answered(snapshot: _Snapshot, learnt: Sequence[KnownRelation]) -> list[int]:
+    """Places of the images that a model had answers about."""
+    ids = {each for relation in learnt for each in relation.pair}
+    return [place for place, record in enumerate(snapshot.records) if record.image_id in ids]
+
+
+class _Judged:
+    """Old and new features by the same held-out answers."""
+
+    def __init__(self, project: Project, known: KnownPairs, device: torch.device) -> None:
+        self._config, self._known, self._device = project.config, known, device
+        self.words = ""
+
+    def worse(self, old: FloatArray, new: FloatArray) -> str:
+        """Why the new features do not take the place of the old; empty if they do."""
+        before, after = self._score(old), self._score(new)
+        if before is None or after is None:
+            return "Too few answers are held out to judge the retrained backbone by."
+        was, became = (max(each.head, each.frozen) for each in (before, after))
+        self.words = (
+            f"it tells {after.pairs} held-out pairs apart with an AUC of {became:.3f}, "
+            f"the one before with {was:.3f}."
+        )
+        return "" if became > was else f"The retrained backbone is not used: {self.words}"
+
+    def worse_than_before(self, before: FloatArray, new: FloatArray, answered: list[int]) -> str:
+        """The same for a backbone in use that was retrained, on pairs that it did not see."""
+        selection = held_out(self._known, self._config.seed)
+        if selection is None:
+            return ""
+        fresh = np.asarray(~np.isin(selection.pairs[:, 0], answered))
+        kinds = np.bincount(selection.similar[fresh], minlength=2)
+        if kinds.min() < _FEWEST_PAIRS:
+            return ""
+        was, became = (_auc(each, selection, fresh) for each in (before, new))
+        if became >= was:
+            return ""
+        return (
+            f"The retrained backbone is not used: it tells {int(fresh.sum())} pairs that neither "
+            f"has seen apart with an AUC of {became:.3f}, the one in use with {was:.3f}."
+        )
+
+    def _score(self, features: FloatArray) -> SelectionScore | None:
+        config = self._config
+        return judge_features(
+            features, self._known, config.training, seed=config.seed, device=self._device
+        )
+
+
+def _auc(features: FloatArray, selection: SelectionSet, chosen: BoolArray) -> float:
+    vectors = frozen_head(features).embed(features)
+    pairs = selection.pairs[chosen]
+    cosines = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(axis=1)
+    return roc_auc(cosines, selection.similar[chosen]) or 0.0
