@@ -13,7 +13,7 @@ class GridLayout {
       path: "/api/grids",
       ahead: 5,
       refillAt: 2,
-      read: (reply) => reply.grids.map((grid) => ({ ...grid, ...grid.questions[0], ...grid })),
+      read: (reply) => reply.grids.map((grid) => ({ ...grid.questions[0], ...grid })),
       pictures: ({ image, questions }) => [image, ...questions.map((each) => other(each, image))],
       // Of a chain the first question is leased, and nobody else gets those that follow.
       leased: ({ chain, questions }) =>
