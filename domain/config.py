@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from domain.answers import Propagation
 from domain.errors import InputError, ProjectError
+from domain.loss_catalogue import FULL_DEPTH_LOSSES
 
 
 class Backbone(StrEnum):
@@ -139,6 +140,8 @@ class Depth(StrEnum):
 class FullDepthSettings(_Settings):
     """How the backbone learns from known pairs, beside what the head's settings say."""
 
+    # A name of the catalogue of losses, or pedc: proxies of groups, and images turned.
+    loss: str = "contrastive"
     # The paper takes 1e-4; on eight kinds of UC Merced at 64 px, 1e-5, 3e-5 and 1e-4 brought
     # the AUC of held-out answers from 0.857 to 0.907, 0.914 and 0.899 in 24 steps (one seed).
     backbone_learning_rate: float = Field(default=3e-5, gt=0)
@@ -163,6 +166,13 @@ class FullDepthSettings(_Settings):
     colour: float = Field(default=0.2, ge=0, lt=1)  # brightness, contrast, saturation ± this
     blurred: float = Field(default=0.1, ge=0, le=1)  # share of images
     noisy: float = Field(default=0.1, ge=0, le=1)
+
+    @field_validator("loss")
+    @classmethod
+    def _loss_has_a_name(cls, loss: str) -> str:
+        if loss not in FULL_DEPTH_LOSSES:
+            raise ValueError(f"must be one of {', '.join(FULL_DEPTH_LOSSES)}")
+        return loss
 
 
 class TrainingSettings(_Settings):

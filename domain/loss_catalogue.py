@@ -55,6 +55,9 @@ SWEEPS: tuple[Sweep, ...] = (
     *TUPLE_SWEEPS,
 )
 
+PROXIES = "pedc"  # learns proxies beside the network, and sees images turned: at full depth only
+FULL_DEPTH_LOSSES = (*(loss.name for loss in LOSSES), PROXIES)
+
 
 def loss_choice(name: str) -> LossChoice:
     """The loss of that name.

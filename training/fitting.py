@@ -88,7 +88,8 @@ class Fitting:
         """The objective, the change of other cosines, and the neighbours.
 
         Args:
-            embeddings: [B, D] of the batch's images, by whatever network.
+            embeddings: [B, D] of the batch's images, by whatever network; those of the same
+                images turned may follow, which concern the objective alone.
             objective: see there.
             batch: of rows of the training images.
             rng: the objective's chance.
@@ -96,9 +97,9 @@ class Fitting:
         settings, frozen = self.settings, self._inputs_of(batch)
         relevance = torch.from_numpy(batch.relevance).to(self.device)
         neighbours = torch.from_numpy(batch.neighbours).to(self.device)
-        loss = objective(embeddings, batch, rng)
-        loss = loss + settings.structure_weight * structure_loss(embeddings, frozen, relevance)
-        return loss + settings.neighbour_weight * neighbour_loss(embeddings, neighbours)
+        loss, upright = objective(embeddings, batch, rng), embeddings[: len(batch.rows)]
+        loss = loss + settings.structure_weight * structure_loss(upright, frozen, relevance)
+        return loss + settings.neighbour_weight * neighbour_loss(upright, neighbours)
 
     def _inputs_of(self, batch: Batch) -> Tensor:
         inputs: Tensor = self._inputs[torch.from_numpy(batch.rows).to(self.device)]

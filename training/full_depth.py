@@ -31,12 +31,14 @@ from training.crops import ViewSettings, random_views
 from training.fitting import Fitting, one_thread
 from training.head import HeadModule
 from training.judges import Judges
+from training.loss_objectives import new_objective
 from training.losses.multistage import multistage_backward
 from training.losses.relevance import LossValue
 from training.network import EmbeddingNetwork, adam, half_precision
 from training.network_state import Course, Learners, keep, resume
 from training.objectives import Objective, PairObjective
 from training.pixels import Pixels, ahead
+from training.rotations import turned_at_random
 from training.samplers import Batch, Batches, RelationBatches
 from training.selection import SelectionSet
 from training.trainer import KnownPairs, held_out, missing_kind
@@ -122,7 +124,7 @@ def retrain_backbone(
         seed: on one kind of device, with as many threads, the same seed gives the same backbone.
         device: where to train.
         turned: whether images may be turned by right angles: up has no meaning in them.
-        objective: what is learnt; None: similar pairs together, dissimilar ones apart.
+        objective: what is learnt; None: what `settings.full.loss` names.
         state: file in which the training is kept while it lasts, and found again.
         progress: told step and quality; may raise `Cancelled`, the state is kept then.
 
@@ -145,7 +147,13 @@ def retrain_backbone(
     wanted = PairObjective(settings)
     with one_thread():
         head = fitting.fit(batches, wanted, settings.fewest_steps, part_of(progress, 0.0, 0.02))
-    lesson = Lesson(pixels, fitting, batches, objective or wanted, selection, turned)
+    try:
+        learnt = objective or new_objective(
+            settings, known, head.embed(features), seed=seed, device=device
+        )
+    except InputError as error:
+        return Retrained(backbone, None, [], note=f"{error.message} The backbone stays as it is.")
+    lesson = Lesson(pixels, fitting, batches, learnt, selection, turned)
     fingerprint = _fingerprint(backbone, known, lesson)
     half = half_precision(settings.full, device)
     network = EmbeddingNetwork(backbone, head.module, half=half).to(device)
@@ -232,6 +240,8 @@ class _NetworkTraining:
         bands = self._network.backbone.bands
         shown = pixels.to(self._device, non_blocking=True)
         images = random_views(shown, self._views, generator, bands=bands)
+        if self._lesson.objective.wants_turned and self._lesson.turned:
+            images = torch.cat([images, turned_at_random(images, generator)])
         optimiser = self._learners.optimiser
         for group, rate in zip(optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * _schedule(step, self._steps)

@@ -6,7 +6,7 @@ What all trainings share, keeping the structure of what nobody answered, is not 
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -26,10 +26,20 @@ LENGTH = 4.0
 
 
 class Objective(Protocol):
-    """A loss; what it learns itself are its parameters."""
+    """A loss; what it learns itself are its parameters.
+
+    Attributes:
+        wants_turned: whether it compares images with themselves turned, where they can be.
+    """
+
+    @property
+    def wants_turned(self) -> bool: ...
 
     def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """The loss, a scalar, of embeddings [B, D] of the batch's images."""
+        """The loss, a scalar, of embeddings [B, D] of the batch's images.
+
+        Where it wants them, [2 B, D]: those of the same images turned come behind.
+        """
 
     def parameters(self) -> list[nn.Parameter]:
         """What is learnt beside the head."""
@@ -40,6 +50,8 @@ class PairObjective:
 
     Source: ANNEAL, eq. 1.
     """
+
+    wants_turned = False
 
     def __init__(self, settings: TrainingSettings) -> None:
         self._margin = settings.margin
@@ -58,6 +70,7 @@ class PairObjective:
 class RelevanceObjective:
     """Any loss on relevance matrices; it weighs its anchors, not the batch's pairs."""
 
+    wants_turned: ClassVar[bool] = False
     loss: RelevanceLoss
 
     def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
@@ -74,6 +87,8 @@ class JointObjective:
 
     Source: ANNEAL, eqs. 9-11; random order of a pair's images is ours.
     """
+
+    wants_turned = False
 
     def __init__(
         self, settings: TrainingSettings, *, generator: torch.Generator, device: torch.device
@@ -111,6 +126,8 @@ class ClassObjective:
 
     Source: ANNEAL, the compared class-label active learning (CAL).
     """
+
+    wants_turned = False
 
     def __init__(
         self,

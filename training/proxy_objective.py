@@ -122,6 +122,8 @@ class ProxyObjective:
     Where a batch's embeddings are followed by those of its images turned, these are compared, too.
     """
 
+    wants_turned = True
+
     def __init__(
         self,
         groups: ImageGroups,

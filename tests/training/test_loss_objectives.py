@@ -1,0 +1,172 @@
+"""The loss that settings name is what a backbone is retrained with."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from domain.config import FullDepthSettings, TrainingSettings
+from domain.errors import Cancelled, InputError
+from training import full_depth
+from training.backbones import Backbone, backbone_sha256, build_backbone
+from training.full_depth import Retrained, retrain_backbone
+from training.loss_objectives import new_objective
+from training.losses.osap import OSAP
+from training.objectives import PairObjective, RelevanceObjective
+from training.pixels import ResidentPixels
+from training.preprocessing import normalised
+from training.proxy_objective import ProxyObjective
+from training.samplers import Batch
+from training.trainer import KnownPairs
+
+CPU = torch.device("cpu")
+IMAGES = 60
+LABELS = np.arange(IMAGES) % 3
+
+
+def settings(loss: str, **full: object) -> TrainingSettings:
+    quick = {"fewest_steps": 4, "most_steps": 4, "batch_anchors": 6, "batch_others": 2}
+    return TrainingSettings(
+        components=0,
+        hidden=16,
+        out=8,
+        fewest_steps=5,
+        most_steps=5,
+        full=FullDepthSettings(loss=loss, evaluate_every=2, **quick, **full),  # type: ignore[arg-type]
+    )
+
+
+def known_pairs() -> KnownPairs:
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, IMAGES, (500, 2))
+    pairs = np.unique(np.sort(drawn[drawn[:, 0] != drawn[:, 1]], axis=1), axis=0)
+    similar = LABELS[pairs[:, 0]] == LABELS[pairs[:, 1]]
+    return KnownPairs(pairs, similar, np.ones(len(pairs)))
+
+
+@pytest.fixture(scope="module")
+def pixels() -> Tensor:
+    """Three colours under noise, at 32 px."""
+    rng = np.random.default_rng(1)
+    colour = np.zeros((IMAGES, 1, 1, 3))
+    colour[np.arange(IMAGES), 0, 0, LABELS] = 60
+    noisy = 90 + colour + rng.normal(0, 30, (IMAGES, 32, 32, 3))
+    return torch.from_numpy(np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def start() -> Backbone:
+    return build_backbone("s_cnn")
+
+
+def retrained(
+    pixels: Tensor, start: Backbone, wanted: TrainingSettings, **options: object
+) -> Retrained:
+    with torch.inference_mode():
+        features = start(normalised(pixels)).numpy()
+    return retrain_backbone(
+        copy.deepcopy(start),
+        ResidentPixels(pixels),
+        features,
+        known_pairs(),
+        wanted,
+        seed=0,
+        device=CPU,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind"),
+    [("contrastive", PairObjective), ("osap", RelevanceObjective), ("pedc", ProxyObjective)],
+)
+def test_the_named_loss_is_the_objective(loss: str, kind: type) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(IMAGES, 8))
+    found = new_objective(settings(loss), known_pairs(), embeddings, seed=0, device=CPU)
+    assert type(found) is kind
+    if isinstance(found, RelevanceObjective):
+        assert isinstance(found.loss, OSAP)
+    if isinstance(found, ProxyObjective):
+        assert len(found.proxies) == 3
+
+
+def test_an_unknown_loss_is_no_setting() -> None:
+    with pytest.raises(ValueError, match=r"must be one of contrastive, triplet, .*pedc"):
+        FullDepthSettings(loss="tripplet")
+
+
+def test_proxies_need_groups_that_differ() -> None:
+    known = known_pairs()
+    with pytest.raises(InputError, match="none known to be different"):
+        new_objective(
+            settings("pedc"), known.only(known.similar), np.ones((IMAGES, 8)), seed=0, device=CPU
+        )
+
+
+@pytest.mark.parametrize("loss", ["das_rhdis", "pedc"])
+def test_a_backbone_learns_with_it(pixels: Tensor, start: Backbone, loss: str) -> None:
+    found = retrained(pixels, start, settings(loss))
+    assert all(np.isfinite(line["loss"]) for line in found.history[1:])
+    assert found.best is not None
+    assert found.start is not None
+    assert found.best >= found.start
+
+
+def test_a_training_with_proxies_goes_on_exactly(
+    pixels: Tensor, start: Backbone, tmp_path: Path
+) -> None:
+    """The proxies are learnt beside the network: they are kept with it."""
+    wanted = settings("pedc")
+    whole = retrained(pixels, start, wanted)
+
+    def stop(done: float, message: str) -> None:
+        if "backbone, step 3 of" in message:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        retrained(pixels, start, wanted, state=tmp_path / "state", progress=stop)
+    rest = retrained(pixels, start, wanted, state=tmp_path / "state")
+    assert rest.history == whole.history
+    assert backbone_sha256(rest.backbone) == backbone_sha256(whole.backbone)
+
+
+def test_too_few_answers_for_proxies_leave_the_backbone_as_it_is(
+    pixels: Tensor, start: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_groups(*_: object, **__: object) -> None:
+        raise InputError("1 groups of images, none known to be different from another.", "")
+
+    monkeypatch.setattr(full_depth, "new_objective", no_groups)
+    found = retrained(pixels, start, settings("pedc"))
+    assert not found.is_better
+    assert found.note.startswith("1 groups of images")
+
+
+class Seen:
+    """An objective that remembers how many embeddings it was given for how many images."""
+
+    wants_turned = True
+
+    def __init__(self) -> None:
+        self.times: set[float] = set()
+
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
+        self.times.add(len(embeddings) / len(batch.rows))
+        return embeddings.square().mean()
+
+    def parameters(self) -> list[nn.Parameter]:
+        return []
+
+
+@pytest.mark.parametrize(("turned", "times"), [(True, {2.0}), (False, {1.0})])
+@pytest.mark.parametrize("chunk", [0, 5])
+def test_images_are_seen_turned_where_up_has_no_meaning(
+    pixels: Tensor, start: Backbone, turned: bool, times: set[float], chunk: int
+) -> None:
+    seen = Seen()
+    wanted = settings("contrastive", chunk_images=chunk)
+    retrained(pixels, start, wanted, objective=seen, turned=turned)
+    assert seen.times == times

@@ -1,0 +1,46 @@
+"""What a network is trained for, by the name that settings give it."""
+
+import torch
+
+from domain.arrays import FloatArray
+from domain.config import TrainingSettings
+from domain.loss_catalogue import PROXIES
+from training.losses.catalogue import new_loss
+from training.objectives import Objective, PairObjective, RelevanceObjective
+from training.proxy_objective import ProxyObjective, ProxySettings, first_proxies, groups_of_pairs
+from training.trainer import KnownPairs
+
+
+def new_objective(
+    settings: TrainingSettings,
+    known: KnownPairs,
+    embeddings: FloatArray,
+    *,
+    seed: int,
+    device: torch.device,
+) -> Objective:
+    """The objective that `settings.full.loss` names, with the loss's default parameters.
+
+    Args:
+        settings: see there; of the contrastive loss also the margin.
+        known: pairs of rows of the training images, from which groups are made for `pedc`.
+        embeddings: [N, D] of the training images before the training; proxies start there.
+        seed: of what an objective draws.
+        device: where to train.
+
+    Raises:
+        InputError: `pedc` without two groups that are known to be different.
+    """
+    name = settings.full.loss
+    if name == "contrastive":
+        return PairObjective(settings)
+    if name != PROXIES:
+        return RelevanceObjective(new_loss(name))
+    groups = groups_of_pairs(known.rows, known.similar, images=len(embeddings))
+    return ProxyObjective(
+        groups,
+        first_proxies(embeddings, groups),
+        ProxySettings(),
+        generator=torch.Generator().manual_seed(seed),
+        device=device,
+    )
