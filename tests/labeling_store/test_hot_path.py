@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from labeling_store import answers, chains, queue
+from labeling_store import answers, chains, following, holding, queue
 from labeling_store.db import BUSY_TIMEOUT_S, Store
 from tests.labeling_store.building import ask, claim, said
 
@@ -18,9 +18,11 @@ FULL = 2  # of SQLite's levels of `synchronous`
     [
         queue._STATUS,
         queue._LEASED_PAIRS,
-        queue._MAY_HAVE + queue._OF_HELD,
-        queue._MAY_HAVE + queue._OF_OPEN,
-        queue._MAY_HAVE + queue._OF_ANSWERED,
+        queue.MAY_HAVE + queue.OF_HELD,
+        queue.MAY_HAVE + queue._OF_OPEN,
+        queue.MAY_HAVE + queue._OF_ANSWERED,
+        holding._ANSWERED,
+        following._QUESTIONS,
         chains._HAS_CHAINS,
         chains._LINKS,
         chains._LEASES,
