@@ -66,8 +66,8 @@ def expected_words(project: Project, depth: Depth) -> str:
         return f"Seconds on this machine: {speed.name}."
     seconds = _full_depth_s(project.config.training.full, speed)
     if seconds is None:
-        slow = "minutes" if speed.device == "cuda" else "an hour or more"
-        return f"About {slow} on this machine: {speed.name}."
+        slow = "Some minutes" if speed.device == "cuda" else "An hour or more"
+        return f"{slow} on this machine: {speed.name}."
     return f"Up to {_rounded(seconds)} on this machine: {speed.name}."
 
 

@@ -199,7 +199,7 @@ def test_starting_a_round_enqueues_it_with_the_chosen_parameters(make: Make) -> 
     job = jobs.running(project)
     assert job is not None
     assert job.kind == jobs.ROUND
-    assert dict(job.params) == {"strategy": "random", "pairs": 25}
+    assert dict(job.params) == {"strategy": "random", "pairs": 25, "depth": "auto"}
     assert app.button(key="rounds.start").disabled
 
 

@@ -1,0 +1,33 @@
+"""How deep a training reaches, as leads choose it and see what it takes on their machine."""
+
+from domain.config import Depth
+from tests.ui.test_pages import Make, show, trained, words
+from tests.ui.test_pages import _quick_app_tests as _quick_app_tests  # fixtures
+from tests.ui.test_pages import make as make
+from tests.ui.test_pages import templates as templates
+from ui.training_depth import NAMES
+from workflow import jobs
+from workflow.speed import note_speed
+
+
+def test_the_depth_is_chosen_and_its_time_told(make: Make) -> None:
+    project = make()
+    trained(project)
+    note_speed(project, "cpu", "CPU (2 threads)", embedded_per_s=30.0, trained_per_s=10.0)
+    app = show("rounds")
+    chosen = app.selectbox(key="rounds.depth")
+    assert chosen.value == "auto"
+    assert chosen.options == list(NAMES.values())
+    assert "Seconds on this machine: CPU (2 threads)." in words(app)
+    chosen.select("full").run()
+    assert "Up to 50 minutes on this machine: CPU (2 threads)." in words(app)
+    app.button(key="rounds.start").click().run()
+    job = jobs.running(project)
+    assert job is not None
+    assert job.params["depth"] == Depth.FULL.value
+
+
+def test_before_the_worker_has_embedded_nobody_knows_how_long_it_takes(make: Make) -> None:
+    project = make()
+    trained(project)
+    assert "is known once the worker has embedded the images" in words(show("rounds"))
