@@ -6,7 +6,7 @@ import streamlit as st
 
 from domain.loss_catalogue import LOSSES, loss_choice
 from ui import components
-from workflow import finetuning
+from workflow import finetuning, speed
 from workflow.finetuning import FineTuned
 from workflow.project import Project
 
@@ -51,7 +51,9 @@ def explain(loss: str) -> None:
 def fine_tuning(project: Project) -> None:
     """Start a fine-tuning, and see what earlier ones brought."""
     st.header("Fine-tune the model in use", anchor=False)
-    st.caption(EXPLAINED, width=components.READABLE_PX)
+    machine = speed.read_speed(project)
+    words = EXPLAINED if machine is None else f"{EXPLAINED} It is trained on {machine.name}."
+    st.caption(components.as_text(words), width=components.READABLE_PX)
     obstacle = finetuning.check_can_fine_tune(project)
     with st.container(horizontal=True, vertical_alignment="bottom", width=components.READABLE_PX):
         loss = st.selectbox(

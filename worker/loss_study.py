@@ -162,7 +162,8 @@ def compare_on_project(
     parent = starting_run(project, run)
     device = resolve_device(options.device)
     views = views_of(project.runs / parent.name)
-    archive = archive_features(project, device, part_of(progress, 0.0, _ARCHIVE_SHARE), views=views)
+    first = part_of(progress, 0.0, _ARCHIVE_SHARE)
+    archive = archive_features(project, device, first, views=views, of=parent.name)
 
     def source(seed: int, progress: Progress) -> Source:
         return project_source(project, archive, parent, seed, device=device)

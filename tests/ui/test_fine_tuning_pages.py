@@ -12,6 +12,7 @@ from ui import loss_comparison
 from workflow import curves, jobs, rounds
 from workflow.finetuning import starting_run
 from workflow.project import Project
+from workflow.speed import note_speed
 
 
 def _learnt(project: Project) -> None:
@@ -68,6 +69,13 @@ def test_a_model_that_learnt_nothing_cannot_be_fine_tuned(make: Make) -> None:
     app = show("rounds")
     assert app.button(key="rounds.finetune").disabled
     assert "learnt nothing" in words(app)
+
+
+def test_the_device_is_named_before_anything_is_started(make: Make) -> None:
+    project = make()
+    _learnt(project)
+    note_speed(project, "cuda", "NVIDIA H100 (79 GiB)")
+    assert "It is trained on NVIDIA H100 (79 GiB)." in words(show("rounds"))
 
 
 def test_the_rounds_page_says_what_came_of_it(make: Make) -> None:
