@@ -20,7 +20,11 @@ CSV_NAME, PICTURE_NAME, OPTIONS_NAME = "losses.csv", "losses.png", "options.json
 FROZEN, CHECKPOINT = "frozen", "checkpoint"  # what was not fine-tuned stands in the table too
 CHOSEN = "chosen by held-out images"
 _BLUE, _GREY = "#0072B2", "#6b727c"
-_PANELS = {"map": "mAP", "after": "average precision of held-out images"}
+HELD_OUT = "held_out"  # stands for the average precision of held-out images
+_PANELS = {
+    "map": "mAP over the checkpoint's (points)",
+    HELD_OUT: "average precision of held-out images over the checkpoint's (points)",
+}
 
 
 @dataclass(frozen=True)
@@ -148,14 +152,15 @@ def summaries(rows: Sequence[Row], metric: str) -> list[Summary]:
 
 
 def draw(out: Path, rows: Sequence[Row]) -> None:
-    """`losses.png`: a line a training, a dot a seed, the mean, and the mean of the checkpoint."""
-    names = [each.training for each in summaries(rows, "map")]
-    names = names or list(dict.fromkeys(row.training for row in rows))
-    figure = Figure(figsize=(11, 1.2 + 0.3 * len(names)), layout="constrained")
-    for axes, (metric, title) in zip(
-        figure.subplots(1, 2, sharey=True), _PANELS.items(), strict=True
-    ):
-        _draw(axes, names[::-1], rows, metric)
+    """`losses.png`: a line a training, a dot a seed, the mean: what each gained over its start."""
+    tuned = [row for row in rows if row.training not in (FROZEN, CHECKPOINT)]
+    names = list(dict.fromkeys(row.training for row in tuned))
+    gains = {metric: {n: _gains(rows, n, metric) for n in names} for metric in _PANELS}
+    order = sorted(names, key=lambda name: -_mean(gains["map"][name]))
+    figure = Figure(figsize=(11, 1.4 + 0.3 * len(names)), layout="constrained")
+    panels = figure.subplots(1, len(_PANELS), sharey=True)
+    for axes, (metric, title) in zip(panels, _PANELS.items(), strict=True):
+        _draw(axes, order[::-1], gains[metric])
         axes.set(xlabel=title)
         axes.grid(alpha=0.3)
     picture = io.BytesIO()
@@ -164,20 +169,35 @@ def draw(out: Path, rows: Sequence[Row]) -> None:
         draft.write_bytes(picture.getvalue())
 
 
-def _draw(axes: Axes, names: Sequence[str], rows: Sequence[Row], metric: str) -> None:
+def _draw(axes: Axes, names: Sequence[str], gains: Mapping[str, FloatArray]) -> None:
     axes.set_yticks(range(len(names)), names)
+    axes.axvline(0, color=_GREY, ls="--", lw=1)
     for place, name in enumerate(names):
-        values = _values([row for row in rows if row.training == name], metric)
+        values = gains[name]
         axes.scatter(values, [place] * len(values), s=14, color=_GREY, alpha=0.6)
         if len(values):
             axes.scatter([values.mean()], [place], s=50, color=_BLUE, zorder=3)
-    start = _values([row for row in rows if row.training == CHECKPOINT], metric)
-    if len(start):
-        axes.axvline(start.mean(), color=_GREY, ls="--", lw=1)
+
+
+def _gains(rows: Sequence[Row], training: str, metric: str) -> FloatArray:
+    """In points, of the seeds in which both are known."""
+    start = {row.seed: row.metrics.get(metric) for row in rows if row.training == CHECKPOINT}
+    found = []
+    for row in rows:
+        before, after = start.get(row.seed), row.metrics.get(metric)
+        if metric == HELD_OUT:
+            before, after = row.before, row.after
+        if row.training == training and before is not None and after is not None:
+            found.append(100 * (after - before))
+    return np.array(found)
+
+
+def _mean(values: FloatArray) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _values(rows: Iterable[Row], metric: str) -> FloatArray:
-    found = (row.after if metric == "after" else row.metrics.get(metric) for row in rows)
+    found = (row.after if metric == HELD_OUT else row.metrics.get(metric) for row in rows)
     return np.array([value for value in found if value is not None])
 
 
@@ -186,7 +206,7 @@ def _summary(
 ) -> Summary:
     values = _values(own, metric)
     gains = np.array([row.metrics[metric] - (start.get(row.seed) or np.nan) for row in own])
-    held_out = _values(own, "after")
+    held_out = _values(own, HELD_OUT)
     several = len(own) > 1
     return Summary(
         training=training,
