@@ -49,6 +49,12 @@ class Drawing:
     chart: AnyChart
     words: str
 
+    @property
+    def height_px(self) -> int:
+        """The room that it takes, to be kept free while the page loads."""
+        height = self.chart.height
+        return height if isinstance(height, int) else CHART_HEIGHT_PX
+
     def legible(self) -> AnyChart:
         """The chart with its axes and legend in the page's colour of text, in either theme."""
         drawn: AnyChart = self.chart.configure_axis(labelColor=TEXT, titleColor=TEXT)

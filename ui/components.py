@@ -1,7 +1,7 @@
 """Pieces that several pages draw: headers, errors, empty states, a job's progress."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ PAGES = {
 }
 READABLE_PX = 760  # a line of text longer than this is tiring to read
 REFRESH_S = 2.0
+ROW_PX, MOST_ROWS = 35, 10  # of a table; one with more rows can be scrolled
 WORKER_COMMAND = "python cli.py worker"
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-!|~$&.=^])")
 # What Streamlit looks for after the escapes: emoji names and colours, addresses, arrows. An
@@ -181,7 +182,31 @@ def job_card(job: Job, *, name: str) -> None:
 
 def chart(drawing: Drawing) -> None:
     """A chart with its content in words for screen readers."""
-    st.altair_chart(drawing.legible(), width="stretch", alt=drawing.words)
+    st.altair_chart(drawing.legible(), width="stretch", height=drawing.height_px, alt=drawing.words)
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+) -> None:
+    """Rows to look at; its room is kept free while it loads, so that nothing below jumps.
+
+    Args:
+        rows: what stands under each column's name.
+        columns: how columns are drawn, as Streamlit's `column_config`.
+        key: of the table, where tests or tools look for it.
+    """
+    height_px = ROW_PX * (min(len(rows), MOST_ROWS) + 1) + 2
+    st.dataframe(
+        list(rows),
+        hide_index=True,
+        column_config=columns,
+        height=height_px,
+        placeholder="",
+        key=key,
+    )
 
 
 def download(label: str, content: Callable[[], str | bytes], file_name: str) -> None:

@@ -88,7 +88,7 @@ def _results(found: list[FineTuned]) -> None:
     st.markdown(components.as_text(f"{found[-1].run.name}: {found[-1].how.verdict}"))
     rows = [_row(each) for each in reversed(found)]
     columns: dict[str, Any] = dict.fromkeys(("Before", "After", "Sure to"), _PERCENT)
-    st.dataframe(rows, hide_index=True, column_config=columns, placeholder="")
+    components.table(rows, columns)
 
 
 def _row(tuned: FineTuned) -> dict[str, Any]:

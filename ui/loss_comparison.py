@@ -52,7 +52,7 @@ def draw(compared: Mapping[str, Sequence[CurvePoint]]) -> None:
         components.chart(chart(points, figure))
     columns = dict.fromkeys(_FIGURES.values(), _PERCENT)
     rows = [_row(each, figures, points) for each in points]
-    st.dataframe(rows, hide_index=True, column_config=columns, placeholder="")
+    components.table(rows, columns)
 
 
 def chart(points: Sequence[CurvePoint], figure: str) -> Drawing:

@@ -20,7 +20,7 @@ from domain.config import ProjectConfig, project_toml, read_config
 from domain.errors import AnnealError, InputError, ProjectError, StoreError
 from domain.files import sync
 from domain.jobs import Progress, silent
-from labeling_store import runs, tokens
+from labeling_store import runs, sign_ins, tokens
 from labeling_store.checks import check_copy
 from labeling_store.db import Store
 from labeling_store.numbering import go_on_counting
@@ -286,5 +286,10 @@ def _opened(folder: Path, manifest: Manifest, kept: Path | None) -> Restored:
                 f"Tokens of scripts do not come back ({ended} in the backup): make new ones with "
                 '"python cli.py token create".'
             )
+    if known := sign_ins.list_sign_ins(project.store.reader()):
+        warnings.append(
+            f"{len(known)} of the members can sign in, as when the backup was made: look with "
+            '"python cli.py members" whether they still should.'
+        )
     jobs.enqueue_prepare(project.jobs)
     return Restored(project, manifest, kept, tuple(warnings))

@@ -7,18 +7,29 @@ from itertools import pairwise
 
 from domain.answers import Kind, NewAnswer
 from domain.clock import utc_now
+from domain.flags import NewFlag
+from domain.guide import Example
 from domain.members import Member, Role
-from domain.pairs import Pair
+from domain.pairs import Pair, pair
 from tests.ui import stage
 from worker.agreement import report_on_people
 from workflow import conflicts, jobs, members
 from workflow.backups import BY_HAND, write_backup
 from workflow.conflicts import Ruling
+from workflow.flags import submit_flags
+from workflow.guides import write_guide
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, submit_answers
 
 FINAL_ROUND = 6
+GUIDE = (
+    "Similar is what people use in the same way, whatever its colour and direction.",
+    "Both are the same kind of place.",
+    "Different kinds of place, though the colours are alike.",
+)
 START, GAIN, KEPT = 0.62, 0.33, 0.62  # a curve that rises and flattens
+ANSWERED, LEASED, ABOUT_ONE = 24, 3, 8  # of a round's questions
+REASON = "The model cannot tell whether these belong together."
 NOTE = "Most pairs looked alike to the model, so this round asks elsewhere."
 
 
@@ -45,20 +56,32 @@ def furnish(
     stage.finish_jobs(project)
     stage.write_log(project, f"warm-up: {note}")
     stage.add_model(project, 0, metrics=_metrics(0))
-    _answer(project, ann, 24)
+    _answer(project, ann, ANSWERED)
     for number in range(1, FINAL_ROUND):
-        stage.add_model(project, number, metrics=_metrics(number), bits=24 * number)
-        asked = stage.training_pairs(project, 40, skip=60 * number)
-        stage.next_round(project, number + 1, asked, model=f"r{number:03d}", notes=(note,))
-        _answer(project, (ann, ben, owner)[number % 3], 24)
+        stage.add_model(project, number, metrics=_metrics(number), bits=ANSWERED * number)
+        _next_round(project, number + 1, note)
+        _answer(project, (ann, ben, owner)[number % 3], ANSWERED)
+    _point_out(project, ann, lea, note)
     pair = _disagree(project, ann, ben, lea)
     _settle_one(project, lea)
     report_on_people(project)
-    next_questions(project, ben, count=3)
+    next_questions(project, ben, count=LEASED)
     write_backup(project, made=BY_HAND, key="furnished")
     jobs.enqueue_people(project.jobs)
     stage.finish_jobs(project)
     return Furnished(ann, ben, lea, pair)
+
+
+def _next_round(project: Project, number: int, note: str) -> None:
+    """Pairs at random, and behind those that get answers some about one image, for the grid."""
+    centre, *others = (each.image_id for each in stage.training_images(project)[::11])
+    about_one = [pair(centre, each) for each in others[:ABOUT_ONE]]
+    asked = stage.training_pairs(project, 60, skip=60 * number)
+    mixed = [each for each in asked if each not in about_one][: 40 - ABOUT_ONE]
+    mixed[ANSWERED + LEASED : ANSWERED + LEASED] = about_one
+    stage.next_round(
+        project, number, mixed, model=f"r{number - 1:03d}", notes=(note,), reason=REASON
+    )
 
 
 def _metrics(number: int) -> dict[str, float]:
@@ -104,6 +127,17 @@ def _disagree(project: Project, ann: Member, ben: Member, lea: Member) -> Pair:
     stage.answer_as(project, ann, tied, Kind.SIMILAR)
     stage.answer_as(project, lea, tied, Kind.DISSIMILAR)
     return tied
+
+
+def _point_out(project: Project, ann: Member, lead: Member, note: str) -> None:
+    """Instructions with examples, and flags on a question and on an image."""
+    a, b, c = stage.one_kind(project, 3)
+    other = next(
+        each for each in stage.training_pairs(project, 99) if not stage.alike(project, each)
+    )
+    examples = [Example(Pair(a, b), True, GUIDE[1]), Example(other, False, GUIDE[2])]
+    write_guide(project, lead, f"{GUIDE[0]} {note}", examples)
+    submit_flags(project, ann, [NewFlag("flag-1", a, b, note), NewFlag("flag-2", c, None, note)])
 
 
 def _settle_one(project: Project, lead: Member) -> None:

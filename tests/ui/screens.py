@@ -6,9 +6,10 @@ The project is made up: a small demo archive with invented answers and models.
 import argparse
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -23,7 +24,7 @@ from workflow.locks import held
 
 ROOT = Path(__file__).parents[2]
 WIDTHS = {"wide": (1400, 900), "narrow": (420, 860)}
-THEMES = ("light", "dark")
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 QUALITY = 80
 TALLEST_PX = 1500
 CHARTS_MS = 1500
@@ -53,11 +54,41 @@ def addresses(people: Furnished) -> dict[str, str]:
     shown = {name: name for name in PAGES}
     shown["overview"] = ""
     shown["annotate"] = f"annotate?member={people.annotator.member_id}"
+    shown["grid"] = shown["guide"] = shown["annotate"]
     shown["my_answers"] = f"my_answers?member={people.annotator.member_id}"
     shown["results"] = f"search?image={people.pair.a}"
     shown["history"] = f"labels?pair={people.pair.a}-{people.pair.b}"
     shown["refused"] = f"people?member={people.annotator.member_id}"
     return shown
+
+
+def see_a_pair(page: Page) -> None:
+    """Close the instructions, which stand before the first pair of who has not seen them."""
+    page.locator("section.annotate img").nth(1).wait_for(state="attached", timeout=60_000)
+    page.wait_for_timeout(500)
+    start = page.get_by_role("button", name="Start", exact=True)
+    if start.is_visible():
+        start.click()
+
+
+def see_instructions(page: Page) -> None:
+    see_a_pair(page)
+    page.keyboard.press("i")
+    page.get_by_role("heading", name="Instructions").wait_for()
+
+
+def see_a_grid(page: Page) -> None:
+    see_a_pair(page)
+    page.keyboard.press("g")
+    page.locator("section.annotate .tiles img").first.wait_for()
+
+
+# What is done on a page before it is looked at.
+PREPARE: Mapping[str, Callable[[Page], None]] = {
+    "annotate": see_a_pair,
+    "guide": see_instructions,
+    "grid": see_a_grid,
+}
 
 
 def settle(page: Page, *, still_ms: int = 300) -> None:
@@ -67,20 +98,22 @@ def settle(page: Page, *, still_ms: int = 300) -> None:
     page.wait_for_timeout(still_ms)
 
 
-def shoot(browser: Browser, url: str, *, width: str, theme: str) -> bytes:
-    """The page from top to bottom as PNG, up to a height that a document can hold."""
+def shoot(browser: Browser, url: str, name: str, *, width: str) -> dict[str, bytes]:
+    """The page from top to bottom as PNG by theme, up to a height that a document can hold."""
     across, down = WIDTHS[width]
-    context = browser.new_context(
-        viewport={"width": across, "height": down},
-        color_scheme="dark" if theme == "dark" else "light",
-    )
+    context = browser.new_context(viewport={"width": across, "height": down})
     page = context.new_page()
     page.goto(url)
     settle(page, still_ms=CHARTS_MS)
+    if name in PREPARE:
+        PREPARE[name](page)
     inside = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
     page.set_viewport_size({"width": across, "height": max(down, min(inside, TALLEST_PX))})
-    settle(page, still_ms=CHARTS_MS)
-    taken = page.screenshot()
+    taken = {}
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        settle(page, still_ms=CHARTS_MS)
+        taken[theme] = page.screenshot()
     context.close()
     return taken
 
@@ -109,8 +142,7 @@ def main() -> None:
             if wanted and name not in wanted:
                 continue
             for width in WIDTHS:
-                for theme in THEMES:
-                    png = shoot(browser, f"{url}/{path}", width=width, theme=theme)
+                for theme, png in shoot(browser, f"{url}/{path}", name, width=width).items():
                     save(png, options.out / f"{name}-{width}-{theme}.jpg")
         browser.close()
 

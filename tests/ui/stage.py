@@ -136,6 +136,7 @@ def next_round(
     *,
     model: str,
     notes: Sequence[str] = (),
+    reason: str = "A test asks.",
 ) -> None:
     """Close the current round and ask further pairs, every fourth of them as a random check."""
     with project.store.transaction() as db:
@@ -144,7 +145,7 @@ def next_round(
             rounds.set_round_state(db, current.round_id, RoundState.DONE)
         opened = rounds.create_round(db, number=number, strategy="mgue", model=model, notes=notes)
         asked = [
-            Proposal(pair=each, score=0.0, reason="A test asks.", similarity=0.4, check=at % 4 == 0)
+            Proposal(pair=each, score=0.0, reason=reason, similarity=0.4, check=at % 4 == 0)
             for at, each in enumerate(pairs)
         ]
         queue.add_proposals(db, opened.round_id, asked)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from domain.errors import AccessError, InputError
 from domain.members import Member, Role
 from domain.sign_ins import Identity, given_email
 from workflow import members, sign_ins
+from workflow.backup import make_backup
 from workflow.project import Project, local_owner, open_project
+from workflow.restore import restore
 
 ISSUER = "https://accounts.example.org"
 ANN = Identity(ISSUER, "a-1", "Ann@Example.org", verified=True)
@@ -153,6 +156,17 @@ def test_of_two_people_who_prove_an_address_at_once_one_is_the_member(
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         given_email(text)
+
+
+def test_a_restore_says_that_people_can_sign_in_as_they_could(
+    project: Project, owner: Member, ann: Member, tmp_path: Path
+) -> None:
+    sign_ins.let_sign_in(project, owner, ann.member_id, ANN.email)
+    make_backup(project, tmp_path / "kept.zip")
+    restored = restore(tmp_path / "kept.zip", tmp_path / "again")
+    assert sign_ins.member_signed_in(restored.project, ANN) == ann
+    assert any("1 of the members can sign in" in each for each in restored.warnings)
+    restored.project.close()
 
 
 def test_strangers_are_told_the_names_of_owners_only(project: Project, owner: Member) -> None:

@@ -149,7 +149,7 @@ def draw_figures(points: list[CurvePoint]) -> None:
     st.header("All figures", anchor=False)
     st.caption(curve_words.FIGURES_WORDS, width=components.READABLE_PX)
     rows = tables.curve_rows(points)
-    st.dataframe(rows, hide_index=True, column_config=tables.curve_columns())
+    components.table(rows, tables.curve_columns())
     components.download("Download points (CSV)", lambda: charts.points_csv(points), "curves.csv")
 
 

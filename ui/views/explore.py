@@ -31,6 +31,7 @@ def draw_map(shown: ArchiveMap, groups: list[Group]) -> list[int] | None:
     chosen = st.altair_chart(
         drawing.legible(),
         width="stretch",
+        height=drawing.height_px,
         key=f"{MAP}.{shown.run}",
         on_select="rerun",
         alt=drawing.words,

@@ -52,7 +52,7 @@ def draw_archive(state: Overview) -> None:
     if state.quarantined:
         with st.expander(components.counted(len(state.quarantined), "unusable file")):
             rows = [{"File": each.path, "Reason": each.reason} for each in state.quarantined]
-            st.dataframe(rows, hide_index=True)
+            components.table(rows)
 
 
 project = session.project()

@@ -62,7 +62,7 @@ def draw_work(found: People) -> None:
         )
     else:
         rows = people_tables.activity_rows(found)
-        st.dataframe(rows, hide_index=True, placeholder="")
+        components.table(rows)
         st.caption(people_tables.as_of(found), width=components.READABLE_PX)
     st.button("Compare now", key="people.compare", on_click=compare)
     if not jobs.worker_alive(project):
@@ -77,7 +77,7 @@ def draw_agreement(found: People) -> None:
         components.empty_state("Nothing in common yet", people_tables.NOTHING_COMMON)
         return
     st.markdown(components.as_text(people_tables.overall(report)), width=components.READABLE_PX)
-    st.dataframe(people_tables.agreement_rows(found), hide_index=True, placeholder="")
+    components.table(people_tables.agreement_rows(found))
 
 
 def draw_members(found: People) -> None:

@@ -36,7 +36,7 @@ def draw_backups() -> None:
     if not found:
         components.empty_state("No backup yet", NO_BACKUP)
         return
-    st.dataframe(tables.backup_rows(found), hide_index=True, key="project.backups")
+    components.table(tables.backup_rows(found), key="project.backups")
     st.caption(
         components.as_text(
             f"In {backups.folder_of(project)}. Bring one back with "
@@ -77,7 +77,7 @@ def draw_files() -> None:
         st.caption("Every file in the images folder that looks like an image could be read.")
         return
     rows = [{"File": each.path, "Reason": each.reason} for each in files]
-    st.dataframe(rows, hide_index=True, key="project.quarantine")
+    components.table(rows, key="project.quarantine")
 
 
 def draw_settings() -> None:

@@ -84,7 +84,7 @@ def draw_rounds() -> None:
     if not rows:
         components.empty_state("No rounds yet", "The first opens when images are catalogued.")
         return
-    st.dataframe(rows, hide_index=True, column_config=tables.round_columns(), placeholder="")
+    components.table(rows, tables.round_columns())
 
 
 components.page_header(
