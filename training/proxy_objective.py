@@ -21,7 +21,6 @@ from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.errors import InputError
 from training.head import empty_linear, set_random
 from training.losses.proxies import group_loss, pedc_total, proxy_loss, rotation_loss
-from training.losses.relevance import known_partners
 from training.objectives import LENGTH
 from training.samplers import Batch
 
@@ -168,7 +167,7 @@ class ProxyObjective:
         classes = group_loss(self.layer(LENGTH * upright), groups, allowed=allowed)
         return pedc_total(
             proxy.value,
-            self._rotation(upright, turned, batch),
+            self._rotation(upright, turned, groups),
             classes.value,
             proxy_weight=settings.proxy_weight,
             rotation_weight=settings.rotation_weight,
@@ -179,11 +178,11 @@ class ProxyObjective:
         """The proxies, and those of the layer of names."""
         return [self.proxies, *self.layer.parameters()]
 
-    def _rotation(self, upright: Tensor, turned: Tensor, batch: Batch) -> Tensor:
+    def _rotation(self, upright: Tensor, turned: Tensor, groups: Tensor) -> Tensor:
+        """Images of one group are known to be similar, whether or not they were compared."""
         if not len(turned):
             return upright.sum() * 0
-        relevance = torch.from_numpy(batch.relevance).to(upright.device)
-        similar = known_partners(relevance).similar
+        similar = (groups[:, None] == groups) & (groups >= 0)
         found = rotation_loss(
             upright, turned, temperature=self._settings.temperature, similar=similar
         )

@@ -17,12 +17,11 @@ from training.proxy_objective import (
 from training.samplers import Batch
 
 CPU = torch.device("cpu")
-NAN = np.nan
 
 
-def batch(rows: list[int], relevance: np.ndarray | None = None) -> Batch:
-    unknown = np.full((len(rows), len(rows)), NAN, np.float32)
-    known = unknown if relevance is None else relevance.astype(np.float32)
+def batch(rows: list[int]) -> Batch:
+    """Nothing is known between its images themselves."""
+    known = np.full((len(rows), len(rows)), np.nan, np.float32)
     nobody = np.zeros((len(rows), len(rows)))
     return Batch(np.array(rows), known, nobody.astype(np.float32), nobody.astype(bool))
 
@@ -74,14 +73,13 @@ def test_the_total_is_made_of_the_parts() -> None:
     groups = groups_of_classes(np.array([0, 0, 1, 1, 2, -1]))
     wanted = objective(groups, proxy_weight=0.5, rotation_weight=2.0, class_weight=3.0)
     rows, turned = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(1))
-    relevance = np.full((4, 4), NAN)
-    relevance[0, 1] = relevance[1, 0] = 1
-    given = batch([0, 1, 2, 5], relevance)
+    given = batch([0, 1, 2, 5])
     found = wanted(torch.cat([rows, turned]), given, np.random.default_rng(0))
     names = torch.tensor([0, 0, 1, -1])
     proxy = proxy_loss(rows, names, wanted.proxies).value
     classes = group_loss(wanted.layer(LENGTH * rows), names).value
-    similar = torch.from_numpy(relevance == 1)
+    similar = torch.zeros(4, 4, dtype=torch.bool)
+    similar[0, 1] = similar[1, 0] = True  # of one group
     rotation = rotation_loss(rows, turned, similar=similar).value
     torch.testing.assert_close(found, 0.5 * (proxy + 2 * rotation) + 3 * classes)
 
