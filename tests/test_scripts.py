@@ -89,9 +89,26 @@ def test_a_port_in_use_is_said(project: Project) -> None:
     assert "--port N" in errors
 
 
-@pytest.mark.parametrize("words", [("--port", "many"), ("--port", "0"), ("--fast",), ("--port",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("--port", "many"), ("--port", "0"), ("--fast",), ("--port",)),
+        *(("--host", "everywhere"), ("--host",)),
+    ],
+)
 def test_wrong_options_are_said(words: tuple[str, ...], tmp_path: Path) -> None:
     process = run(*words, project=tmp_path)
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert "script/run:" in errors
+
+
+def test_without_sign_in_it_serves_this_machine_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # sign-in may be set up there
+    process = run("--host", "0.0.0.0", "--port", free_port(), project=tmp_path / "project")
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2
+    assert "docs/sign-in.md" in said
+    assert not (tmp_path / "project").exists()
