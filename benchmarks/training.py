@@ -1,0 +1,323 @@
+"""What training and embedding cost beside the network itself, and beside the usual way.
+
+`python -m benchmarks.training [--quick] [--folder IMAGES --weights FILE]` prints one JSON object as
+its last line:
+
+- embed_ratio: images embedded a second, from files to features, over the bare network's forward
+  pass on pixels that are in memory;
+- train_ratio: images trained a second at full depth, views, losses and optimiser included, over the
+  bare network's forward and backward pass on pixels that are in memory;
+- epoch_speedup_over_siamese: how much sooner all known pairs were learnt from once (1,845 answers
+  and all they imply) than with the usual loader, which sends both images of each pair through the
+  network; both are measured for some steps and reckoned up to the epoch;
+- auc_ours, auc_siamese: of held-out answers after equally long trainings, which says that nothing
+  was lost; auc_start before.
+
+All works of a comparison take turns, so that a busy machine slows them alike. MobileNetV2, on all
+threads that OMP_NUM_THREADS allows.
+"""
+
+import argparse
+import copy
+import json
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.training_archive import Files, drawn_archive, files_below, implied_pairs
+from domain.arrays import FloatArray
+from domain.config import FullDepthSettings, TrainingSettings
+from training.backbones import Backbone, build_backbone
+from training.crops import ViewSettings, random_views
+from training.device import device_in_words
+from training.features import ImageFile, features_for
+from training.fitting import Fitting, one_thread
+from training.full_depth import LEAST_SCALE, retrain_backbone
+from training.judges import Judges
+from training.losses.contrastive import pair_contrastive_loss
+from training.network import EmbeddingNetwork, adam
+from training.objectives import PairObjective
+from training.pixels import Pixels, open_pixels
+from training.preprocessing import load_pixels, normalised
+from training.samplers import RelationBatches
+from training.trainer import KnownPairs, checked_pairs, held_out
+from training.warmup import measure_statistics
+from training.weights import load_weights
+
+CPU = torch.device("cpu")
+ANSWERS = 1845
+SIAMESE_PAIRS = 32  # a batch: 64 images, of which hardly one is there twice
+BARE_EMBEDDED, BARE_TRAINED = 16, 64  # images at once in the bare network: as the product's
+BLOCK = 96  # images embedded in a turn
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Attributes:
+        size_px: of the images in the network that embeds.
+        learnt_px: of those that are learnt from.
+        images: that are embedded, and learnt from.
+        steps: of the training at full depth; the usual one lasts as long.
+    """
+
+    size_px: int
+    learnt_px: int
+    images: int
+    steps: int
+
+
+QUICK = Sizes(size_px=224, learnt_px=112, images=210, steps=5)
+FULL = Sizes(size_px=224, learnt_px=224, images=1680, steps=40)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What both ways of training learn from."""
+
+    backbone: Backbone
+    pixels: Pixels
+    features: FloatArray
+    known: KnownPairs
+    settings: TrainingSettings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure training and embedding.")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, same keys")
+    parser.add_argument("--folder", type=Path, help="archive whose folders are kinds")
+    parser.add_argument("--weights", type=Path, help="of MobileNetV2; else it is untrained")
+    asked = parser.parse_args()
+    sizes = QUICK if asked.quick else FULL
+    with tempfile.TemporaryDirectory() as folder:
+        if asked.folder is None:
+            files = drawn_archive(Path(folder), sizes.images)
+        else:
+            files = files_below(asked.folder, sizes.images)
+        backbone = _backbone(asked.weights, files, sizes)
+        embed_ratio = embedding(backbone, files, sizes)
+        prepared = _prepared(backbone, files, sizes)
+        found: dict[str, object] = {"embed_ratio": embed_ratio, **training(prepared)}
+    told = {
+        **found,
+        "images": len(files.files),
+        "size_px": sizes.size_px,
+        "learnt_px": sizes.learnt_px,
+        "known_pairs": len(prepared.known),
+        "device": device_in_words(CPU),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    print(json.dumps(told))
+
+
+def embedding(backbone: Backbone, files: Files, sizes: Sizes) -> float:
+    """Throughput from files over that of the bare network, in turns."""
+    held = np.stack([load_pixels(path, sizes.size_px) for _, path in files.files[:BARE_EMBEDDED]])
+    images = normalised(torch.from_numpy(held))
+    ours_s, bare_s = [], []
+    for start in range(0, len(files.files) - BLOCK + 1, BLOCK):
+        began = time.perf_counter()
+        _features(backbone, files.files[start : start + BLOCK], sizes.size_px)
+        between = time.perf_counter()
+        with torch.inference_mode():
+            for _ in range(BLOCK // BARE_EMBEDDED):
+                backbone(images)
+        ours_s.append(between - began)
+        bare_s.append(time.perf_counter() - between)
+    return round(float(np.median(bare_s) / np.median(ours_s)), 2)
+
+
+def _features(backbone: Backbone, files: list[ImageFile], size_px: int) -> FloatArray:
+    return features_for(files, backbone, cache=None, device=CPU, size_px=size_px)
+
+
+def training(prepared: Prepared) -> dict[str, float]:
+    """Both trainings step by step in turns with each other and with the bare network."""
+    settings, known = prepared.settings, prepared.known
+    usual, bare, turns = _Siamese(prepared), _Bare(prepared), _Turns()
+
+    def after_step(done: float, message: str) -> None:
+        if not message.startswith("retraining"):
+            turns.start()
+            return
+        turns.stop()
+        while usual.seconds < turns.seconds:
+            usual.step()
+        bare.step()
+        turns.start()
+
+    found = retrain_backbone(
+        copy.deepcopy(prepared.backbone),
+        prepared.pixels,
+        prepared.features,
+        known,
+        settings,
+        seed=0,
+        device=CPU,
+        progress=after_step,
+    )
+    images_a_step = found.images_trained / settings.full.most_steps
+    ours_s = float(np.median(turns.steps[1:]))
+    steps_an_epoch = len(known) / _relations_a_batch(prepared)
+    epoch_s = ours_s * steps_an_epoch
+    usual_epoch_s = float(np.median(usual.steps)) * len(known) / SIAMESE_PAIRS
+    ours_per_s, bare_per_s = images_a_step / ours_s, BARE_TRAINED / float(np.median(bare.steps))
+    return {
+        "train_ratio": round(ours_per_s / bare_per_s, 2),
+        "epoch_speedup_over_siamese": round(usual_epoch_s / epoch_s, 1),
+        "auc_start": round(found.history[0]["selection_auc"], 4),
+        "auc_ours": round(found.history[-1]["selection_auc"], 4),
+        "auc_siamese": round(usual.auc(), 4),
+        "trained_s": round(turns.seconds, 1),
+        "images_a_step": round(images_a_step, 1),
+        "images_per_s": round(ours_per_s, 1),
+        "bare_images_per_s": round(bare_per_s, 1),
+        "epoch_s": round(epoch_s, 1),
+        "siamese_epoch_s": round(usual_epoch_s, 1),
+    }
+
+
+@dataclass
+class _Turns:
+    """How long each step took, without what came between."""
+
+    steps: list[float] = field(default_factory=list)
+    began: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.steps)
+
+    def start(self) -> None:
+        self.began = time.perf_counter()
+
+    def stop(self) -> None:
+        self.steps.append(time.perf_counter() - self.began)
+
+
+class _Bare:
+    """Forward and backward pass of the network alone, on pixels that are in memory."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._backbone = copy.deepcopy(prepared.backbone).to(memory_format=torch.channels_last)
+        rows = np.arange(BARE_TRAINED) % len(prepared.pixels)
+        self._images = normalised(prepared.pixels.of(rows))
+        self.steps: list[float] = []
+
+    def step(self) -> None:
+        began = time.perf_counter()
+        self._backbone(self._images).sum().backward()
+        self._backbone.zero_grad()
+        self.steps.append(time.perf_counter() - began)
+
+
+class _Siamese:
+    """The usual loader: batches of pairs of both kinds alike, both images of each embedded."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        settings, known = prepared.settings, prepared.known
+        selection = held_out(known, 0)
+        if selection is None:
+            raise SystemExit("Too few answers to hold any out; take more images.")
+        self._known = known.only(~selection.held_out)
+        fitting = Fitting(prepared.features, settings, 0, CPU, least_scale=LEAST_SCALE)
+        batches = RelationBatches(
+            self._known.rows,
+            self._known.similar,
+            self._known.weights,
+            neighbours=fitting.neighbours,
+        )
+        with one_thread():
+            head = fitting.fit(batches, PairObjective(settings), settings.fewest_steps, _unheard)
+        self._pixels, self._settings = prepared.pixels, settings
+        self._network = EmbeddingNetwork(copy.deepcopy(prepared.backbone), head.module)
+        self._optimiser = adam(self._network, [], settings.full)
+        self._judges = Judges(selection, prepared.pixels, CPU, 0)
+        self._rng, self._generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+        self.steps: list[float] = []
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.steps)
+
+    def step(self) -> None:
+        began = time.perf_counter()
+        similar = self._known.similar
+        each = SIAMESE_PAIRS // 2
+        drawn = [self._rng.choice(np.flatnonzero(similar == kind), each) for kind in (True, False)]
+        rows = self._known.rows[np.concatenate(drawn)]
+        kinds = torch.arange(SIAMESE_PAIRS) < each
+        self._network.learn(batch_norm="frozen")
+        first, second = (self._embedded(rows[:, side]) for side in (0, 1))
+        cosines = (first * second).sum(1)
+        loss = pair_contrastive_loss(cosines, kinds, margin=self._settings.margin)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self.steps.append(time.perf_counter() - began)
+
+    def auc(self) -> float:
+        return self._judges.auc(self._network)
+
+    def _embedded(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Tensor:
+        full = self._settings.full
+        views = ViewSettings(
+            size_px=self._pixels.size_px,
+            smallest_area=full.smallest_area,
+            largest_area=1.0,
+            jitter=full.colour,
+            blurred=full.blurred,
+            noisy=full.noisy,
+        )
+        embedded: Tensor = self._network(
+            random_views(self._pixels.of(rows), views, self._generator)
+        )
+        return embedded
+
+
+def _relations_a_batch(prepared: Prepared) -> float:
+    """How many known pairs fall inside a batch, on average."""
+    known, full = prepared.known, prepared.settings.full
+    neighbours = Fitting(prepared.features, prepared.settings, 0, CPU).neighbours
+    batches = RelationBatches(known.rows, known.similar, known.weights, neighbours=neighbours)
+    rng = np.random.default_rng(0)
+    drawn = [
+        batches.draw(rng, anchors=full.batch_anchors, others=full.batch_others) for _ in range(20)
+    ]
+    return float(np.mean([(~np.isnan(batch.relevance)).sum() / 2 for batch in drawn]))
+
+
+def _backbone(weights: Path | None, files: Files, sizes: Sizes) -> Backbone:
+    backbone = build_backbone("mobilenet_v2")
+    if weights is not None:
+        load_weights(backbone, weights)
+    else:
+        shown = [load_pixels(path, sizes.size_px) for _, path in files.files[:64]]
+        measure_statistics(backbone, np.stack(shown))
+    return backbone.to(memory_format=torch.channels_last)
+
+
+def _prepared(backbone: Backbone, files: Files, sizes: Sizes) -> Prepared:
+    features = _features(backbone, files.files, sizes.learnt_px)
+    rows, similar = implied_pairs(features, files.kinds, ANSWERS)
+    known = checked_pairs(rows, similar, np.ones(len(rows)), images=len(files.files))
+    pixels = open_pixels(files.files, size_px=sizes.learnt_px, device=CPU, resident_mb=2048)
+    full = FullDepthSettings(
+        fewest_steps=sizes.steps, most_steps=sizes.steps, evaluate_every=sizes.steps
+    )
+    return Prepared(backbone, pixels, features, known, TrainingSettings(full=full))
+
+
+def _unheard(done: float, message: str) -> None:
+    """The head alone learns."""
+
+
+if __name__ == "__main__":
+    main()
