@@ -20,6 +20,9 @@ from training.views import MultiView, view_sizes_px
 
 CPU = torch.device("cpu")
 
+# Fused networks and the shallow one have their maps at other sizes.
+PLAIN = [name for name in BACKBONES if not name.endswith("_pbffn") and name != "s_cnn"]
+
 
 @pytest.fixture(scope="module")
 def backbone():
@@ -107,7 +110,7 @@ def test_turning_an_image_changes_nothing(name):
         torch.testing.assert_close(part.norm(dim=1), torch.ones(3))
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_the_stages_are_the_last_maps_at_a_32nd_and_a_16th_of_the_image(name):
     backbone = build_backbone(name)
     maps = {(2, 3): [], (4, 6): []}
