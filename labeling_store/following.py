@@ -4,14 +4,14 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 
-from domain.pairs import Pair
 from domain.rounds import QueuedPair
 from labeling_store.chains import consistent, has_chains, open_chains
 from labeling_store.db import Store
+from labeling_store.queue import queued
 
 _QUESTIONS = """
     SELECT p.proposal_id, p.a, p.b, p.reason, p.round_id, r.number, r.model, p.is_check,
-        p.similarity, p.threshold
+        p.similarity, p.threshold, '' AS expires_at
     FROM proposal AS p JOIN round AS r USING (round_id)
     WHERE p.proposal_id IN (SELECT value FROM json_each(:ids))
 """
@@ -46,18 +46,5 @@ def following(
 
 
 def _questions(db: sqlite3.Connection, ids: Sequence[int]) -> dict[int, QueuedPair]:
-    return {
-        row["proposal_id"]: QueuedPair(
-            proposal_id=row["proposal_id"],
-            pair=Pair(row["a"], row["b"]),
-            reason=row["reason"],
-            round_id=row["round_id"],
-            round_number=row["number"],
-            model=row["model"],
-            lease_expires_at="",
-            check=bool(row["is_check"]),
-            similarity=row["similarity"],
-            threshold=row["threshold"],
-        )
-        for row in db.execute(_QUESTIONS, {"ids": json.dumps(list(ids))})
-    }
+    rows = db.execute(_QUESTIONS, {"ids": json.dumps(list(ids))})
+    return {row["proposal_id"]: queued(row) for row in rows}

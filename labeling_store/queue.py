@@ -257,7 +257,7 @@ def claim(
         found += db.execute(MAY_HAVE + _OF_ANSWERED, values).fetchall()
         in_order = sorted(found, key=lambda row: (row["rank"], row["chain_position"]))
         values["chosen"] = _lease(db, values, in_order[:count])
-        return [_queued(row) for row in db.execute(_LEASED, values)]
+        return [queued(row) for row in db.execute(_LEASED, values)]
 
 
 def release(db: sqlite3.Connection, *, member_id: int | None = None) -> int:
@@ -379,7 +379,8 @@ def _times(now: str) -> dict[str, str]:
     return {"now": now, "soon": later(now, CLOCK_TOLERANCE_S)}
 
 
-def _queued(row: sqlite3.Row) -> QueuedPair:
+def queued(row: sqlite3.Row) -> QueuedPair:
+    """The question of a row with all its columns and its round's."""
     return QueuedPair(
         proposal_id=row["proposal_id"],
         pair=Pair(row["a"], row["b"]),
