@@ -1,8 +1,6 @@
 """The result of a comparison of losses on disk: rows in `losses.csv`, picture, what made them."""
 
-import csv
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
@@ -13,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from domain.arrays import FloatArray
-from domain.errors import InputError
 from domain.files import written_whole
+from worker.kept_table import read_table, write_table
 
-CSV_NAME, PICTURE_NAME, OPTIONS_NAME = "losses.csv", "losses.png", "options.json"
+CSV_NAME, PICTURE_NAME = "losses.csv", "losses.png"
 FROZEN, CHECKPOINT = "frozen", "checkpoint"  # what was not fine-tuned stands in the table too
 CHOSEN = "chosen by held-out images"
 _BLUE, _GREY = "#0072B2", "#6b727c"
@@ -86,42 +84,15 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 def reusable_rows(out: Path, identity: Mapping[str, Any]) -> list[Row]:
-    """Rows of an earlier comparison in this folder, if it was asked the same; else none."""
-    try:
-        if json.loads((out / OPTIONS_NAME).read_text(encoding="utf-8")) != dict(identity):
-            return []
-        text = (out / CSV_NAME).read_text(encoding="utf-8")
-        return [_parsed(line) for line in csv.DictReader(io.StringIO(text))]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    """Rows of an earlier comparison in this folder; see `read_table`."""
+    return read_table(out / CSV_NAME, identity, _parsed)
 
 
 def write_rows(out: Path, rows: Sequence[Row], identity: Mapping[str, Any]) -> None:
-    """Write `losses.csv` and the options it belongs to; each file appears whole.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+    """Write `losses.csv` and the options it belongs to; see `write_table`."""
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_OWN, *names])
-    for row in rows:
-        writer.writerow([*astuple(row)[:-1], *(row.metrics.get(name) for name in names)])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if reusable_rows(out, identity) == []:  # else rows would stand beside other options
-            (out / CSV_NAME).unlink(missing_ok=True)
-        for name, content in (
-            (OPTIONS_NAME, json.dumps(dict(identity), indent=1)),
-            (CSV_NAME, text.getvalue()),
-        ):
-            with written_whole(out / name) as draft:
-                draft.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"--out {str(out)!r} cannot be written: {error.strerror}.", "Name another folder."
-        ) from error
+    lines = ([*astuple(row)[:-1], *(row.metrics.get(name) for name in names)] for row in rows)
+    write_table(out / CSV_NAME, identity, [*_OWN, *names], lines)
 
 
 def with_choice(rows: Sequence[Row]) -> list[Row]:

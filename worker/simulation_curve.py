@@ -1,8 +1,6 @@
 """The result of a simulation on disk: rows in `curve.csv`, their picture, and what made them."""
 
-import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -17,10 +15,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from domain.arrays import FloatArray
-from domain.errors import InputError
 from domain.files import written_whole
+from worker.kept_table import read_table, write_table
 
-CSV_NAME, PICTURE_NAME, OPTIONS_NAME = "curve.csv", "curve.png", "options.json"
+CSV_NAME, PICTURE_NAME = "curve.csv", "curve.png"
 FROZEN_ROUND = -1
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555")
@@ -82,39 +80,13 @@ _TEXT = ("strategy", "note")
 
 
 def reusable_rows(out: Path, identity: Mapping[str, Any]) -> list[Row]:
-    """Rows of an earlier run into this folder, if it was asked the same; else none.
-
-    A file that is missing, damaged or of other options counts as none.
-    """
-    try:
-        if json.loads((out / OPTIONS_NAME).read_text(encoding="utf-8")) != dict(identity):
-            return []
-        text = (out / CSV_NAME).read_text(encoding="utf-8")
-        return [_parsed(line) for line in csv.DictReader(io.StringIO(text))]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+    """Rows of an earlier run into this folder; see `read_table`."""
+    return read_table(out / CSV_NAME, identity, _parsed)
 
 
 def write_rows(out: Path, rows: Sequence[Row], identity: Mapping[str, Any]) -> None:
-    """Write `curve.csv` and the options it belongs to; each file appears whole.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(astuple(row) for row in rows)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        if not _has(out / OPTIONS_NAME, identity):  # else rows would stand beside other options
-            (out / CSV_NAME).unlink(missing_ok=True)
-        _replace(out / OPTIONS_NAME, json.dumps(dict(identity), indent=1).encode())
-        _replace(out / CSV_NAME, text.getvalue().encode())
-    except OSError as error:
-        raise InputError(
-            f"--out {str(out)!r} cannot be written: {error.strerror}.", "Name another folder."
-        ) from error
+    """Write `curve.csv` and the options it belongs to; see `write_table`."""
+    write_table(out / CSV_NAME, identity, COLUMNS, map(astuple, rows))
 
 
 def draw_curve(
@@ -140,7 +112,8 @@ def draw_curve(
         axes.legend()
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
-    _replace(out / PICTURE_NAME, picture.getvalue())
+    with written_whole(out / PICTURE_NAME) as draft:
+        draft.write_bytes(picture.getvalue())
 
 
 def _draw(axes: Axes, points: FloatArray, colour: str, label: str, *, is_bound: bool) -> None:
@@ -204,16 +177,3 @@ def _value(name: str, text: str) -> Any:
     if text == "":
         return None
     return int(text) if name in _WHOLE else float(text)
-
-
-def _has(path: Path, identity: Mapping[str, Any]) -> bool:
-    try:
-        return bool(json.loads(path.read_text(encoding="utf-8")) == dict(identity))
-    except (OSError, ValueError):
-        return False
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """The file with this content, whole or as it was before."""
-    with written_whole(path) as draft:
-        draft.write_bytes(content)
