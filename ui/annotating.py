@@ -32,6 +32,7 @@ from ui.writer import AnswerWriter
 from workflow.flags import submit_flags
 from workflow.grids import next_grids
 from workflow.pictures import picture
+from workflow.project import Project
 from workflow.questions import drop_settled, next_questions, round_progress
 
 FOREVER = "private, max-age=31536000, immutable"
@@ -150,11 +151,18 @@ def _check_is(member: Member, wanted: int | None) -> None:
         )
 
 
+def _looked_through(
+    project: Project, member: Member, message: PairsMessage
+) -> tuple[list[int], list[int]]:
+    """Of the questions that the member holds, those held in vain, and the others."""
+    settled = drop_settled(project, member, message.held)
+    return settled, [each for each in message.held if each not in settled]
+
+
 def _pairs(member: Member, message: PairsMessage) -> PairsReply:
     _check_is(member, message.member)
     project = session.project()
-    settled = drop_settled(project, member, message.held)
-    held = [each for each in message.held if each not in settled]
+    settled, held = _looked_through(project, member, message)
     questions = next_questions(project, member, count=message.count, held=held)
     return PairsReply(
         pairs=[QuestionReply.of(question) for question in questions],
@@ -166,8 +174,7 @@ def _pairs(member: Member, message: PairsMessage) -> PairsReply:
 def _grids(member: Member, message: PairsMessage) -> GridsReply:
     _check_is(member, message.member)
     project = session.project()
-    settled = drop_settled(project, member, message.held)
-    held = [each for each in message.held if each not in settled]
+    settled, held = _looked_through(project, member, message)
     grids = next_grids(project, member, count=message.count, held=held)
     return GridsReply(
         grids=[GridReply.of(grid) for grid in grids],
