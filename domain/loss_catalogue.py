@@ -4,11 +4,16 @@
 fields and defaults.
 """
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from domain.baseline_losses import BASELINE_LOSSES
 from domain.errors import InputError
 from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
 from domain.ranking_losses import RANKING_LOSSES, RANKING_SWEEPS
 from domain.tuple_losses import TUPLE_LOSSES, TUPLE_SWEEPS
+
+Choice = TypeVar("Choice", LossChoice, Sweep)
 
 LOSSES = (
     LossChoice(
@@ -65,11 +70,7 @@ def loss_choice(name: str) -> LossChoice:
     Raises:
         InputError: there is none.
     """
-    for loss in LOSSES:
-        if loss.name == name:
-            return loss
-    known = ", ".join(loss.name for loss in LOSSES)
-    raise InputError(f"There is no loss {name}.", f"Take one of {known}.")
+    return _named(name, LOSSES, "loss")
 
 
 def sweep_choice(name: str) -> Sweep:
@@ -78,8 +79,12 @@ def sweep_choice(name: str) -> Sweep:
     Raises:
         InputError: there is none.
     """
-    for sweep in SWEEPS:
-        if sweep.name == name:
-            return sweep
-    known = ", ".join(sweep.name for sweep in SWEEPS)
-    raise InputError(f"There is no sweep {name}.", f"Take one of {known}.")
+    return _named(name, SWEEPS, "sweep")
+
+
+def _named(name: str, choices: Sequence[Choice], kind: str) -> Choice:
+    for each in choices:
+        if each.name == name:
+            return each
+    known = ", ".join(each.name for each in choices)
+    raise InputError(f"There is no {kind} {name}.", f"Take one of {known}.")
