@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain.errors import SchemaError, StoreError
-from labeling_store import schema
+from labeling_store import first_schema, schema
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -27,7 +27,7 @@ _APPLIED = "SELECT name FROM _sqlite_migrations WHERE migration_set = :schema"
 
 def m0001_labels(db: "Database") -> None:
     """Images, members, rounds, questions, leases, the answer log, conflicts and runs."""
-    for statement in schema.LABELS_0001:
+    for statement in first_schema.LABELS_0001:
         db.conn.execute(statement)
 
 
@@ -87,7 +87,7 @@ def m0012_labels(db: "Database") -> None:
 
 def m0001_jobs(db: "Database") -> None:
     """Jobs of the worker and their logs."""
-    for statement in schema.JOBS_0001:
+    for statement in first_schema.JOBS_0001:
         db.conn.execute(statement)
 
 

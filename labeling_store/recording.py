@@ -6,7 +6,7 @@ from dataclasses import replace
 from domain.answers import Kind, NewAnswer, Receipt, ReceiptStatus, Source
 from domain.members import Member, Role
 from domain.pairs import Pair
-from labeling_store import queue
+from labeling_store import responses
 from labeling_store.conflicts import update_conflicts
 from labeling_store.ledger import Ledger
 from labeling_store.members import ensure_member
@@ -87,7 +87,9 @@ def _store(db: sqlite3.Connection, member: Member, answer: NewAnswer, *, now: st
         return _resolve(db, member, author, answer, now=now)
     _refuse_same_response(db, author, answer)
     event_id = _insert(db, author, answer, now=now)
-    queue.respond(db, author.member_id, event_id, pair=answer.pair, proposal_id=answer.proposal_id)
+    responses.respond(
+        db, author.member_id, event_id, pair=answer.pair, proposal_id=answer.proposal_id
+    )
     return event_id
 
 
@@ -148,7 +150,7 @@ def _take_back(
     of_target = replace(answer, pair=Pair(target["a"], target["b"]), proposal_id=None)
     void_id = _insert(db, author, of_target, now=now, refers_to=event_id)
     lease_to = author.member_id if own else None
-    queue.reopen(db, event_id, lease_to=lease_to, now=now, lease_s=REOPENED_LEASE_S)
+    responses.reopen(db, event_id, lease_to=lease_to, now=now, lease_s=REOPENED_LEASE_S)
     return void_id
 
 

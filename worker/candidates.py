@@ -14,7 +14,7 @@ from domain.clock import utc_now
 from domain.images import ImageRecord, Part
 from domain.pairs import pair
 from domain.rounds import Run
-from labeling_store import answers, images, queue, relations, rounds
+from labeling_store import answers, images, queue, relations, responses, rounds
 from training.checkpoints import load_head
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, read_embeddings
@@ -88,7 +88,7 @@ def candidates_of(project: Project, run: Run) -> Candidates:
 def _last_answers(project: Project) -> BoolArray:
     db = project.store.reader()
     for each in reversed(rounds.list_rounds(db)):
-        answered = [q for q in queue.answered_proposals(db, each.round_id) if not q.check]
+        answered = [q for q in responses.answered_proposals(db, each.round_id) if not q.check]
         said = [q.kind for q in answered if q.kind in (Kind.SIMILAR, Kind.DISSIMILAR)]
         if said:
             return np.array([kind is Kind.SIMILAR for kind in said])

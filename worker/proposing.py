@@ -17,7 +17,7 @@ from domain.errors import JobError
 from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Round, RoundState, Run
-from labeling_store import queue, rounds, runs
+from labeling_store import queue, responses, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
 from worker.group_questions import archive_of, group_questions, random_checks
 from worker.mixing import mixed
@@ -212,7 +212,7 @@ def _put(project: Project, number: int, source: _Source, proposals: Sequence[Pro
         current = rounds.current_round(db)
         if current is not None:
             taken = {*queue.leased_pairs(db, current.round_id, utc_now())}
-            answered = queue.answered_proposals(db, current.round_id)
+            answered = responses.answered_proposals(db, current.round_id)
             taken |= {each.pair for each in answered if each.kind is not Kind.SKIP}
             queue.withdraw_open(db, current.round_id)
         if current is not None and number == current.number:

@@ -20,7 +20,7 @@ from domain.answers import Propagation
 from domain.config import Strategy
 from domain.images import Part
 from domain.pairs import Pair
-from labeling_store import images, queue, rounds
+from labeling_store import images, responses, rounds
 from labeling_store.coherence import coherence, labels_in_order, repeated_pairs
 from labeling_store.relations import FEWEST_REPEATS, trusted_proof
 from labeling_store.repeats import Repeated, all_repeats
@@ -169,7 +169,7 @@ def _of_now(project: Project) -> set[Pair]:
     current = rounds.current_round(db)
     if current is None:
         return set()
-    return {each.pair for each in queue.answered_proposals(db, current.round_id)}
+    return {each.pair for each in responses.answered_proposals(db, current.round_id)}
 
 
 def in_words(found: Consistency) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 from domain.arrays import BoolArray, FloatArray
 from domain.pairs import Pair
 from domain.rounds import Run
-from labeling_store import answers, queue, rounds, runs
+from labeling_store import answers, responses, rounds, runs
 from retrieval.pair_metrics import balanced_accuracy, pair_average_precision, roc_auc
 from workflow.finetuning import FineTuning, fine_tuning_of
 from workflow.project import Project
@@ -148,7 +148,7 @@ def metrics_from_next_round(project: Project, run: Run) -> dict[str, float]:
     following = [each for each in rounds.list_rounds(db) if each.number == run.round_number + 1]
     if not following:
         return {}
-    asked = queue.answered_proposals(db, following[0].round_id)
+    asked = responses.answered_proposals(db, following[0].round_id)
     labels = {each.pair: each.kind.value == "similar" for each in asked if each.kind.is_label}
     if not labels:
         return {}

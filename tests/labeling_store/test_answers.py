@@ -257,7 +257,7 @@ def test_a_failed_transaction_leaves_no_trace_in_memory(store, ann, monkeypatch)
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr("labeling_store.recording.queue.respond", fail)
+        broken.setattr("labeling_store.recording.responses.respond", fail)
         with pytest.raises(ZeroDivisionError):
             record(store, ann, said("k2", 2, 3))
     (receipt,) = record(store, ann, said("k3", 1, 3, Kind.DISSIMILAR))

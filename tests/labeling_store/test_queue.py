@@ -10,7 +10,7 @@ from domain.clock import later
 from domain.members import Role
 from domain.pairs import Pair
 from domain.rounds import Proposal, QueueStatus
-from labeling_store import answers, members, queue
+from labeling_store import answers, members, queue, responses
 from tests.labeling_store.building import NOW, ask, claim, said, undo
 
 PAIRS = 400
@@ -192,7 +192,7 @@ def test_undoing_a_changed_mind_leaves_the_first_answer(store, ann):
         undo("v", "k2"),
     ]
     answers.record_answers(store, ann, new, now=NOW)
-    (asked,) = queue.answered_proposals(store.reader(), round_id)
+    (asked,) = responses.answered_proposals(store.reader(), round_id)
     assert asked.kind is Kind.SIMILAR
     assert queue.queue_status(store, round_id, NOW).answered == 1
 
@@ -235,7 +235,7 @@ def test_answered_proposals_carry_what_the_model_thought(store, ann):
         queue.add_proposals(db, round_id, [thought])
     new = [said("k", 2, 3, Kind.DISSIMILAR, proposal_id=2)]
     answers.record_answers(store, ann, new, now=NOW)
-    (asked,) = queue.answered_proposals(store.reader(), round_id)
+    (asked,) = responses.answered_proposals(store.reader(), round_id)
     assert (asked.pair, asked.kind, asked.similarity, asked.threshold, asked.check) == (
         Pair(2, 3),
         Kind.DISSIMILAR,

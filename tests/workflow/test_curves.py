@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from domain.answers import Kind, NewAnswer
-from labeling_store import answers, queue, rounds
+from labeling_store import answers, responses, rounds
 from tests.ui import stage
 from workflow import curves
 from workflow.project import Project, local_owner
@@ -32,7 +32,7 @@ def test_a_model_is_judged_by_the_answers_of_the_round_after_it(project: Project
     (first,) = rounds.list_rounds(db)
     embeddings = read_embeddings(project.runs / "r000")
     labels, cosines = [], []
-    for each in queue.answered_proposals(db, first.round_id):
+    for each in responses.answered_proposals(db, first.round_id):
         a, b = (embeddings.vectors[embeddings.rows[image]] for image in each.pair)
         labels.append(each.kind.value == "similar")
         cosines.append(float(a @ b))

@@ -12,7 +12,7 @@ from domain.members import Member, Role
 from domain.pairs import Pair
 from labeling_store import answers, members, relations
 from labeling_store.db import Store
-from labeling_store.queue import answered_proposals
+from labeling_store.responses import answered_proposals
 from labeling_store.rounds import current_round
 from tests.labeling_store.building import NOW, catalogue, said
 from tests.ui import stage
