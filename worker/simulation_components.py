@@ -1,4 +1,8 @@
-"""A simulation of component-first questions: chains are followed by look-up, as the queue does."""
+"""A simulation of component-first questions: chains are followed by look-up, as the queue does.
+
+With grids a chain is answered at one look, as the annotate page's second layout does. With repeats
+a share of the answers is given to pairs for the second time, as projects hide them among others.
+"""
 
 import time
 from collections.abc import Iterator
@@ -10,7 +14,9 @@ from annealing.components.choosing import next_chains
 from annealing.components.evidence import Answers
 from annealing.components.questions import Chain
 from annealing.components.space import space_of
+from annealing.reliability import reckoned_error
 from annealing.transitivity import Closure
+from domain.arrays import IntArray
 from domain.jobs import Progress, named, part_of
 from domain.pairs import pair
 from training.group_head import group_head
@@ -26,6 +32,7 @@ class ComponentRounds:
         self._seed, self._options = seed, seed.options
         self._space = space_of(frozen_head(seed.features).embed(seed.features))
         self._said = _Said()
+        self._screens, self._tiles = 0, 0
 
     def rows(self, progress: Progress) -> Iterator[Row]:
         """Frozen, after the initial set (unless there is none), then rounds 1…R."""
@@ -48,15 +55,16 @@ class ComponentRounds:
 
     def _round(self, row: Row, number: int, progress: Progress) -> Row:
         progress(0.0, "choosing questions")
-        before, wanted = len(self._said), self._options.bits_per_round
-        rng, seconds, similar = self._seed.noise_rng(number), 0.0, 0
-        while (left := wanted - (len(self._said) - before)) > 0:
+        before, wanted = self._said.given, self._options.bits_per_round
+        rng, seconds = self._seed.noise_rng(number), 0.0
+        similar = self._repeat(round(self._options.repeat_share * wanted), rng)
+        while (left := wanted - (self._said.given - before)) > 0:
             began = time.perf_counter()
             chains = next_chains(
                 self._space,
                 self._said.answers,
                 left,
-                error=self._options.assumed_error,
+                error=self._error,
                 look_ups=not self._options.strict,
             )
             seconds += time.perf_counter() - began
@@ -64,7 +72,7 @@ class ComponentRounds:
             if not asked:
                 break
             similar += sum(asked)
-        answered = len(self._said) - before
+        answered = self._said.given - before
         return self._learnt(
             replace(
                 row,
@@ -73,44 +81,79 @@ class ComponentRounds:
                 answers=row.answers + answered,
                 seconds_select=seconds,
                 similar_share=similar / answered if answered else None,
+                screens=self._screens,
+                tiles=self._tiles,
                 note="" if answered == wanted else "No question is left.",
             )
         )
 
     def _asked(self, chains: list[Chain], left: int, rng: np.random.Generator) -> list[bool]:
-        """The answers to at most so many questions; strict rounds ask each chain's first only."""
+        """The answers to at most so many questions."""
         answers: list[bool] = []
         for chain in chains:
-            for a, b in chain.pairs:
-                if len(answers) == left:
-                    return answers
-                if chain.unless_implied and not self._options.strict and self._said.implied(a, b):
-                    continue
-                answers.append(self._answer(a, b, rng))
-                if answers[-1] or self._options.strict:
-                    break
+            if len(answers) == left:
+                break
+            passed_over = chain.unless_implied and not self._options.strict
+            if passed_over and self._said.implied(*chain.pairs[0]):
+                continue
+            answers += self._of_chain(chain, left - len(answers), rng)
         return answers
 
-    def _answer(self, a: int, b: int, rng: np.random.Generator) -> bool:
-        similar = bool(self._seed.answers(np.array([(a, b)]), rng)[0])
-        self._said.add(a, b, similar)
-        return similar
+    def _of_chain(self, chain: Chain, left: int, rng: np.random.Generator) -> list[bool]:
+        """Answers up to the first "similar"; of strict rounds one; of grids all that are similar.
+
+        A grid's "dissimilar" ones behind the first "similar" are not sent, as nobody would have
+        been asked; "similar" ones are marked, and so sent.
+        """
+        shown = 1 if self._options.strict else len(chain.pairs)
+        answers: list[bool] = []
+        for a, b in chain.pairs[:shown]:
+            found = any(answers)
+            if len(answers) == left or (found and not self._options.grids):
+                break
+            similar = bool(self._seed.answers(np.array([(a, b)]), rng)[0])
+            if similar or not found:
+                self._said.add(a, b, similar)
+                answers.append(similar)
+        self._screens += 1 if self._options.grids else len(answers)
+        self._tiles += shown if self._options.grids else len(answers)
+        return answers
+
+    def _repeat(self, count: int, rng: np.random.Generator) -> int:
+        """Ask answered pairs again, each once; the later answer counts. How many are similar."""
+        places = rng.permutation(self._said.asked_once)[:count].tolist()
+        answers = self._seed.answers(
+            np.array([self._said.pairs[each] for each in places], np.int64).reshape(-1, 2), rng
+        )
+        for place, similar in zip(places, answers.tolist(), strict=True):
+            self._said.answer_again(place, similar)
+        self._screens += len(places)
+        self._tiles += len(places)
+        return int(answers.sum())
+
+    @property
+    def _error(self) -> float:
+        """The share of wrong answers that is reckoned with."""
+        assumed, said = self._options.assumed_error, self._said
+        if not said.repeated:
+            return assumed
+        return reckoned_error(assumed, repeated=len(said.repeated), changed=said.changed)
 
     def _learnt(self, row: Row) -> Row:
         began = time.perf_counter()
         head = group_head(
             self._seed.features,
             self._said.answers,
-            error=self._options.assumed_error,
+            error=self._error,
             device=self._seed.device,
         )
         row = replace(
             row,
             seconds_train=time.perf_counter() - began,
             known_pairs=self._said.known_pairs,
-            note=" ".join(each for each in (row.note, head.note) if each),
         )
-        return self._seed.measured(head, row)[1]
+        notes = " ".join(each for each in (row.note, head.note) if each)
+        return replace(self._seed.measured(head, row)[1], note=notes)
 
 
 @dataclass
@@ -120,14 +163,33 @@ class _Said:
     pairs: list[tuple[int, int]] = field(default_factory=list)
     similar: list[bool] = field(default_factory=list)
     closure: Closure = field(default_factory=Closure)
+    repeated: set[int] = field(default_factory=set)  # places of pairs
+    changed: int = 0  # of the repeated ones
 
-    def __len__(self) -> int:
-        return len(self.pairs)
+    @property
+    def given(self) -> int:
+        """How many answers people gave, repeats included."""
+        return len(self.pairs) + len(self.repeated)
+
+    @property
+    def asked_once(self) -> IntArray:
+        """Places of pairs that were not repeated."""
+        return np.setdiff1d(np.arange(len(self.pairs)), list(self.repeated))
 
     def add(self, a: int, b: int, similar: bool) -> None:
         self.pairs.append((a, b))
         self.similar.append(similar)
         self.closure.add(pair(a, b), similar)
+
+    def answer_again(self, place: int, similar: bool) -> None:
+        self.repeated.add(place)
+        if similar == self.similar[place]:
+            return
+        self.changed += 1
+        self.similar[place] = similar
+        self.closure = Closure()
+        for (a, b), said in zip(self.pairs, self.similar, strict=True):
+            self.closure.add(pair(a, b), said)
 
     def implied(self, a: int, b: int) -> bool:
         """Whether the answers say how this pair is related."""

@@ -49,6 +49,8 @@ class Row:
         selection_auc, selection_auc_frozen: head and frozen features on the held-out answers;
             None where there were too few.
         note: what was out of the ordinary in choosing the questions or in training.
+        screens, tiles: of `components`, how often people looked at something new, and at how many
+            pairs in all; both are the answers where pairs are asked one by one.
     """
 
     strategy: str
@@ -72,10 +74,12 @@ class Row:
     selection_auc: float | None = None
     selection_auc_frozen: float | None = None
     note: str = ""
+    screens: int | None = None
+    tiles: int | None = None
 
 
 COLUMNS = tuple(each.name for each in fields(Row))
-_WHOLE = ("seed", "round", "answers", "known_pairs")
+_WHOLE = ("seed", "round", "answers", "known_pairs", "screens", "tiles")
 _TEXT = ("strategy", "note")
 
 

@@ -71,6 +71,9 @@ class SimulationOptions:
             set are no questions.
         confusion: the same for pairs of two classes that look alike.
         strict: `components` asks a round's questions as they were chosen before its first answer.
+        grids: `components` answers a chain of questions at one look.
+        repeat_share: of the answers of `components`, how many are to pairs for the second time;
+            they count as bits, and the share of wrong answers is reckoned from them.
         assumed_error: what `components` takes the share of wrong answers for.
         initial: `class`: class labels of 5 % of the training images, turned into pairs; `pairs`:
             H questions of a cold start; `none`: the first round starts from nothing.
@@ -101,6 +104,8 @@ class SimulationOptions:
     noise: float = 0.0
     confusion: float = 0.0
     strict: bool = False
+    grids: bool = False
+    repeat_share: float = 0.0
     assumed_error: float = SelectionSettings().assumed_error
     initial: str = "class"
     lams: tuple[float, ...] = (3.0,)
@@ -217,6 +222,8 @@ def _check_numbers(options: SimulationOptions) -> None:
     for name in ("noise", "confusion"):
         if not 0 <= getattr(options, name) <= 1:
             raise InputError(f"--{name} {getattr(options, name)}; it must lie in 0…1.")
+    if not 0 <= options.repeat_share <= 0.5:
+        raise InputError(f"--repeat-share {options.repeat_share}; it must lie in 0…0.5.")
     if not 0 <= options.assumed_error < 0.5:
         raise InputError(f"--assumed-error {options.assumed_error}; it must be below 0.5.")
     if not 0 <= options.implied_gain <= 1:
