@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).parents[2] / "shared"
+LONGEST = (  # modules of minutes
+    "tests/ui/test_whole_round.py",
+    "tests/worker/test_simulate.py",
+    "tests/worker/test_crashes.py",
+)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +53,11 @@ class _RealDataCounts:
         target = os.environ.get("ANNEAL_REAL_DATA_COUNTS")
         if target:
             Path(target).write_text(f"{self.ran} {self.skipped}\n")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest modules begin first: else one core waits for the other at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_configure(config: pytest.Config) -> None:
