@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 from domain.answers import Event, Kind
 from labeling_store import answers
@@ -24,6 +24,17 @@ class Annotator:
     def open(self, address: str) -> None:
         self.page.goto(f"{address}/annotate")
         self.wait_for_pair()
+
+    def reload_at_once(self) -> None:
+        """Reload before the page has loaded; Chromium refuses while it exchanges two pages."""
+        for _ in range(100):
+            try:
+                self.page.reload(wait_until="commit")
+                return
+            except Error as error:
+                if "Not attached to an active page" not in error.message:
+                    raise
+        raise RuntimeError("Chromium refused a hundred times to reload the page.")
 
     def wait_for_pair(self) -> None:
         expect(self.page.locator(SHOWN)).to_have_count(2, timeout=30_000)

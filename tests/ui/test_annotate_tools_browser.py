@@ -239,8 +239,8 @@ def test_reloading_again_and_again_loses_and_doubles_nothing(
 ) -> None:
     for _ in range(4):
         person.press("j")
-        person.page.reload(wait_until="commit")
-        person.page.reload(wait_until="commit")
+        person.reload_at_once()
+        person.reload_at_once()
         person.open(address)
     person.wait_until_saved()
     assert person.kinds() == {Kind.SIMILAR: 4}
