@@ -35,7 +35,8 @@ def known_relations(
         within: only pairs wholly inside are given or used in proofs; contradictions are found among
             all. None: everything.
         proofs: False leaves the proofs of implied relations empty, which is much quicker.
-        longest_proof: under the closure, only what so many answers or fewer imply; None: all.
+        longest_proof: under the closure, only what so many answers or fewer imply, none of them in
+            dispute; None: all.
 
     Returns:
         Answered pairs first, in their order. Under the closure, the later of two contradicting
@@ -45,10 +46,9 @@ def known_relations(
     taken, disputes = _taken(labels, propagation, within)
     direct = _direct(taken, disputes)
     if propagation is Propagation.CLOSURE:
-        expansion = _Expansion(taken, disputes)
-        if longest_proof is None:
-            return [*direct, *expansion.implied(proofs=proofs)]
-        return [*direct, *expansion.implied_nearby(longest_proof, proofs=proofs)]
+        if longest_proof is not None:
+            return [*direct, *_implied_nearby(taken, disputes, longest_proof, proofs=proofs)]
+        return [*direct, *_Expansion(taken, disputes).implied(proofs=proofs)]
     if propagation is Propagation.ONE_STEP:
         return [*direct, *_implied_in_one_step(taken, disputes, proofs=proofs)]
     return direct
@@ -67,10 +67,10 @@ def count_known(
     """
     taken, disputes = _taken(labels, propagation, within)
     if propagation is Propagation.CLOSURE:
-        expansion = _Expansion(taken, disputes)
-        if longest_proof is None:
-            return len(taken) + expansion.count_implied()
-        return len(taken) + sum(1 for _ in expansion.pairs_nearby(longest_proof))
+        if longest_proof is not None:
+            nearby = _implied_nearby(taken, disputes, longest_proof, proofs=False)
+            return len(taken) + sum(1 for _ in nearby)
+        return len(taken) + _Expansion(taken, disputes).count_implied()
     if propagation is Propagation.ONE_STEP:
         return len(taken) + sum(1 for _ in _implied_in_one_step(taken, disputes, proofs=False))
     return len(taken)
@@ -104,6 +104,24 @@ def _direct(taken: Mapping[Pair, bool], disputes: Sequence[Set[Pair]]) -> list[K
         )
         for answered, similar in taken.items()
     ]
+
+
+def _implied_nearby(
+    taken: Mapping[Pair, bool], disputes: Sequence[Set[Pair]], most: int, *, proofs: bool
+) -> Iterator[KnownRelation]:
+    """What at most so many answers imply, none of them in dispute, with the fewest as proof."""
+    disputed = set[Pair]().union(*disputes)
+    closure = Closure()
+    for answered, similar in taken.items():
+        if answered not in disputed:
+            closure.add(answered, similar)
+    for number in closure.numbers():
+        alike, apart = reached(closure, number, most)
+        nearby = [*((n, True) for n in sorted(alike)), *((n, False) for n in sorted(apart))]
+        for other, similar in nearby:
+            if other > number and Pair(number, other) not in taken:
+                proof = closure.proof(number, other) if proofs else ()
+                yield KnownRelation(Pair(number, other), similar, implied=True, proof=proof)
 
 
 def _implied_in_one_step(
@@ -177,27 +195,6 @@ class _Expansion:
                 if implied not in self._taken:
                     proof = prove(first, second)
                     yield KnownRelation(implied, block.others is None, implied=True, proof=proof)
-
-    def implied_nearby(self, most: int, *, proofs: bool) -> Iterator[KnownRelation]:
-        """Those of `implied` that so many answers or fewer imply, with the fewest as proof."""
-        for implied, similar in self.pairs_nearby(most):
-            proof = self._closure.proof(*implied) if proofs else ()
-            yield KnownRelation(implied, similar, implied=True, proof=proof)
-
-    def pairs_nearby(self, most: int) -> Iterator[tuple[Pair, bool]]:
-        """The pairs of `implied_nearby`, and whether they are similar."""
-        home, related = self._homes(), self._related()
-        for number, cell in home.items():
-            alike, apart = reached(self._closure, number, most)
-            nearby = [(n, True) for n in sorted(alike) if home[n] == cell]
-            nearby += [
-                (n, False)
-                for n in sorted(apart)
-                if home[n] != cell and pair(home[n], cell) in related
-            ]
-            for other, similar in nearby:
-                if other > number and Pair(number, other) not in self._taken:
-                    yield Pair(number, other), similar
 
     def count_implied(self) -> int:
         """How many relations `implied` gives, in time that does not grow with them."""

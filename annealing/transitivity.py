@@ -177,20 +177,28 @@ class Closure:
             return True
         return False if other in self._enemies[root] else None
 
-    def proof(self, first: int, second: int) -> tuple[Pair, ...]:
+    def proof(
+        self, first: int, second: int, *, without: Set[Pair] = frozenset()
+    ) -> tuple[Pair, ...]:
         """The fewest answers that imply the relation of two numbers, in the order of the path.
 
         Similar: a path of similar answers. Dissimilar: such paths with one dissimilar answer
-        between. Empty where nothing is known. An answered pair proves itself.
+        between. Empty where nothing is known, or only by way of answers to do `without`. An
+        answered pair proves itself.
         """
         known = self.relation(first, second)
         if known is None:
             return ()
-        if known:
-            path = shortest_path(first, second, self.similar_to, self.similar_to)
-        else:
-            across = self._crossing(first, second), self._crossing(second, first)
-            path = shortest_path(first, second, *across)
+        ahead: Neighbours = self.similar_to
+        behind: Neighbours = self.similar_to
+        if not known:
+            ahead, behind = self._crossing(first, second), self._crossing(second, first)
+        if without:
+            ahead, behind = _avoiding(without, ahead), _avoiding(without, behind)
+        try:
+            path = shortest_path(first, second, ahead, behind)
+        except LookupError:
+            return ()
         return tuple(pair(a, b) for a, b in pairwise(path))
 
     @property
@@ -336,3 +344,7 @@ class Closure:
             return chain(self.similar_to(number), crossed)
 
         return onward
+
+
+def _avoiding(answers: Set[Pair], neighbours: Neighbours) -> Neighbours:
+    return lambda number: (n for n in neighbours(number) if pair(number, n) not in answers)

@@ -191,9 +191,15 @@ class Ledger:
         other = len(self._closure.members(second))
         return max(1, size - 1) if first == second else size * other
 
-    def proof(self, first: int, second: int) -> tuple[Pair, ...]:
+    def proof(
+        self, first: int, second: int, *, without: Set[Pair] = frozenset()
+    ) -> tuple[Pair, ...]:
         """The fewest labelled pairs that say what is said of two images; see `Closure.proof`."""
-        return self._closure.proof(first, second)
+        return self._closure.proof(first, second, without=without)
+
+    def disputes(self) -> list[Set[Pair]]:
+        """The answers that each contradicting one contradicts, which put each other in doubt."""
+        return [{*clash.evidence} for clash in self._clashes.values()]
 
     def components(self) -> list[tuple[int, ...]]:
         """The images of each group that accepted answers put together."""

@@ -72,7 +72,8 @@ def relation(store: Store, first: int, second: int) -> bool | None:
     """Whether two images are similar, by an answer or by what answers imply; None: not known.
 
     Where answers contradict each other, those before the contradicting one count. Takes a few
-    microseconds once the store has read its log.
+    microseconds once the store has read its log: it looks at no proof, so it also tells what is not
+    trusted because its proof is long or in dispute; see `explain`.
     """
     if first == second:
         return None
@@ -84,6 +85,50 @@ def stands_for(store: Store, pairs: Sequence[Pair]) -> list[int]:
     """How many pairs an answer to each would speak of, by the closure; see `Ledger.stands_for`."""
     with _up_to_date(store) as ledger:
         return [ledger.stands_for(each) for each in pairs]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the answers say of two images by the closure, and why.
+
+    Attributes:
+        similar: what they say.
+        proof: the answered pairs from which it follows, see `proof`.
+        trusted: whether `known_relations` has it under the closure, with no part left out: not
+            where each proof is in dispute, or longer than errors of people allow.
+    """
+
+    similar: bool
+    proof: tuple[Pair, ...]
+    trusted: bool
+
+
+def explain(store: Store, first: int, second: int) -> Explanation | None:
+    """What the answers say of two images, why, and whether that counts; None: nothing.
+
+    Raises:
+        InputError: it is one image.
+    """
+    asked = pair(first, second)
+    with store.ledger.lock, store.snapshot() as db:
+        store.ledger.catch_up(db)
+        similar = store.ledger.relation(asked)
+        if similar is None:
+            return None
+        shortest = store.ledger.proof(*asked)
+        most = trusted_proof(all_repeats(db))
+        trusted = shortest == (asked,) or _is_trusted(store.ledger, asked, shortest, most)
+    return Explanation(similar, shortest, trusted)
+
+
+def _is_trusted(ledger: Ledger, asked: Pair, shortest: tuple[Pair, ...], most: int | None) -> bool:
+    """Whether an implied relation counts; the rules are those of `annealing.expansion`."""
+    disputes = ledger.disputes()
+    if most is not None:
+        sure = ledger.proof(*asked, without=set[Pair]().union(*disputes))
+        return 0 < len(sure) <= most
+    in_doubt = (dispute for dispute in disputes if not dispute.isdisjoint(shortest))
+    return all(ledger.proof(*asked, without=dispute) for dispute in in_doubt)
 
 
 def proof(store: Store, first: int, second: int) -> tuple[Pair, ...]:

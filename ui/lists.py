@@ -167,7 +167,7 @@ def _relation(asked: Pair) -> RelationReply:
     for image_id in asked:
         if image_id > LARGEST_ID or not pages.has_image(project, image_id):
             raise Refusal(HTTPStatus.NOT_FOUND, f"There is no image {image_id}.")
-    return RelationReply.of(asked, pages.known_of(project, *asked))
+    return RelationReply.of(asked, pages.explanation(project, asked))
 
 
 def _export(query: ExportQuery) -> _Made:

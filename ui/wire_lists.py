@@ -13,6 +13,7 @@ from domain.pairs import Pair
 from domain.rounds import RoundState
 from labeling_store.exchange import What
 from labeling_store.files import Format
+from labeling_store.relations import Explanation
 from ui.wire import LARGEST_ID, Message, ProgressReply
 from workflow.pages import BEFORE_ALL
 from workflow.pictures import PAIR_PX, SIZES_PX
@@ -158,23 +159,29 @@ class RelationReply(Message):
     """What the answers say of two images; `proof` are the answered pairs from which it follows.
 
     `similar` is null where they say nothing. Of a similar pair, the proof is a path of similar
-    pairs; of a dissimilar one, one of its pairs is dissimilar.
+    pairs; of a dissimilar one, one of its pairs is dissimilar. `trusted` is false where that does
+    not count: each proof goes by way of answers in an open conflict, or has more answers than their
+    rate of errors allows. Known pairs, training and exports leave such a relation out.
     """
 
     a: int
     b: int
     similar: bool | None
     implied: bool
+    trusted: bool
     proof: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, asked: Pair, known: KnownRelation | None) -> Self:
+    def of(cls, asked: Pair, found: Explanation | None) -> Self:
+        if found is None:
+            return cls(a=asked.a, b=asked.b, similar=None, implied=False, trusted=False, proof=[])
         return cls(
             a=asked.a,
             b=asked.b,
-            similar=None if known is None else known.similar,
-            implied=known is not None and known.implied,
-            proof=[] if known is None else [(step.a, step.b) for step in known.proof],
+            similar=found.similar,
+            implied=found.proof != (asked,),
+            trusted=found.trusted,
+            proof=[(step.a, step.b) for step in found.proof],
         )
 
 

@@ -12,8 +12,9 @@ from typing import Generic, TypeVar
 from domain.answers import KnownRelation, PairLabel
 from domain.clock import utc_now
 from domain.images import ImageRecord, Part
-from domain.pairs import Pair, pair
+from domain.pairs import Pair
 from labeling_store import answers, images, queue, relations, rounds, runs
+from labeling_store.relations import Explanation
 from workflow.project import Project
 from workflow.rounds import RoundRow
 
@@ -72,19 +73,9 @@ def known_page(
     return Page(found, found[-1].pair if start + limit < len(known) else None)
 
 
-def known_of(project: Project, first: int, second: int) -> KnownRelation | None:
-    """What the answers say of two images by the closure, with its proof; None: nothing.
-
-    Raises:
-        InputError: it is one image.
-    """
-    asked = pair(first, second)
-    with project.store.ledger.lock:
-        similar = relations.relation(project.store, *asked)
-        proof = relations.proof(project.store, *asked)
-    if similar is None:
-        return None
-    return KnownRelation(asked, similar, implied=proof != (asked,), proof=proof)
+def explanation(project: Project, asked: Pair) -> Explanation | None:
+    """What the answers say of two images by the closure, and why; None: nothing."""
+    return relations.explain(project.store, *asked)
 
 
 def round_page(project: Project, *, after: int, limit: int) -> Page[RoundRow, int]:

@@ -154,24 +154,58 @@ def test_forest_paths_join_the_two_ends():
     assert forest.path(4, 4) == ()
 
 
+def implied_by(answers, most):
+    """What walks of so many answers or fewer say, of which at most one is dissimilar."""
+    said = {}
+    for start in range(7):
+        places = {(start, True)}
+        for _ in range(most):
+            places |= {
+                (({*each} - {here}).pop(), alike and similar)
+                for here, alike in places
+                for each, similar in answers.items()
+                if here in each and (alike or similar)
+            }
+        said.update({pair(start, n): alike for n, alike in places if n != start})
+    return said
+
+
 @settings(max_examples=200, deadline=None)
 @given(labels=labelled, within=somewhere, most=st.integers(1, 6))
-def test_a_longest_proof_leaves_what_fewer_answers_imply(labels, within, most):
-    options = {"within": within}
-    closure = Closure()
-    for answered, similar in expected_closure(labels, within)[0].items():
-        closure.add(answered, similar)
-    everything = known_relations(labels, Propagation.CLOSURE, **options)
-    found = known_relations(labels, Propagation.CLOSURE, **options, longest_proof=most)
-    expected = {
-        each.pair: (each.similar, each.implied, each.weight)
-        for each in everything
-        if not each.implied or len(closure.proof(*each.pair)) <= most
-    }
-    assert {each.pair: (each.similar, each.implied, each.weight) for each in found} == expected
-    assert len(found) == len(expected)
-    assert all(len(each.proof) <= most for each in found)
-    assert count_known(labels, Propagation.CLOSURE, **options, longest_proof=most) == len(found)
+@example(labels=ROUND_A_DISPUTE, within=set(range(7)), most=2)
+def test_a_longest_proof_leaves_what_fewer_answers_out_of_dispute_imply(labels, within, most):
+    options = {"within": within, "longest_proof": most}
+    found = known_relations(labels, Propagation.CLOSURE, **options)
+    taken, _, weights = expected_closure(labels, within)
+    sure = {q: y for q, y in taken.items() if weights[q] == 1}
+    implied = {q: y for q, y in implied_by(sure, most).items() if q not in taken}
+    assert {q.pair: q.weight for q in found if not q.implied} == weights
+    assert {q.pair: q.similar for q in found if q.implied} == implied
+    assert len(found) == len(taken) + len(implied)
+    for each in found:
+        assert {*each.proof} <= sure.keys()
+        if each.implied:
+            assert len(each.proof) <= most
+            assert fixed_point({q: sure[q] for q in each.proof})[each.pair] == each.similar
+    assert count_known(labels, Propagation.CLOSURE, **options) == len(found)
+
+
+@settings(max_examples=100, deadline=None)
+@given(labels=labelled)
+def test_with_a_longest_proof_nothing_more_is_known(labels):
+    everything = {each.pair for each in known_relations(labels, Propagation.CLOSURE)}
+    capped = known_relations(labels, Propagation.CLOSURE, longest_proof=7)
+    assert {each.pair for each in capped} <= everything
+
+
+def test_steps_through_answers_in_dispute_do_not_count():
+    disputed = {Pair(0, 1): True, Pair(1, 2): True, Pair(0, 2): False}
+    round_it = {Pair(0, 3): True, Pair(3, 4): True, Pair(4, 1): True}
+    labels = {**disputed, **{pair(*q): y for q, y in round_it.items()}, Pair(1, 5): True}
+    # 0 and 5: two answers prove it, one of them in dispute; four that are not
+    for most, known in ((2, False), (3, False), (4, True)):
+        found = known_relations(labels, Propagation.CLOSURE, longest_proof=most)
+        assert (Pair(0, 5) in {each.pair for each in found}) is known
 
 
 def test_proofs_of_two_are_what_one_step_gives():

@@ -172,6 +172,19 @@ def test_proofs_are_the_shortest_ones():
     assert closure.proof(9, 0) == (Pair(3, 9), Pair(3, 4), Pair(0, 4))
 
 
+def test_a_proof_goes_round_the_answers_to_do_without():
+    closure = Closure()
+    ring = [pair(n, (n + 1) % 5) for n in range(5)]
+    for answered in ring:
+        closure.add(answered, True)
+    for link in (Pair(0, 9), Pair(2, 9)):
+        closure.add(link, False)
+    assert closure.proof(0, 2, without={Pair(1, 2)}) == (Pair(0, 4), Pair(3, 4), Pair(2, 3))
+    assert closure.proof(0, 2, without={Pair(1, 2), Pair(2, 3)}) == ()
+    assert closure.proof(9, 1, without={Pair(0, 9)}) == (Pair(2, 9), Pair(1, 2))
+    assert closure.proof(9, 1, without={Pair(0, 9), Pair(2, 9)}) == ()
+
+
 def test_merging_keeps_every_cannot_link():
     closure = Closure()
     for left, right in product(range(3), range(10, 13)):

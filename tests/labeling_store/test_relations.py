@@ -1,3 +1,6 @@
+from itertools import combinations
+
+import numpy as np
 import pytest
 
 from domain.answers import Kind, Propagation
@@ -132,6 +135,26 @@ def test_where_answers_are_often_wrong_long_proofs_do_not_count(split, monkeypat
     assert Pair(1, 4) not in known(split)
     assert Pair(2, 4) in known(split)
     assert relations.known_pair_count(split, Propagation.CLOSURE) == 5
+
+
+@pytest.mark.parametrize("repeats", [Repeated(0, 0), Repeated(60, 20), Repeated(60, 5)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_relation_is_trusted_where_known_relations_have_it(store, monkeypatch, seed, repeats):
+    monkeypatch.setattr(relations, "all_repeats", lambda db: repeats)
+    rng = np.random.default_rng(seed)
+    pairs = [Pair(a, b) for a, b in combinations(range(1, 10), 2)]
+    chosen = [pairs[place] for place in rng.permutation(len(pairs))[:18]]
+    kinds = [Kind.SIMILAR if rng.random() < 0.6 else Kind.DISSIMILAR for _ in chosen]
+    record(store, *(said(str(q), *q, kind) for q, kind in zip(chosen, kinds, strict=True)))
+    assert count_open_conflicts(store.reader()) > 0
+    found = known(store, part=None)
+    explained = {q: relations.explain(store, *q) for q in pairs}
+    trusted = {q: each.similar for q, each in explained.items() if each and each.trusted}
+    assert trusted == {q: similar for q, (similar, _, _) in found.items()}
+    assert len(trusted) < sum(each is not None for each in explained.values())
+    for q, each in explained.items():
+        assert (each and each.similar) is relations.relation(store, *q)
+        assert (each.proof if each else ()) == relations.proof(store, *q)
 
 
 def test_hidden_repeats_are_counted_over_all_members(store, ann, bob):

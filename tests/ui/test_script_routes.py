@@ -202,6 +202,17 @@ def test_a_relation_comes_with_the_answers_that_prove_it(lead: Client, project: 
     assert sorted(map(tuple, implied["proof"])) == sorted([pair(one, other), pair(other, third)])
     answered = lead.get(f"/api/known/{one}/{other}").json()
     assert (answered["implied"], answered["proof"]) == (False, [[*pair(one, other)]])
+    assert (implied["trusted"], answered["trusted"]) == (True, True)
+
+
+def test_a_relation_is_not_trusted_where_answers_are_wrong_too_often_for_its_proof(
+    lead: Client, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _, third = stage.one_kind(project, 3)
+    monkeypatch.setattr(relations, "trusted_proof", lambda repeats: 1)
+    implied = lead.get(f"/api/known/{one}/{third}").json()
+    assert (implied["similar"], implied["trusted"]) == (True, False)
+    assert len(implied["proof"]) == 2
 
 
 def test_a_relation_that_nobody_knows_is_null(lead: Client, project: Project) -> None:
