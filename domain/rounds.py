@@ -79,13 +79,19 @@ class QueuedPair:
 
 @dataclass(frozen=True)
 class AnsweredProposal:
-    """A question of a round with what it was asked for and the label it got."""
+    """A question of a round with what it was asked for and the label it got.
+
+    Attributes:
+        repeat: a hidden one, of a pair that its member had answered before; no strategy chose it,
+            and the model may have learnt from the answer before.
+    """
 
     pair: Pair
     kind: Kind
     similarity: float | None
     threshold: float | None
     check: bool
+    repeat: bool
 
 
 @dataclass(frozen=True)

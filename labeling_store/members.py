@@ -47,8 +47,15 @@ def ensure_member(db: sqlite3.Connection, name: str, role: Role) -> Member:
 
 
 def find_member(db: sqlite3.Connection, name: str) -> Member | None:
-    """The member of that name, None if there is none; former members too."""
-    return _member(db.execute(_BY_NAME, {"name": name}).fetchone())
+    """The member of that name, None if there is none; former members too.
+
+    Where nobody has just that name, in whatever case: an import's "anna" is our Anna.
+    """
+    exact = _member(db.execute(_BY_NAME, {"name": name}).fetchone())
+    if exact is not None:
+        return exact
+    same = (each for each in list_members(db) if each.name.casefold() == name.casefold())
+    return next(same, None)
 
 
 def get_member(db: sqlite3.Connection, member_id: int) -> Member | None:
@@ -72,12 +79,12 @@ def add_member(db: sqlite3.Connection, name: str, role: Role) -> Member:
     wanted = given_name(name)
     if wanted.casefold().startswith(FORMER_MEMBER):
         raise InputError(f'"{wanted}" is what those are called who left.', "Choose another name.")
-    for member in list_members(db):
-        if member.name.casefold() == wanted.casefold():
-            raise InputError(
-                f'There is a member "{member.name}" already.',
-                "Choose another name, or give that member another role.",
-            )
+    known = find_member(db, wanted)
+    if known is not None:
+        raise InputError(
+            f'There is a member "{known.name}" already.',
+            "Choose another name, or give that member another role.",
+        )
     return ensure_member(db, wanted, role)
 
 

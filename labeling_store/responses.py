@@ -11,7 +11,8 @@ from domain.rounds import AnsweredProposal
 from labeling_store.queue import lease_again
 
 _ANSWERED = """
-    SELECT p.a, p.b, e.kind, p.similarity, p.threshold, p.is_check, max(e.event_id)
+    SELECT p.a, p.b, e.kind, p.similarity, p.threshold, p.is_check,
+        p.asked_of IS NOT NULL AS is_repeat, max(e.event_id)
     FROM proposal AS p JOIN response AS r USING (proposal_id) JOIN event AS e USING (event_id)
     WHERE p.round_id = :round_id GROUP BY p.proposal_id ORDER BY p.rank, p.chain_position
 """
@@ -51,6 +52,7 @@ def answered_proposals(db: sqlite3.Connection, round_id: int) -> list[AnsweredPr
             similarity=row["similarity"],
             threshold=row["threshold"],
             check=bool(row["is_check"]),
+            repeat=bool(row["is_repeat"]),
         )
         for row in db.execute(_ANSWERED, {"round_id": round_id})
     ]

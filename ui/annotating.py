@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from domain.members import Member, Role
+from domain.members import Member
 from ui import access, session
 from ui.access import Refusal
 from ui.endpoint import Call, Reply
@@ -33,7 +33,7 @@ from workflow.flags import submit_flags
 from workflow.grids import next_grids
 from workflow.pictures import picture
 from workflow.project import Project
-from workflow.questions import drop_settled, next_questions, round_progress
+from workflow.questions import drop_settled, is_blind, next_questions, round_progress
 
 FOREVER = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
@@ -88,7 +88,7 @@ class Annotating:
         new = [answer.as_answer() for answer in message.answers]
         project = session.project()
         stored = await asyncio.wrap_future(self._writer.submit(project, call.member, new))
-        blind = project.config.annotators.blind and not call.member.role.includes(Role.LEAD)
+        blind = is_blind(project, call.member)
         return AnswersReply(
             receipts=[ReceiptReply.of(receipt, blind=blind) for receipt in stored.receipts],
             progress=ProgressReply.of(stored.progress),

@@ -10,6 +10,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
 from domain.errors import InputError
+from domain.members import Member
 from domain.pairs import Pair, pair
 from ui import session
 from ui.access import Refusal
@@ -37,7 +38,7 @@ from ui.wire_lists import (
 )
 from workflow import pages
 from workflow.exchange import export_file
-from workflow.questions import round_progress
+from workflow.questions import is_blind, round_progress
 from workflow.status import standing
 
 MEDIA_TYPES = {
@@ -60,9 +61,9 @@ class Lists:
         """Whether the app can serve its project."""
         return await self._threads.run(_health)
 
-    async def status(self, _: Call) -> Reply:
+    async def status(self, call: Call) -> Reply:
         """How far the project is."""
-        return await self._threads.run(_status)
+        return await self._threads.run(_status, call.member)
 
     async def rounds(self, call: Call) -> Reply:
         """Rounds by ascending number."""
@@ -116,13 +117,14 @@ def _health() -> HealthReply:
     return HealthReply()
 
 
-def _status() -> StatusReply:
-    found = standing(session.project())
+def _status(member: Member) -> StatusReply:
+    project = session.project()
+    found = standing(project)
     return StatusReply(
         progress=ProgressReply.of(found.round),
         bits=found.effort.bits,
         answers=found.effort.answers,
-        conflicts=found.conflicts,
+        conflicts=None if is_blind(project, member) else found.conflicts,
         model=None if found.active_run is None else found.active_run.name,
         job=None if found.running_job is None else found.running_job.kind,
         worker_alive=found.worker_alive,

@@ -196,12 +196,15 @@ class ExportQuery(Message):
 
 
 class StatusReply(Message):
-    """How far the project is; `bits` are standing similar and dissimilar answers."""
+    """How far the project is; `bits` are standing similar and dissimilar answers.
+
+    `conflicts` is null for annotators who are not told that their answers contradict others.
+    """
 
     progress: ProgressReply | None
     bits: int
     answers: int
-    conflicts: int
+    conflicts: int | None
     model: str | None
     job: str | None
     worker_alive: bool

@@ -88,8 +88,8 @@ def candidates_of(project: Project, run: Run) -> Candidates:
 def _last_answers(project: Project) -> BoolArray:
     db = project.store.reader()
     for each in reversed(rounds.list_rounds(db)):
-        answered = [q for q in responses.answered_proposals(db, each.round_id) if not q.check]
-        said = [q.kind for q in answered if q.kind in (Kind.SIMILAR, Kind.DISSIMILAR)]
+        answered = responses.answered_proposals(db, each.round_id)
+        said = [q.kind for q in answered if q.kind.is_label and not (q.check or q.repeat)]
         if said:
             return np.array([kind is Kind.SIMILAR for kind in said])
     return np.zeros(0, dtype=bool)

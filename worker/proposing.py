@@ -21,7 +21,7 @@ from labeling_store import queue, responses, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
 from worker.group_questions import archive_of, group_questions, random_checks
 from worker.mixing import mixed
-from worker.repeats import doubted, hidden, with_overlap
+from worker.repeats import doubted, hidden, with_figures, with_overlap
 from workflow.project import Project
 
 NOTHING_LEFT = "Every pair of training images is answered or implied; there is nothing to ask."
@@ -127,7 +127,11 @@ def propose_next(
         return Proposed(number, 0, 0, (*notes, NOTHING_LEFT))
     spare = _spare(asking, project.config.selection.spare_pairs(pairs), wanted)
     source = _Source(strategy, run.name, len(wanted), made_by, notes)
-    wanted += hidden(project, len(wanted), _rng(project, _REPEAT_SEED, number))
+    again = hidden(project, len(wanted), _rng(project, _REPEAT_SEED, number))
+    found = asking.candidates
+    rows = {int(image_id): row for row, image_id in enumerate(found.image_ids)}
+    bound = None if chosen.threshold is None else chosen.threshold.alpha
+    wanted += with_figures(again, rows, found.vectors, threshold=bound)
     _put(project, number, source, [*mixed(wanted, number), *spare])
     return Proposed(number, len(wanted), len(spare), notes)
 
@@ -152,7 +156,8 @@ def _propose_groups(
         rng=_rng(project, _CHECK_SEED, number),
     )
     source = _Source(strategy, run.name, target, made_by, ())
-    extra = [*checks, *hidden(project, target, _rng(project, _REPEAT_SEED, number))]
+    repeats = hidden(project, target, _rng(project, _REPEAT_SEED, number))
+    extra = [*checks, *with_figures(repeats, archive.images.row, archive.space.unit)]
     _put(project, number, source, mixed([*extra, *chains], number, target=target))
     answers = len({each.chain for each in chains if each.chain is not None})
     answers += sum(each.chain is None for each in chains) + len(checks)

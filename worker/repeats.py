@@ -5,12 +5,14 @@ somebody answered long ago are asked of the same person again, unmarked; and a s
 questions is asked of several people.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil
 
 import numpy as np
 
+from annealing.pool import pair_similarities
+from domain.arrays import FloatArray
 from domain.clock import utc_now
 from domain.config import AnnotatorSettings
 from domain.pairs import Pair
@@ -61,6 +63,36 @@ def hidden(project: Project, target: int, rng: np.random.Generator) -> list[Prop
             ]
     held = held_pairs(project)
     return [each for each in found if each.pair not in held]
+
+
+def with_figures(
+    proposals: Sequence[Proposal],
+    rows: Mapping[int, int],
+    vectors: FloatArray,
+    *,
+    threshold: float | None = None,
+) -> list[Proposal]:
+    """The same questions with the model's figures, as the round's own questions have them.
+
+    Where a project is not blind, those without could be told apart.
+
+    Args:
+        proposals: of pairs that people answered before.
+        rows: by image id; pairs of other images get no figures.
+        vectors: [N, D] what the round's own similarities are taken from.
+        threshold: that the round's own questions name.
+    """
+    return [_with_figures(each, rows, vectors, threshold) for each in proposals]
+
+
+def _with_figures(
+    asked: Proposal, rows: Mapping[int, int], vectors: FloatArray, threshold: float | None
+) -> Proposal:
+    if not rows.keys() >= {*asked.pair}:
+        return asked
+    place = np.array([[rows[each] for each in asked.pair]], dtype=np.int64)
+    similarity = float(pair_similarities(vectors, place)[0])
+    return replace(asked, similarity=similarity, threshold=threshold)
 
 
 def with_overlap(

@@ -148,7 +148,8 @@ def metrics_from_next_round(project: Project, run: Run) -> dict[str, float]:
     following = [each for each in rounds.list_rounds(db) if each.number == run.round_number + 1]
     if not following:
         return {}
-    asked = responses.answered_proposals(db, following[0].round_id)
+    answered = responses.answered_proposals(db, following[0].round_id)
+    asked = [each for each in answered if not each.repeat]
     labels = {each.pair: each.kind.value == "similar" for each in asked if each.kind.is_label}
     if not labels:
         return {}

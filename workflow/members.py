@@ -53,7 +53,7 @@ def join(project: Project, name: str) -> Member:
     Whoever sits at such a machine can be anybody of the project, so this gives nothing away.
 
     Raises:
-        InputError: the name is not allowed, or taken in another spelling.
+        InputError: the name is not allowed.
     """
     with project.store.transaction() as db:
         known = members.find_member(db, given_name(name))

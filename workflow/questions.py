@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from domain.answers import NewAnswer, Propagation, Receipt
 from domain.clock import utc_now
-from domain.members import Member
+from domain.members import Member, Role
 from domain.rounds import QueuedPair
 from labeling_store import answers, queue, rounds
 from labeling_store.chains import release_settled
@@ -118,6 +118,11 @@ def _reason(asked: QueuedPair, *, blind: bool) -> str:
         return asked.reason
     bound = "" if asked.threshold is None else f", the model's threshold {asked.threshold:.2f}"
     return f"{asked.reason} Similarity {asked.similarity:.2f}{bound}."
+
+
+def is_blind(project: Project, member: Member) -> bool:
+    """Whether a member is to answer without hearing what others say, nor that it contradicts."""
+    return project.config.annotators.blind and not member.role.includes(Role.LEAD)
 
 
 def drop_settled(project: Project, member: Member, held: Sequence[int]) -> list[int]:

@@ -16,7 +16,7 @@ from labeling_store.conflicts import open_conflicts
 from labeling_store.db import Store
 from labeling_store.exchange import COLUMNS, ImportReport, export_rows, import_rows
 from labeling_store.files import read_rows, write_rows
-from labeling_store.members import ensure_member
+from labeling_store.members import ensure_member, list_members
 from tests.labeling_store.building import NOW, ask, catalogue, said, undo
 
 FORMATS = ["csv", "jsonl", "parquet"]
@@ -218,6 +218,14 @@ def test_wrong_rows_are_counted_by_reason(empty):
     rows = [row(1, 2), *(row(1, 90 + n) for n in range(5)), row(3, 3)]
     with pytest.raises(InputError, match=r"6 of 7 rows.*no such image.*and 2 more.*same.*row 7"):
         load(empty, rows)
+
+
+def test_names_in_another_case_are_no_new_people(empty):
+    """Else one person's two words on a pair would count as two people's."""
+    names = ("Ève", "ève", "ÈVE", "adam", "Adam")
+    assert load(empty, [row(member=name, key=name) for name in names]).stored == 5
+    assert [each.name for each in list_members(empty.reader())] == ["lead", "Ève", "adam"]
+    assert [each.member for each in log(empty)] == ["Ève", "Ève", "Ève", "adam", "adam"]
 
 
 def test_an_annotator_imports_only_their_own_answers(empty):

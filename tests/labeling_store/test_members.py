@@ -54,6 +54,16 @@ def test_names_that_would_be_mistaken_for_others_are_refused(store, bob, name):
     assert members.list_members(store.reader()) == [bob]
 
 
+def test_a_member_is_found_in_whatever_case_unless_somebody_has_just_that_name(store, bob):
+    assert members.find_member(store.reader(), "BOB") == bob
+    with store.transaction() as db:  # as imports of past versions left them
+        db.execute("INSERT INTO member (name, role) VALUES ('BOB', 'annotator')")
+    assert members.find_member(store.reader(), "BOB").name == "BOB"
+    assert members.find_member(store.reader(), "bob") == bob
+    change(store, members.leave, bob, now=NOW)
+    assert members.find_member(store.reader(), "bob").name == "BOB"
+
+
 @pytest.mark.parametrize("name", ["O'Brien, Ann <img src=x>", "名前 🌋", "می‌خواهم", "=1+1", "-"])
 def test_names_are_text(store, name):
     assert change(store, members.add_member, name, Role.ANNOTATOR).name == name

@@ -112,6 +112,13 @@ def test_progress_is_told_to_annotators_too(script: Script) -> None:
     assert (found["model"], found["worker_alive"]) == ("r001", False)
 
 
+def test_only_who_is_not_blind_hears_how_many_conflicts_there_are(
+    script: Script, lead: Client
+) -> None:
+    assert script().get("/api/status").json()["conflicts"] is None
+    assert lead.get("/api/status").json()["conflicts"] == 0
+
+
 # --- lists ---
 
 

@@ -22,7 +22,7 @@ from workflow.questions import Question, next_questions, round_progress, submit_
 from workflow.run_files import CHECKPOINT
 
 NEWEST_ROUND = """
-    SELECT a, b, overlap, asked_of, reason FROM proposal
+    SELECT a, b, overlap, asked_of, reason, similarity, threshold, is_check FROM proposal
     WHERE round_id = (SELECT max(round_id) FROM round) AND state = 'open'
 """
 
@@ -147,6 +147,9 @@ def test_members_are_asked_some_of_their_pairs_again_among_the_others(
     for row in again:
         assert row["reason"] == reasons_before[Pair(row["a"], row["b"])]
         assert row["overlap"] == 1
+    others = [row for row in rows if row["asked_of"] is None and not row["is_check"]]
+    assert {row["threshold"] for row in again} == {row["threshold"] for row in others}
+    assert all(-1 <= row["similarity"] <= 1 for row in again)  # not told apart where not blind
     progress = round_progress(project)
     assert progress is not None
     assert progress.total <= len(rows) - len(again)

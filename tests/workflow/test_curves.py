@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from domain.answers import Kind, NewAnswer
-from labeling_store import answers, responses, rounds
+from domain.rounds import Proposal
+from labeling_store import answers, queue, responses, rounds
 from tests.ui import stage
 from workflow import curves
 from workflow.project import Project, local_owner
@@ -40,6 +41,30 @@ def test_a_model_is_judged_by_the_answers_of_the_round_after_it(project: Project
     assert point.metrics["auc"] == pytest.approx(roc_auc_score(labels, similarity))
     expected = average_precision_score(labels, similarity)
     assert point.metrics["average_precision"] == pytest.approx(expected)
+
+
+def test_hidden_repeats_do_not_judge_a_model(project: Project) -> None:
+    """It may have learnt from the answer before."""
+    stage.answer_questions(project, 60)
+    stage.add_model(project, 1, metrics={"threshold": 0.3}, bits=60)
+    (first, *_), owner = rounds.list_rounds(project.store.reader()), local_owner(project)
+    fresh = stage.training_pairs(project, 40)
+    answered = responses.answered_proposals(project.store.reader(), first.round_id)
+    known = [each for each in answered if each.pair not in fresh][:5]
+    stage.next_round(project, 2, fresh, model="r001")
+    stage.answer_questions(project, 40)
+    (before,) = curves.quality_curve(project)
+    with project.store.transaction() as db:
+        (*_, second) = rounds.list_rounds(db)
+        again = [Proposal(each.pair, 0.0, "", asked_of=owner.member_id) for each in known]
+        assert queue.add_proposals(db, second.round_id, again) == 5
+    for each in known:
+        stage.answer_as(project, owner, each.pair, Kind.SIMILAR)
+    found = responses.answered_proposals(project.store.reader(), second.round_id)
+    assert [each.repeat for each in found].count(True) == 5
+    (after,) = curves.quality_curve(project)
+    assert after.metrics == before.metrics
+    assert "auc" in after.metrics
 
 
 def test_minutes_are_how_long_people_looked_at_what_a_model_has_learnt_from(
