@@ -5,9 +5,11 @@ cookie, a script by `Authorization: Bearer`. Both only name a member, who is loo
 again for every request.
 """
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -21,6 +23,8 @@ from workflow import tokens
 
 SCRIPT_RATE = (100.0, 500)  # requests a second on average, and so many at once
 PAGE_RATE = (1000.0, 2000)  # prefetched pictures come in bursts; the page itself is ours
+GUESS_RATE = (1.0, 30)  # wrong tokens from one machine
+_MOST_KNOWN = 10_000  # senders whose requests are counted; those of long ago are forgotten beyond
 READING = ("GET", "HEAD")
 
 
@@ -140,24 +144,67 @@ class RateLimit:
     """How often somebody may ask: so many at once, and so many a second on average."""
 
     def __init__(
-        self, per_s: float, at_once: int, *, clock: Callable[[], float] = time.monotonic
+        self,
+        per_s: float,
+        at_once: int,
+        *,
+        of: str = "requests",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._per_s = per_s
         self._at_once = at_once
+        self._of = of
         self._clock = clock
-        self._spent: dict[Hashable, tuple[float, float]] = {}  # at a moment; members are few
+        self._spent: dict[Hashable, tuple[float, float]] = {}  # at a moment
 
     def count(self, who: Hashable) -> None:
         """Count a request; refuse it where it is one too many. Call from one thread."""
-        now = self._clock()
-        spent, since = self._spent.get(who, (0.0, now))
-        spent = max(0.0, spent - (now - since) * self._per_s)
-        if spent + 1 > self._at_once:
-            wait_s = math.ceil((spent + 1 - self._at_once) / self._per_s)
+        self.check(who)
+        if len(self._spent) >= _MOST_KNOWN:
+            known = {each: self._spent_now(each) for each in self._spent}
+            now = self._clock()
+            self._spent = {each: (spent, now) for each, spent in known.items() if spent > 0}
+        self._spent[who] = (self._spent_now(who) + 1, self._clock())
+
+    def check(self, who: Hashable) -> None:
+        """Refuse a request that would be one too many, and count none."""
+        beyond = self._spent_now(who) + 1 - self._at_once
+        if beyond > 0:
+            wait_s = math.ceil(beyond / self._per_s)
             raise Refusal(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"More than {self._per_s:.0f} requests a second.",
-                f"Wait {wait_s} s, or send more answers at once.",
+                f"Too many {self._of}: {self._at_once} at once and {self._per_s:g} a second are "
+                "allowed.",
+                f"Wait {wait_s} s.",
                 {"Retry-After": str(wait_s)},
             )
-        self._spent[who] = (spent + 1, now)
+
+    def _spent_now(self, who: Hashable) -> float:
+        spent, since = self._spent.get(who, (0.0, 0.0))
+        return max(0.0, spent - (self._clock() - since) * self._per_s)
+
+
+class Guesses:
+    """Slows down who tries out tokens, and nobody whose token was right before. From one thread."""
+
+    def __init__(self) -> None:
+        self._wrong = RateLimit(*GUESS_RATE, of="wrong tokens")
+        self._right: set[bytes] = set()  # hashes; there are no more than tokens in the project
+
+    def check(self, machine: str, token: str) -> None:
+        """Refuse to look at a token from where too many wrong ones came."""
+        if _digest(token) not in self._right:
+            self._wrong.check(machine)
+
+    def was_right(self, token: str) -> None:
+        """Let this token in from now on, whatever else comes from its machine."""
+        self._right.add(_digest(token))
+
+    def was_wrong(self, machine: str) -> None:
+        """Count a wrong token."""
+        with suppress(Refusal):  # one that was right before
+            self._wrong.count(machine)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

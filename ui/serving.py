@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Match, Route
 from domain.errors import AccessError, AnnealError, ArchiveError, DiskFullError, InputError
 from domain.members import Member, require
 from ui import access
-from ui.access import RateLimit, Refusal
+from ui.access import Guesses, RateLimit, Refusal
 from ui.endpoint import Call, Endpoint, Reply
 
 BODY_LIMIT_BYTES = 256 * 1024
@@ -51,6 +51,7 @@ class Gate:
         self._threads = threads
         self._script_rate = RateLimit(*access.SCRIPT_RATE)
         self._page_rate = RateLimit(*access.PAGE_RATE)
+        self._guesses = Guesses()
 
     def routes(self, endpoints: Sequence[Endpoint]) -> list[BaseRoute]:
         """The endpoints as Starlette serves them, and a reply in JSON for every other address."""
@@ -84,18 +85,32 @@ class Gate:
         proof = access.credentials(request)
         by_cookie = proof.bearer is None and endpoint.writes
         access.check_origin(request, needed=endpoint.own_page or by_cookie)
-        sender = await self._sender(endpoint, proof)
+        sender = await self._sender(endpoint, proof, request.client.host if request.client else "")
         query = _query(request, endpoint.query) if endpoint.query else None
         body = await _body(request, endpoint.body) if endpoint.body else None
         return await endpoint.work(Call(request, sender, query, body))
 
-    async def _sender(self, endpoint: Endpoint, proof: access.Credentials) -> Member | None:
+    async def _sender(
+        self, endpoint: Endpoint, proof: access.Credentials, machine: str
+    ) -> Member | None:
         if endpoint.role is None:
             return None
-        member = await self._threads.run(access.member_of, proof)
+        member = await self._proven(proof, machine)
         require(member, endpoint.role, to=_lower_first(endpoint.summary))
         rate = self._page_rate if proof.bearer is None else self._script_rate
         rate.count(member.member_id)
+        return member
+
+    async def _proven(self, proof: access.Credentials, machine: str) -> Member:
+        if proof.bearer is None:
+            return await self._threads.run(access.member_of, proof)
+        self._guesses.check(machine, proof.bearer)
+        try:
+            member = await self._threads.run(access.member_of, proof)
+        except Refusal:
+            self._guesses.was_wrong(machine)
+            raise
+        self._guesses.was_right(proof.bearer)
         return member
 
 

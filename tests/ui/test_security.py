@@ -281,6 +281,43 @@ def test_a_script_that_asks_too_often_is_told_to_wait_and_pages_are_not_held_up(
     client.close()
 
 
+def test_guessing_tokens_is_slowed_down_and_known_tokens_are_not(
+    served_project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "GUESS_RATE", (0.001, 3))
+    known, new = new_token(served_project).text, new_token(served_project).text
+    client = Client({})
+
+    def status(text: str) -> int:
+        return client.get("/api/session", headers=bearer(text)).status_code
+
+    assert status(known) == 200
+    assert [status(f"guess {number}") for number in range(5)] == [401, 401, 401, 429, 429]
+    refused = client.get("/api/session", headers=bearer(new))  # it may be a guess
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert status(known) == 200
+    own = {"Origin": HOST}
+    assert (
+        client.post("/api/session", json={"token": session.token()}, headers=own).status_code == 204
+    )
+    client.close()
+
+
+def test_a_limit_forgets_who_asked_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every address that ever sent a wrong token would be kept."""
+    monkeypatch.setattr(access, "_MOST_KNOWN", 10)
+    now_s = [0.0]
+    limit = RateLimit(1.0, 2, clock=lambda: now_s[0])
+    for number in range(100):
+        now_s[0] += 0.5
+        limit.count(number)
+    assert len(limit._spent) <= 10
+    limit.count(99)
+    with pytest.raises(Refusal):
+        limit.count(99)
+
+
 # --- clocks and disks ---
 
 
