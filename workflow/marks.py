@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.answers import Kind, NewAnswer, Receipt
+from domain.answers import Kind, NewAnswer, Receipt, ReceiptStatus
 from domain.clock import utc_now
 from domain.errors import InputError
 from domain.images import Part
 from domain.members import Member, Role
-from domain.pairs import pair
+from domain.pairs import Pair, pair
 from labeling_store import answers, images, runs
 from labeling_store.pair_answers import OwnAnswer, own_answers, relations_of
 from workflow import labels
@@ -16,6 +16,10 @@ from workflow.click_keys import click_key
 from workflow.project import Project
 
 REASON = "search"  # why the pair was looked at: somebody found it
+_CHANGED_MEANWHILE = (
+    "What you said of these two has changed meanwhile, in another tab.",
+    "The page shows it as it is now; click again where it is not right.",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ def mark(
     clicked what, in sight of which answer.
 
     Raises:
-        InputError: the store refuses it, for example an image that is not in the catalogue.
+        InputError: the store refuses it, for example an image that is not in the catalogue; or it
+            was said and taken back meanwhile, in another tab.
     """
     of = pair(query_id, image_id)
     kind = Kind.SIMILAR if similar else Kind.DISSIMILAR
@@ -72,18 +77,31 @@ def mark(
     (receipt,) = answers.record_answers(project.store, member, [new])
     if receipt.message:
         raise InputError(receipt.message, "Reload the page to see the current state.")
+    if receipt.status is ReceiptStatus.REPEATED and _said(project, member, of).kind is not kind:
+        raise InputError(*_CHANGED_MEANWHILE)
     return receipt
 
 
-def unmark(project: Project, member: Member, query_id: int, image_id: int) -> Receipt | None:
+def unmark(
+    project: Project, member: Member, query_id: int, image_id: int, *, after: int
+) -> Receipt | None:
     """Take back what the member said of two images; None where nothing of theirs stands.
 
     Raises:
-        InputError: the store refuses it.
+        InputError: the store refuses it; or they said something else meanwhile, in another tab.
     """
     of = pair(query_id, image_id)
-    own = own_answers(project.store.reader(), member.member_id, [of]).get(of)
-    return labels.take_back(project, member, own.key) if own is not None and own.key else None
+    own = _said(project, member, of)
+    if not own.key:
+        return None
+    if own.last_event_id != after:
+        raise InputError(*_CHANGED_MEANWHILE)
+    return labels.take_back(project, member, own.key)
+
+
+def _said(project: Project, member: Member, of: Pair) -> OwnAnswer:
+    found = own_answers(project.store.reader(), member.member_id, [of])
+    return found.get(of, OwnAnswer(0, None, ""))
 
 
 def is_learnt_from(project: Project, query_id: int, image_ids: Sequence[int]) -> set[int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from domain.answers import Kind, ReceiptStatus
+from domain.answers import Kind, Receipt, ReceiptStatus
 from domain.errors import InputError
 from domain.images import Part
 from domain.members import Member, Role
@@ -141,7 +141,7 @@ def test_the_same_click_counts_once_and_a_new_one_after_an_undo_counts_again(
     again = marks.mark(project, owner, image, query, similar=True, after=0)  # from the other side
     assert (first.status, again.status) == (ReceiptStatus.STORED, ReceiptStatus.REPEATED)
     assert events(project) == 1
-    marks.unmark(project, owner, query, image)
+    take_back(project, query, image)
     assert mark_of(project, query, image).own is None
     after = mark_of(project, query, image).after
     renewed = marks.mark(project, owner, query, image, similar=True, after=after)
@@ -149,12 +149,35 @@ def test_the_same_click_counts_once_and_a_new_one_after_an_undo_counts_again(
     assert mark_of(project, query, image).own is True
 
 
+def take_back(project: Project, query: int, image: int) -> Receipt | None:
+    """In sight of what stands now."""
+    after = mark_of(project, query, image).after
+    return marks.unmark(project, local_owner(project), query, image, after=after)
+
+
+def test_a_tab_that_is_out_of_date_is_told_and_changes_nothing(project: Project) -> None:
+    query, image = training_pair(project)
+    owner = local_owner(project)
+    marks.mark(project, owner, query, image, similar=True, after=0)
+    seen = mark_of(project, query, image).after
+    take_back(project, query, image)
+    with pytest.raises(InputError, match="changed meanwhile"):
+        marks.mark(project, owner, query, image, similar=True, after=0)  # said before, and undone
+    now = mark_of(project, query, image).after
+    marks.mark(project, owner, query, image, similar=True, after=now)
+    marks.mark(project, owner, query, image, similar=False, after=now + 1)
+    for after in (seen, now + 1):  # the second as by a double click
+        with pytest.raises(InputError, match="changed meanwhile"):
+            marks.unmark(project, owner, query, image, after=after)
+    assert mark_of(project, query, image).own is False
+
+
 def test_taking_back_twice_takes_back_once(project: Project) -> None:
     query, image = training_pair(project)
     owner = local_owner(project)
     marks.mark(project, owner, query, image, similar=True, after=0)
-    assert marks.unmark(project, owner, query, image) is not None
-    assert marks.unmark(project, owner, query, image) is None
+    assert take_back(project, query, image) is not None
+    assert take_back(project, query, image) is None
     assert events(project) == 2
 
 
@@ -167,7 +190,7 @@ def test_a_changed_mind_counts_and_undo_leads_back_to_what_was_said_before(
     after = mark_of(project, query, image).after
     marks.mark(project, owner, query, image, similar=False, after=after)
     assert mark_of(project, query, image).own is False
-    marks.unmark(project, owner, query, image)
+    take_back(project, query, image)
     assert mark_of(project, query, image).own is True
 
 

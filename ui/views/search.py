@@ -80,7 +80,15 @@ def draw_hits(hits: list[Hit], query_id: int | None, only: Only) -> None:
 
 def store_mark(query_id: int, click: Click) -> None:
     if click.kind == "undo":
-        components.attempt(marks.unmark, project, member, query_id, click.id, done="Taken back.")
+        components.attempt(
+            marks.unmark,
+            project,
+            member,
+            query_id,
+            click.id,
+            after=click.after,
+            done="Taken back.",
+        )
         return
     components.attempt(
         marks.mark,
