@@ -18,6 +18,7 @@ _ANSWERED = """
 """
 _ASKED = """
     SELECT proposal_id FROM proposal WHERE proposal_id = :proposal_id AND a = :a AND b = :b
+        AND (asked_of IS NULL OR asked_of = :member_id)
     UNION SELECT proposal_id FROM proposal WHERE a = :a AND b = :b AND state = 'open'
         AND (asked_of IS NULL OR asked_of = :member_id)
 """

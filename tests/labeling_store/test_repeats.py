@@ -167,3 +167,13 @@ def test_hidden_repeats_do_not_pass_for_repeats_of_contradictions(store, ann):
     answers.record_answers(store, ann, new, now=NOW)
     found = coherence(store)
     assert (found.repeated, found.changed) == (1, 1)
+
+
+def test_nobody_answers_a_repeat_in_anothers_place(store, ann, bob):
+    give(store, ann, (1, 2))
+    number = ask_again(store, ann, 1, 2)
+    say_again(store, bob, number, 1, 2, NO, key="by number")
+    assert claim(store, bob, 1, held=[number]) == []
+    (still,) = claim(store, ann, 1)
+    assert still.proposal_id == number
+    assert repeat_outcomes(store.reader()) == {}
