@@ -6,7 +6,7 @@ import click
 
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
-from commands.simulate import numbers
+from commands.study_options import archive_options, names, numbers, simulated_archive, tuned
 from domain.answers import Propagation
 from domain.config import FineTuningSettings
 from domain.errors import InputError
@@ -20,7 +20,7 @@ from worker.loss_study import (
     trainings_of,
 )
 from worker.loss_study_table import Row, Summary, summaries, with_choice
-from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
+from worker.simulation_options import SimulationOptions
 
 _METRIC = "map"
 _HEADINGS = (
@@ -33,7 +33,11 @@ _HEADINGS = (
 @click.option("--out", metavar="DIR", required=True, help="For losses.csv and losses.png.")
 @click.option("--losses", metavar="NAMES", help="With commas (default: all).")
 @click.option(
-    "--sweep", type=click.Choice([each.name for each in SWEEPS]), help="Settings of one loss."
+    "--sweep",
+    "sweeps",
+    type=click.Choice([each.name for each in SWEEPS]),
+    multiple=True,
+    help="Settings of one loss; several may be given.",
 )
 @click.option(
     "--set", "values", metavar="NAME=VALUE", multiple=True, help="A parameter of the losses."
@@ -54,16 +58,13 @@ _HEADINGS = (
     type=click.Choice([each.value for each in Propagation]),
     help="answers: of the losses (default: as of the checkpoint).",
 )
-@click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
-@click.option("--weights", metavar="FILE", help="Weights of the backbone.")
-@click.option("--views", default="single", show_default=True, help="Of an image: single|multi.")
-@click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features.")
+@archive_options
 @command_options
 def compare_losses(
     *,
     out: str,
     losses: str | None,
-    sweep: str | None,
+    sweeps: tuple[str, ...],
     values: tuple[str, ...],
     seeds: str,
     tune: tuple[str, ...],
@@ -84,12 +85,12 @@ def compare_losses(
     project = None if images else settings.open()
     base = FineTuningSettings() if project is None else project.config.finetuning
     spread = simulation.pop("tuned_propagation")
-    names = tuple(losses.split(",")) if losses else tuple(loss.name for loss in LOSSES)
+    chosen = names(losses) if losses else tuple(loss.name for loss in LOSSES)
     options = StudyOptions(
         out=Path(out),
-        trainings=trainings_of(names, sweep=sweep, settings=values),
+        trainings=trainings_of(chosen, sweeps=sweeps, settings=values),
         seeds=numbers("--seeds", seeds, int),
-        finetuning=_tuned(base, tune),
+        finetuning=tuned(base, tune),
         propagation=None if spread is None else Propagation(str(spread)),
         train_share=train_share,
         device=settings.device,
@@ -99,35 +100,11 @@ def compare_losses(
         if project is not None:
             rows = compare_on_project(options, project, run_name, progress)
         else:
-            archive = _archive(str(images), out, settings, simulation)
+            asks = names(str(simulation.pop("strategy")))
+            given = {**simulation, "strategies": asks, "depth": "head"}
+            archive = simulated_archive(str(images), out, settings.device, given)
             rows = _on_archive(options, archive, relations, progress)
     _show(rows, out, settings)
-
-
-def _tuned(base: FineTuningSettings, typed: tuple[str, ...]) -> FineTuningSettings:
-    values = dict(text.split("=", 1) for text in typed if "=" in text)
-    try:
-        if len(values) < len(typed):
-            raise ValueError("write NAME=VALUE, each name once")
-        return FineTuningSettings.model_validate({**base.model_dump(), **values})
-    except ValueError as error:
-        names = ", ".join(FineTuningSettings.model_fields)
-        raise InputError(f"--tune {' '.join(typed)}: {error}", f"Names: {names}.") from error
-
-
-def _archive(
-    images: str, out: str, settings: Settings, options: dict[str, object]
-) -> SimulationOptions:
-    weights, cache, strategy = (options.pop(name) for name in ("weights", "cache", "strategy"))
-    return SimulationOptions(
-        images=Path(images),
-        out=Path(out),
-        strategies=(str(strategy),),
-        weights=None if weights is None else Path(str(weights)),
-        cache=Path(str(cache)),
-        device=settings.device,
-        **options,  # type: ignore[arg-type]  # click gives the types of the defaults
-    )
 
 
 def _on_archive(

@@ -6,6 +6,7 @@ import click
 
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
+from commands.study_options import names, network_options
 from worker.descriptor_study import CSV_NAME, DescriptorRow, DescriptorStudy
 from worker.descriptor_study import compare_descriptors as run_study
 
@@ -17,8 +18,7 @@ _HEADER = ("pooling", "scales", "mAP", "mAP@R", "P@10", "R@1")
 @click.option("--out", metavar="DIR", required=True, help=f"For {CSV_NAME}.")
 @click.option("--poolings", default="spoc,mac,gem", show_default=True, help="With commas.")
 @click.option("--seed", default=0, show_default=True, help="Halves each class.")
-@click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
-@click.option("--weights", metavar="FILE", help="Weights of the backbone.")
+@network_options
 @command_options
 def compare_descriptors(
     *,
@@ -40,7 +40,7 @@ def compare_descriptors(
         out=Path(out),
         backbone=backbone,
         weights=None if weights is None else Path(weights),
-        poolings=tuple(each.strip() for each in poolings.split(",")),
+        poolings=names(poolings),
         seed=seed,
         device=settings.device,
     )

@@ -1,18 +1,13 @@
 """simulate: the whole loop with an oracle made from folder names."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
-
 import click
 
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table, warn
-from domain.errors import InputError
+from commands.study_options import archive_options, names, numbers, simulated_archive, tuned
+from domain.config import FullDepthSettings, TrainingSettings
 from worker.simulate import simulate as run_simulation
-from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
 
-Number = TypeVar("Number", int, float)
 _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "map_at_5_min")
 
 
@@ -23,9 +18,11 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
 @click.option("--rounds", default=4, show_default=True, help="After the initial set.")
 @click.option("--bits-per-round", default=369, show_default=True, help="Questions a round.")
 @click.option("--seeds", default="0,1,2", show_default=True, help="Each redraws split and start.")
-@click.option("--depth", default="auto", show_default=True, help="auto or head.")
-@click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
-@click.option("--weights", metavar="FILE", help="Weights of the backbone.")
+@click.option(
+    "--depth", default="auto", show_default=True, help="auto|head|full; auto: full on a GPU."
+)
+@click.option("--tune", metavar="NAME=VALUE", multiple=True, help="full: of [training.full].")
+@click.option("--image-size-px", default=224, show_default=True, help="Of images in the network.")
 @click.option("--propagation", help="off|one_step|closure; one_step, closure for components.")
 @click.option("--noise", default=0.0, show_default=True, help="Share of wrong answers, 0…1.")
 @click.option("--confusion", default=0.0, show_default=True, help="Noise between look-alikes.")
@@ -41,8 +38,7 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
 @click.option("--guard", is_flag=True, help="Leave useless thresholds, as projects do.")
 @click.option("--implied-gain", default=0.0, show_default=True, help="Weight of implied labels.")
 @click.option("--retrieval-space", default="auto", show_default=True, help="auto|head|backbone.")
-@click.option("--views", default="single", show_default=True, help="Of an image: single|multi.")
-@click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features.")
+@archive_options
 @click.option("--processes", default=1, show_default=True, help="Curves at the same time.")
 @command_options
 def simulate(
@@ -52,8 +48,7 @@ def simulate(
     strategy: str,
     seeds: str,
     lams: str,
-    weights: str | None,
-    cache: str,
+    tune: tuple[str, ...],
     settings: Settings,
     **rest: object,
 ) -> None:
@@ -62,18 +57,22 @@ def simulate(
     Needs no project. Strategies: components, mgue, bcgue, both with _no_diversity behind, random,
     cal (class labels, least confidence) and all (the upper bound: every relation is known). A row
     is a round: -1 the frozen features, 0 after the initial set, then one for each round of
-    questions; the upper bound has one round. An interrupted simulation goes on where it was.
+    questions; the upper bound has one round. At full depth the backbone is retrained after each
+    round, from the given weights; on a CPU that takes minutes to hours. An interrupted simulation
+    goes on where it was.
     """
-    options = SimulationOptions(
-        images=Path(images),
-        out=Path(out),
-        strategies=tuple(name.strip() for name in strategy.split(",")),
-        seeds=numbers("--seeds", seeds, int),
-        lams=numbers("--lambda", lams, float),
-        weights=None if weights is None else Path(weights),
-        cache=Path(cache),
-        device=settings.device,
-        **rest,  # type: ignore[arg-type]  # click gives the types of the defaults
+    full = tuned(FullDepthSettings(), tune)
+    options = simulated_archive(
+        images,
+        out,
+        settings.device,
+        {
+            **rest,
+            "strategies": names(strategy),
+            "seeds": numbers("--seeds", seeds, int),
+            "lams": numbers("--lambda", lams, float),
+            "training": TrainingSettings(full=full),
+        },
     )
     with progress_bar("Simulating") as progress:
         found = run_simulation(options, progress)
@@ -85,16 +84,6 @@ def simulate(
         as_json=settings.as_json,
         text=lambda: f"{table(cells, _SHOWN)}\n{out}/curve.csv and curve.png written.",
     )
-
-
-def numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
-    """The numbers of an option, written with commas."""
-    try:
-        return tuple(kind(each) for each in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            f"{option} {text!r}; must be numbers with commas.", "For instance 0,1,2."
-        ) from error
 
 
 def _cell(value: object) -> str:

@@ -6,9 +6,8 @@ import click
 
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
-from domain.errors import InputError
+from commands.study_options import archive_options, names, numbers, simulated_archive
 from training.multilabel_trainer import MultilabelSettings
-from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
 from worker.triplet_study import CSV_NAME, TripletRow, TripletStudy, mean_rows
 from worker.triplet_study import compare_triplets as run_study
 
@@ -41,10 +40,7 @@ _HEADER = (
 @click.option("--epochs", default=100, show_default=True, help="Over the training images.")
 @click.option("--batch", default=100, show_default=True, help="Images of a batch.")
 @click.option("--k", default=10, show_default=True, help="Images retrieved for a query.")
-@click.option("--backbone", default="resnet18", show_default=True, help="Network for features.")
-@click.option("--weights", metavar="FILE", help="Weights of the backbone.")
-@click.option("--views", default="single", show_default=True, help="Of an image: single|multi.")
-@click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features.")
+@archive_options
 @command_options
 def compare_triplets(
     *,
@@ -57,10 +53,8 @@ def compare_triplets(
     epochs: int,
     batch: int,
     k: int,
-    weights: str | None,
-    cache: str,
     settings: Settings,
-    **features: str,
+    **features: str | None,
 ) -> None:
     """Compare choices of triplets where images have several labels.
 
@@ -70,18 +64,10 @@ def compare_triplets(
     last value, and of what it gained over the frozen features.
     """
     study = TripletStudy(
-        SimulationOptions(
-            images=Path(images),
-            out=Path(out),
-            weights=None if weights is None else Path(weights),
-            cache=Path(cache).expanduser(),
-            device=settings.device,
-            backbone=features["backbone"],
-            views=features["views"],
-        ),
+        simulated_archive(images, out, settings.device, {**features, "depth": "head"}),
         labels=Path(labels),
-        methods=tuple(each.strip() for each in methods.split(",")),
-        seeds=_seeds(seeds),
+        methods=names(methods),
+        seeds=numbers("--seeds", seeds, int),
         settings=MultilabelSettings(out=size, epochs=epochs, batch_images=batch),
         k=k,
     )
@@ -92,15 +78,6 @@ def compare_triplets(
         as_json=settings.as_json,
         text=lambda: f"{table([_cells(r) for r in mean_rows(rows)], _HEADER)}\n{out}/{CSV_NAME}",
     )
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(each) for each in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            f"--seeds {text!r}; must be whole numbers.", "For instance 0,1."
-        ) from error
 
 
 def _cells(row: TripletRow) -> list[str]:

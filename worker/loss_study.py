@@ -80,19 +80,20 @@ SourceOf = Callable[[int, Progress], Source]
 
 
 def trainings_of(
-    losses: tuple[str, ...], *, sweep: str | None = None, settings: tuple[str, ...] = ()
+    losses: tuple[str, ...], *, sweeps: tuple[str, ...] = (), settings: tuple[str, ...] = ()
 ) -> tuple[Training, ...]:
-    """What is compared: the settings of a sweep, else these losses.
+    """What is compared: the settings of sweeps, each once; without a sweep these losses.
 
     Args:
-        settings: NAME=VALUE for all of them; a loss without that parameter is refused.
+        settings: NAME=VALUE for all of the losses; one without that parameter is refused.
 
     Raises:
         InputError: an unknown loss, sweep or parameter.
     """
-    if sweep is not None:
-        found = sweep_choice(sweep)
-        return tuple(Training(found.loss, each) for each in found.settings)
+    if sweeps:
+        chosen = [sweep_choice(name) for name in dict.fromkeys(sweeps)]
+        swept = [Training(each.loss, values) for each in chosen for values in each.settings]
+        return tuple({each.name: each for each in swept}.values())
     trainings = []
     for name in dict.fromkeys(losses):
         choice = loss_choice(name)
@@ -110,10 +111,10 @@ def compare_on_answers(
         InputError: an option is not allowed, or the archive has fewer than two classes.
     """
     simulation = checked(simulation)
-    if simulation.strategies[0] in ("components", "cal", "all"):
+    if simulation.strategies[0] in ("cal", "all"):
         raise InputError(
             f"--strategy {simulation.strategies[0]} gives no answers about pairs to train on.",
-            "Use mgue, bcgue or random.",
+            "Use components, mgue, bcgue or random.",
         )
     archive = read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
     spread = options.propagation or simulation.spread

@@ -4,14 +4,16 @@ Three sources: answers by simulation on an archive whose folders are classes, cl
 such an archive, or the answers of a project.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
+from annealing.components.evidence import Answers
 from annealing.expansion import known_relations
-from domain.answers import KnownRelation, Propagation
+from domain.answers import Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import TrainingSettings
 from domain.jobs import Progress
@@ -21,15 +23,16 @@ from training.checkpoints import load_head
 from training.class_trainer import train_on_all_relations
 from training.device import resolve_device
 from training.finetuning import Retrain, pair_checkpoint
-from training.group_head import GroupHead
+from training.group_head import GroupHead, group_head
 from training.head import TrainedHead
 from training.trainer import KnownPairs
 from worker.backbone import ArchiveFeatures
 from worker.finetuning import RunTraining
 from worker.quality import retrieval_quality
 from worker.simulation_archive import SimulationArchive
-from worker.simulation_options import SimulationOptions
-from worker.simulation_seed import PairRounds, SimulationSeed
+from worker.simulation_components import ComponentRounds, relations_of
+from worker.simulation_options import COMPONENTS, SimulationOptions
+from worker.simulation_seed import PairRounds, SimulationSeed, pairs_of
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, read_relations
 
@@ -66,26 +69,46 @@ def answers_source(
 
     Args:
         spread: how far the answers imply others for the losses; the head knows as much as the
-            simulation's own propagation says.
+            simulation's own propagation says. Groups are learnt by closure, whatever it is.
     """
     own = SimulationSeed(archive, options, seed)
+    if options.strategies[0] == COMPONENTS:
+        return _groups_source(own, progress)
     (variant,) = options.variants()[:1]
     *_, last = PairRounds(own, variant).states(progress)
     retrain = pair_checkpoint(
-        own.features, _pairs_of(last.known), options.training, seed=seed, device=own.device
+        own.features, pairs_of(last.known), options.training, seed=seed, device=own.device
     )
-    known = _pairs_of(known_relations(last.answers, spread, proofs=False))
+    known = pairs_of(known_relations(last.answers, spread, proofs=False))
 
     # Where the head did worse than the frozen features, the simulation went on with these.
     start = retrain(np.zeros(len(own.features), bool)) if last.head.is_frozen else last.head
 
-    def measure(head: TrainedHead) -> Mapping[str, float]:
-        row = own.measured(head, own.empty_row(0))[1]
-        names = ("map", "map_at_5_min", "map_at_5_hits", "p_at_5", "p_at_10", "recall_at_1")
-        found = {name: getattr(row, name) for name in names}
-        return {name: value for name, value in found.items() if value is not None}
+    return Source(own.features, known, start, remembered(retrain), partial(_measured, own))
 
-    return Source(own.features, known, start, remembered(retrain), measure)
+
+def _groups_source(own: SimulationSeed, progress: Progress) -> Source:
+    """The same, where answers sort images into groups: losses learn all that they imply."""
+    *_, last = ComponentRounds(own).states(progress)
+
+    def retrain(held_out: BoolArray) -> TrainedHead:
+        kept = ~held_out[last.answers.pairs].any(axis=1)
+        return group_head(
+            own.features,
+            Answers(last.answers.pairs[kept], last.answers.similar[kept]),
+            error=last.error,
+            device=own.device,
+        )
+
+    known = pairs_of(relations_of(last.answers))
+    return Source(own.features, known, last.head, remembered(retrain), partial(_measured, own))
+
+
+def _measured(own: SimulationSeed, head: TrainedHead) -> Mapping[str, float]:
+    row = own.measured(head, own.empty_row(0))[1]
+    names = ("map", "map_at_5_min", "map_at_5_hits", "p_at_5", "p_at_10", "recall_at_1")
+    found = {name: getattr(row, name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def classes_source(
@@ -137,14 +160,6 @@ def remembered(retrain: Retrain) -> Retrain:
         return last[key]
 
     return again
-
-
-def _pairs_of(relations: Sequence[KnownRelation]) -> KnownPairs:
-    return KnownPairs(
-        np.array([each.pair for each in relations], dtype=np.int64).reshape(-1, 2),
-        np.array([each.similar for each in relations], dtype=bool),
-        np.array([each.weight for each in relations], dtype=np.float32),
-    )
 
 
 def _training_images(archive: SimulationArchive, share: float, seed: int) -> BoolArray:

@@ -20,20 +20,16 @@ import tomli_w
 import torch
 
 from domain.answers import KnownRelation, Propagation
-from domain.arrays import BoolArray, FloatArray
 from domain.config import Views
 from domain.files import written_whole
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
 from labeling_store import relations
-from retrieval.pair_metrics import roc_auc
 from training.backbones import Backbone
 from training.device import device_in_words
 from training.full_depth import Retrained, retrain_backbone
-from training.head import SelectionScore, frozen_head
 from training.pixels import open_pixels
-from training.selection import SelectionSet
-from training.trainer import KnownPairs, checked_pairs, held_out, judge_features
+from training.trainer import KnownPairs, checked_pairs
 from training.weights import WeightsKind, load_backbone, save_backbone
 from worker.backbone import (
     ArchiveFeatures,
@@ -43,13 +39,13 @@ from worker.backbone import (
     ready_backbone,
 )
 from worker.report import JobReport
+from worker.retrained_judge import RetrainedJudge
 from workflow.project import Project
 from workflow.run_files import BACKBONE, RETRAINED, read_relations, write_relations
 from workflow.speed import note_speed
 
 MOST_PAIRS = 500_000  # implied by groups: with more, each answer implies one step only
 _FOLDER, _STATE, _IDS = "retraining", "state.safetensors", "image_ids.json"
-_FEWEST_PAIRS = 10  # of a kind that the model before did not learn from; with fewer, no verdict
 
 
 @dataclass(frozen=True)
@@ -144,7 +140,8 @@ def _retrained(
     info = save_backbone(found.backbone, folder / BACKBONE, kind=WeightsKind.RETRAINED)
     rest = part_of(progress, 0.9, 1.0)
     new = features_by(project, found.backbone, info, device, progress=rest, views=Views.SINGLE)
-    judged = _Judged(project, known, device)
+    config = project.config
+    judged = RetrainedJudge(known, config.training, seed=config.seed, device=device)
     problem = judged.worse(base.features[rows], new.features[rows])
     if not problem and archive.backbone_in is not None:
         before = archive_features(
@@ -226,53 +223,3 @@ def _answered(snapshot: _Snapshot, learnt: Sequence[KnownRelation]) -> list[int]
     """Places of the images that a model had answers about."""
     ids = {each for relation in learnt for each in relation.pair}
     return [place for place, record in enumerate(snapshot.records) if record.image_id in ids]
-
-
-class _Judged:
-    """Old and new features by the same held-out answers."""
-
-    def __init__(self, project: Project, known: KnownPairs, device: torch.device) -> None:
-        self._config, self._known, self._device = project.config, known, device
-        self.words = ""
-
-    def worse(self, old: FloatArray, new: FloatArray) -> str:
-        """Why the new features do not take the place of the old; empty if they do."""
-        before, after = self._score(old), self._score(new)
-        if before is None or after is None:
-            return "Too few answers are held out to judge the retrained backbone by."
-        was, became = (max(each.head, each.frozen) for each in (before, after))
-        self.words = (
-            f"it tells {after.pairs} held-out pairs apart with an AUC of {became:.3f}, "
-            f"the one before with {was:.3f}."
-        )
-        return "" if became > was else f"The retrained backbone is not used: {self.words}"
-
-    def worse_than_before(self, before: FloatArray, new: FloatArray, answered: list[int]) -> str:
-        """The same for a backbone in use that was retrained, on pairs that it did not see."""
-        selection = held_out(self._known, self._config.seed)
-        if selection is None:
-            return ""
-        fresh = np.asarray(~np.isin(selection.pairs[:, 0], answered))
-        kinds = np.bincount(selection.similar[fresh], minlength=2)
-        if kinds.min() < _FEWEST_PAIRS:
-            return ""
-        was, became = (_auc(each, selection, fresh) for each in (before, new))
-        if became >= was:
-            return ""
-        return (
-            f"The retrained backbone is not used: it tells {int(fresh.sum())} pairs that neither "
-            f"has seen apart with an AUC of {became:.3f}, the one in use with {was:.3f}."
-        )
-
-    def _score(self, features: FloatArray) -> SelectionScore | None:
-        config = self._config
-        return judge_features(
-            features, self._known, config.training, seed=config.seed, device=self._device
-        )
-
-
-def _auc(features: FloatArray, selection: SelectionSet, chosen: BoolArray) -> float:
-    vectors = frozen_head(features).embed(features)
-    pairs = selection.pairs[chosen]
-    cosines = (vectors[pairs[:, 0]] * vectors[pairs[:, 1]]).sum(axis=1)
-    return roc_auc(cosines, selection.similar[chosen]) or 0.0

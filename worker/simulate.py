@@ -10,6 +10,7 @@ Source: ANNEAL, section on experiments.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from domain.jobs import Progress, part_of, silent
 from worker.parallel import Task, done_in_processes
@@ -23,7 +24,8 @@ from worker.simulation_curve import (
     reusable_rows,
     write_rows,
 )
-from worker.simulation_options import SimulationOptions, Variant, checked
+from worker.simulation_depth import forget_unfinished, unfinished_folder
+from worker.simulation_options import COMPONENTS, SimulationOptions, Variant, checked
 from worker.simulation_seed import PairRounds, SimulationSeed
 
 _ARCHIVE_SHARE = 0.1  # of the progress bar
@@ -49,13 +51,19 @@ class _Curve:
     variant: Variant
     seed: int
 
+    @property
+    def name(self) -> str:
+        """Of files."""
+        lam = "" if self.variant.lam is None else f"-{self.variant.lam:g}"
+        return f"{self.variant.strategy}{lam}-{self.seed}"
+
 
 def simulate(options: SimulationOptions, progress: Progress = silent) -> Simulation:
     """The rows of `curve.csv`, which is written together with `curve.png` into `options.out`.
 
     Rows of an earlier run into the same folder are taken over where strategy and seed are
     complete and everything else is the same, the program included; so an interrupted simulation
-    goes on.
+    goes on. At full depth an unfinished curve goes on at the step where its training was.
 
     Args:
         options: see there.
@@ -73,12 +81,16 @@ def simulate(options: SimulationOptions, progress: Progress = silent) -> Simulat
     done = _complete(reusable_rows(options.out, identity), curves, options)
     todo = [curve for curve in curves if curve not in done]
     write_rows(options.out, _ordered(done, curves), identity)
+    unfinished = unfinished_folder(options.out, identity)
+    for curve in done:  # one that ended just before
+        forget_unfinished(unfinished / curve.name)
     rest = part_of(progress, _ARCHIVE_SHARE, 1.0)
     for place, rows in done_in_processes(
-        [_task(archive, options, curve) for curve in todo], options.processes, rest
+        [_task(archive, options, curve, unfinished) for curve in todo], options.processes, rest
     ):
         done[todo[place]] = rows
         write_rows(options.out, _ordered(done, curves), identity)
+        forget_unfinished(unfinished / todo[place].name)
     rows = _ordered(done, curves)
     draw_curve(options.out, rows, archive.published)
     return Simulation(rows, archive.notes)
@@ -109,16 +121,23 @@ def _ordered(done: dict[_Curve, list[Row]], curves: Sequence[_Curve]) -> list[Ro
     return [row for curve in curves for row in done.get(curve, [])]
 
 
-def _task(archive: SimulationArchive, options: SimulationOptions, curve: _Curve) -> Task[list[Row]]:
+def _task(
+    archive: SimulationArchive, options: SimulationOptions, curve: _Curve, unfinished: Path
+) -> Task[list[Row]]:
     name = f"{curve.variant.label}, seed {curve.seed}"
-    return Task(name, _curve_rows, (archive, options, curve))
+    folder = unfinished / curve.name if options.is_full else None
+    return Task(name, _curve_rows, (archive, options, curve, folder))
 
 
 def _curve_rows(
-    archive: SimulationArchive, options: SimulationOptions, curve: _Curve, progress: Progress
+    archive: SimulationArchive,
+    options: SimulationOptions,
+    curve: _Curve,
+    unfinished: Path | None,
+    progress: Progress,
 ) -> list[Row]:
     """All rows of one curve."""
-    seed = SimulationSeed(archive, options, curve.seed)
+    seed = SimulationSeed(archive, options, curve.seed, unfinished=unfinished)
     return [
         replace(row, strategy=curve.variant.strategy, lam=curve.variant.lam)
         for row in _rows(seed, curve.variant, progress)
@@ -130,6 +149,6 @@ def _rows(seed: SimulationSeed, variant: Variant, progress: Progress) -> Iterato
         return class_label_rows(seed, progress)
     if variant.strategy == "all":
         return upper_bound_rows(seed, progress)
-    if variant.strategy == "components":
-        return ComponentRounds(seed).rows(progress)
+    if variant.strategy == COMPONENTS:
+        return (state.row for state in ComponentRounds(seed).states(progress))
     return (state.row for state in PairRounds(seed, variant).states(progress))

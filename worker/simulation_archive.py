@@ -17,7 +17,7 @@ from domain.jobs import Progress, part_of
 from training.backbones import build_backbone
 from training.device import resolve_device
 from training.feature_cache import FeatureCache
-from training.features import features_for
+from training.features import ImageFile, features_for
 from training.weights import WeightsKind, load_weights
 from worker.simulation_options import SimulationOptions
 from workflow.published import figures_of
@@ -36,6 +36,7 @@ class SimulationArchive:
         notes: what whoever reads the figures should know.
         published: a paper's mAP@5 by what it is of, where the archive is the paper's.
         class_names: [C].
+        files: [N] hash and path of each, for what looks at the images themselves.
     """
 
     features: FloatArray
@@ -46,6 +47,7 @@ class SimulationArchive:
     notes: tuple[str, ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    files: tuple[ImageFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
         notes=notes,
         published=dict(figures_of(len(images), classes)),
         class_names=tuple(classes),
+        files=_files(options, images),
     )
 
 
@@ -117,7 +120,7 @@ def archive_features(
     backbone = build_backbone(options.backbone, seed=0)
     weights = load_weights(backbone, options.weights, progress=part_of(progress, 0.0, 0.1))
     features = features_for(
-        [(image.sha256, options.images / image.path) for image in images],
+        _files(options, images),
         backbone,
         cache=FeatureCache(options.cache / "features"),
         size_px=options.image_size_px,
@@ -127,6 +130,10 @@ def archive_features(
     )
     untrained = weights.kind is WeightsKind.UNTRAINED
     return features, (weights.note,) if untrained else ()
+
+
+def _files(options: SimulationOptions, images: list[ScannedImage]) -> tuple[ImageFile, ...]:
+    return tuple((image.sha256, options.images / image.path) for image in images)
 
 
 def _digest(images: list[ScannedImage], features: FloatArray) -> str:

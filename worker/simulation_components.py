@@ -13,16 +13,30 @@ import numpy as np
 from annealing.components.choosing import next_chains
 from annealing.components.evidence import Answers
 from annealing.components.questions import Chain
-from annealing.components.space import space_of
+from annealing.components.space import Space, space_of
+from annealing.expansion import count_known, known_relations
 from annealing.reliability import reckoned_error
 from annealing.transitivity import Closure
-from domain.arrays import IntArray
+from domain.answers import KnownRelation, Propagation
+from domain.arrays import FloatArray, IntArray
 from domain.jobs import Progress, named, part_of
 from domain.pairs import pair
 from training.group_head import group_head
-from training.head import frozen_head
+from training.head import TrainedHead, frozen_head
+from worker.retraining import MOST_PAIRS
 from worker.simulation_curve import Row
-from worker.simulation_seed import SimulationSeed
+from worker.simulation_depth import Relearnt
+from worker.simulation_seed import SimulationSeed, pairs_of
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """What is known after a round: all answers, how many of them may be wrong, and their head."""
+
+    answers: Answers
+    error: float
+    head: TrainedHead
+    row: Row
 
 
 class ComponentRounds:
@@ -30,30 +44,31 @@ class ComponentRounds:
 
     def __init__(self, seed: SimulationSeed) -> None:
         self._seed, self._options = seed, seed.options
-        self._space = space_of(frozen_head(seed.features).embed(seed.features))
+        self._space = _space(seed.features)
         self._said = _Said()
         self._screens, self._tiles = 0, 0
 
-    def rows(self, progress: Progress) -> Iterator[Row]:
+    def states(self, progress: Progress) -> Iterator[GroupState]:
         """Frozen, after the initial set (unless there is none), then rounds 1…R."""
         total = self._options.rounds + 1
-        row = self._seed.frozen()[2]
-        yield row
+        head, _, row = self._seed.frozen()
+        state = GroupState(self._said.answers, self._error, head, row)
+        yield state
         if self._options.initial == "class":
             drawn = self._seed.initial_set()
             for (a, b), similar in zip(drawn.pairs.tolist(), drawn.similar.tolist(), strict=True):
                 self._said.add(a, b, similar)
             row = replace(self._seed.empty_row(0), bits=drawn.bits, answers=len(drawn.images))
-            row = self._learnt(row)
-            yield row
+            state = self._learnt(row, part_of(progress, 0.0, 1 / total))
+            yield state
         started = 0 if self._options.initial == "pairs" else 1
         for number in range(started, total):
             inner = part_of(progress, number / total, (number + 1) / total)
             inner = named(inner, f"round {number} of {self._options.rounds}")
-            row = self._round(row, number, inner)
-            yield row
+            state = self._round(state.row, number, inner)
+            yield state
 
-    def _round(self, row: Row, number: int, progress: Progress) -> Row:
+    def _round(self, row: Row, number: int, progress: Progress) -> GroupState:
         progress(0.0, "choosing questions")
         before, wanted = self._said.given, self._options.bits_per_round
         rng, seconds = self._seed.noise_rng(number), 0.0
@@ -84,7 +99,8 @@ class ComponentRounds:
                 screens=self._screens,
                 tiles=self._tiles,
                 note="" if answered == wanted else "No question is left.",
-            )
+            ),
+            progress,
         )
 
     def _asked(self, chains: list[Chain], left: int, rng: np.random.Generator) -> list[bool]:
@@ -139,21 +155,43 @@ class ComponentRounds:
             return assumed
         return reckoned_error(assumed, repeated=len(said.repeated), changed=said.changed)
 
-    def _learnt(self, row: Row) -> Row:
-        began = time.perf_counter()
+    def _learnt(self, row: Row, progress: Progress) -> GroupState:
+        began, seed = time.perf_counter(), self._seed
+        relearnt = Relearnt(seed.archive.features)
+        if seed.is_full:
+            known = relations_of(self._said.answers)
+            relearnt = seed.relearnt(pairs_of(known), row.round, progress)
+            self._space = _space(relearnt.features[seed.parts.train])
         head = group_head(
-            self._seed.features,
+            relearnt.features[seed.parts.train],
             self._said.answers,
             error=self._error,
-            device=self._seed.device,
+            device=seed.device,
         )
-        row = replace(
+        asked = replace(
             row,
             seconds_train=time.perf_counter() - began,
             known_pairs=self._said.known_pairs,
         )
-        notes = " ".join(each for each in (row.note, head.note) if each)
-        return replace(self._seed.measured(head, row)[1], note=notes)
+        measured = seed.measured(head, asked, relearnt)[1]
+        notes = " ".join(each for each in (row.note, measured.note) if each)
+        return GroupState(self._said.answers, self._error, head, replace(measured, note=notes))
+
+
+def relations_of(answers: Answers) -> list[KnownRelation]:
+    """All relations that answers give; of a pair that was asked twice the last counts.
+
+    As in projects, with very many each answer implies one step only.
+    """
+    said = zip(answers.pairs.tolist(), answers.similar.tolist(), strict=True)
+    labels = {pair(a, b): similar for (a, b), similar in said}
+    few = count_known(labels, Propagation.CLOSURE) <= MOST_PAIRS
+    spread = Propagation.CLOSURE if few else Propagation.ONE_STEP
+    return known_relations(labels, spread, proofs=False)
+
+
+def _space(features: FloatArray) -> Space:
+    return space_of(frozen_head(features).embed(features))
 
 
 @dataclass

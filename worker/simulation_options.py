@@ -9,13 +9,15 @@ from typing import Any
 
 from annealing.strategies import STRATEGIES
 from domain.answers import Propagation
-from domain.config import Backbone, SelectionSettings, TrainingSettings, Views
+from domain.config import Backbone, Depth, SelectionSettings, TrainingSettings, Views
 from domain.errors import InputError
+from training.device import resolve_device
+from workflow.speed import depth_used
 
 DEFAULT_CACHE = Path("~/.cache/anneal")
 
 _CHOICES = {
-    "depth": ("auto", "head"),
+    "depth": tuple(each.value for each in Depth),
     "initial": ("class", "pairs", "none"),
     "views": tuple(each.value for each in Views),
     "retrieval_space": ("auto", "head", "backbone"),
@@ -24,10 +26,7 @@ _CHOICES = {
     "clip": ("none", "means"),
 }
 _BY_CLASSES = ("cal", "all")  # ask for class labels, not about pairs
-_COMPONENTS = "components"
-_LATER = {
-    "depth": ("full",),
-}
+COMPONENTS = "components"
 _FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weights
     *("images", "weights", "out", "cache"),
     *("strategies", "lams", "seeds", "device", "processes"),
@@ -64,7 +63,8 @@ class SimulationOptions:
         rounds: R, after the initial set.
         bits_per_round: H, questions a round.
         seeds: each redraws split, initial set and everything random.
-        depth: `head`; `auto` means head.
+        depth: `full` retrains the backbone on all that is known after each round; `head`; `auto`:
+            full on a GPU.
         weights: of the backbone; None downloads them.
         propagation: how far answers spread; None: one step, and closure for `components`.
         noise: chance that an answer to a question is the wrong one; class labels of the initial
@@ -81,13 +81,14 @@ class SimulationOptions:
         clip: of MGUE.
         guard: whether MGUE leaves a threshold that is of no use, as it does in projects.
         implied_gain: η, how much counts what answers imply.
-        retrieval_space: what is evaluated: the head's output (`auto`, `head`) or the frozen
-            features (`backbone`), which no round changes.
+        retrieval_space: what is evaluated: the head's output (`head`) or the backbone's features
+            (`backbone`), which at head depth no round changes; `auto`: the head's output at head
+            depth, the backbone's features at full depth, as in the paper.
         views: `multi`: features averaged over turned, mirrored and enlarged views; round −1 too.
         cache: features, shared by all simulations.
         device: auto, cpu or cuda.
         processes: seeds simulated at the same time, each in a process of its own.
-        training: of the heads.
+        training: of the heads, and of backbones.
     """
 
     images: Path
@@ -131,6 +132,23 @@ class SimulationOptions:
         return SelectionSettings.model_validate(values)
 
     @property
+    def is_full(self) -> bool:
+        """Whether the backbone is retrained.
+
+        Raises:
+            InputError: a GPU is asked for and absent.
+        """
+        device = resolve_device(self.device).type
+        return depth_used(Depth(self.depth), device) is Depth.FULL
+
+    @property
+    def ranks_by_backbone(self) -> bool:
+        """Whether the backbone's features are evaluated, whatever the head makes of them."""
+        if self.retrieval_space == "auto":
+            return self.is_full
+        return self.retrieval_space == "backbone"
+
+    @property
     def spread(self) -> Propagation:
         """How far answers spread where the strategy does not say."""
         return Propagation(self.propagation or Propagation.ONE_STEP)
@@ -147,7 +165,8 @@ class SimulationOptions:
         """All that a row depends on but its variant, its seed and the archive's features."""
         values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
         values["training"] = self.training.model_dump(mode="json")
-        values["depth"], values["propagation"] = "head", self.spread.value
+        depth = Depth.FULL if self.is_full else Depth.HEAD
+        values["depth"], values["propagation"] = depth.value, self.spread.value
         values["program"] = program_digest()
         return values
 
@@ -166,18 +185,25 @@ def checked(options: SimulationOptions) -> SimulationOptions:
     """The options, repeats of strategies and seeds taken out, `~` in paths resolved.
 
     Raises:
-        InputError: a value is not allowed, or belongs to what is not built yet.
+        InputError: a value is not allowed, or does not go with another.
     """
     for name in options.strategies or ("",):
-        _check_choice("strategy", name, (*STRATEGIES, _COMPONENTS, *_BY_CLASSES))
+        _check_choice("strategy", name, (*STRATEGIES, COMPONENTS, *_BY_CLASSES))
     for name, allowed in _CHOICES.items():
         _check_choice(name, getattr(options, name), allowed)
     _check_numbers(options)
-    if _COMPONENTS in options.strategies and options.propagation not in (None, "closure"):
+    if COMPONENTS in options.strategies and options.propagation not in (None, "closure"):
         raise InputError(
             f"--propagation {options.propagation} with --strategy components, which sorts images "
             "into groups: its answers spread by closure.",
             "Leave --propagation out, or simulate components by itself.",
+        )
+    by_classes = [name for name in _BY_CLASSES if name in options.strategies]
+    if options.is_full and by_classes:
+        raise InputError(
+            f"--strategy {by_classes[0]} at full depth; it learns from class labels, and backbones "
+            "learn from answers about pairs.",
+            f"Use --depth head, or leave {by_classes[0]} out.",
         )
     if "cal" in options.strategies and options.initial != "class":
         raise InputError(
@@ -198,10 +224,6 @@ def _check_choice(name: str, value: str | None, allowed: Sequence[str | None]) -
         return
     values = ", ".join(each for each in allowed if each is not None)
     flag = f"--{name.replace('_', '-')}"
-    if value in _LATER.get(name, ()):
-        raise InputError(
-            f"{flag} {value} is not built yet; available: {values}.", f"Use {flag} {allowed[0]}."
-        )
     raise InputError(f"{flag} {value!r} is not allowed; it must be one of {values}.")
 
 

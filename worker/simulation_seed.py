@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,27 +22,50 @@ from domain.vectors import unit_rows
 from retrieval.metrics import evaluate_retrieval
 from training.device import resolve_device
 from training.head import TrainedHead, frozen_head
-from training.trainer import train_head
+from training.trainer import KnownPairs, train_head
 from worker.simulation_archive import SeedSplit, SimulationArchive, split
 from worker.simulation_curve import FROZEN_ROUND, Row
+from worker.simulation_depth import FullDepth, Relearnt
 from worker.simulation_options import SimulationOptions, Variant
 
 _METRICS = ("map_at_5_hits", "map_at_5_min", "map", "p_at_5", "p_at_10", "recall_at_1")
 
 # Independent streams of random numbers within a seed.
 _INITIAL, _NOISE, _ROUND = 1, 2, 1000
+_BACKBONE_SHARE = 0.95  # of a training's progress, at full depth
 
 
 class SimulationSeed:
     """A seed's split, oracle and streams of random numbers, and what a head of it is worth."""
 
-    def __init__(self, archive: SimulationArchive, options: SimulationOptions, seed: int) -> None:
+    def __init__(
+        self,
+        archive: SimulationArchive,
+        options: SimulationOptions,
+        seed: int,
+        *,
+        unfinished: Path | None = None,
+    ) -> None:
+        """A seed.
+
+        Args:
+            unfinished: at full depth, where its curve keeps what an interrupted one goes on with.
+        """
         self.archive, self.options, self.seed = archive, options, seed
         self.parts: SeedSplit = split(archive, seed)
         self.labels: IntArray = archive.labels[self.parts.train]
         self.features: FloatArray = archive.features[self.parts.train]
         self.copies = keys_within_groups(archive.copies[self.parts.train])
         self.device = resolve_device(options.device)
+        self._depth: FullDepth | None = None
+        if unfinished is not None:
+            train = self.parts.train
+            self._depth = FullDepth(archive, options, seed=seed, train=train, folder=unfinished)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the backbone is retrained after each round."""
+        return self._depth is not None
 
     @property
     def classes(self) -> int:
@@ -101,12 +125,29 @@ class SimulationSeed:
         head = frozen_head(self.features)
         return head, *self.measured(head, self.empty_row(FROZEN_ROUND))
 
-    def measured(self, head: TrainedHead, row: Row) -> tuple[FloatArray, Row]:
-        """The archive's embeddings, and the row with the metrics of validation against test."""
+    def relearnt(self, known: KnownPairs, number: int, progress: Progress) -> Relearnt:
+        """The archive's features after a round: at head depth the frozen ones."""
+        if self._depth is None:
+            return Relearnt(self.archive.features)
+        return self._depth.relearnt(known, number, part_of(progress, 0.0, _BACKBONE_SHARE))
+
+    def after_backbone(self, progress: Progress) -> Progress:
+        """What is left of a training's progress for the head."""
+        return progress if self._depth is None else part_of(progress, _BACKBONE_SHARE, 1.0)
+
+    def measured(
+        self, head: TrainedHead, row: Row, relearnt: Relearnt | None = None
+    ) -> tuple[FloatArray, Row]:
+        """The archive's embeddings, and the row with the metrics of validation against test.
+
+        Args:
+            relearnt: the features that the head reads; None: the frozen ones.
+        """
         began = time.perf_counter()
-        vectors = retrieval = head.embed(self.archive.features)
-        if self.options.retrieval_space == "backbone":
-            retrieval = frozen_head(self.features).embed(self.archive.features)
+        found = Relearnt(self.archive.features) if relearnt is None else relearnt
+        vectors = retrieval = head.embed(found.features)
+        if self.options.ranks_by_backbone:
+            retrieval = frozen_head(found.features[self.parts.train]).embed(found.features)
         parts, labels = self.parts, self.archive.labels
         scores = evaluate_retrieval(
             retrieval[parts.queries],
@@ -120,7 +161,7 @@ class SimulationSeed:
             seconds_evaluate=time.perf_counter() - began,
             selection_auc=None if head.selection is None else head.selection.head,
             selection_auc_frozen=None if head.selection is None else head.selection.frozen,
-            note=head.note,
+            note=" ".join(dict.fromkeys(each for each in (found.note, head.note) if each)),
         )
 
 
@@ -215,20 +256,31 @@ class PairRounds:
         seed, options = self._seed, self._options
         began = time.perf_counter()
         known = known_relations(answers, options.spread, proofs=False)
+        pairs = pairs_of(known)
+        relearnt = seed.relearnt(pairs, row.round, progress)
         head = train_head(
-            seed.features,
-            np.array([each.pair for each in known], dtype=np.int64).reshape(-1, 2),
-            np.array([each.similar for each in known], dtype=bool),
-            np.array([each.weight for each in known], dtype=np.float32),
+            relearnt.features[seed.parts.train],
+            pairs.rows,
+            pairs.similar,
+            pairs.weights,
             options.training,
             seed=seed.seed,
             device=seed.device,
             classifier=self._variant.has_classifier,
-            progress=progress,
+            progress=seed.after_backbone(progress),
         )
         row = replace(row, seconds_train=time.perf_counter() - began, known_pairs=len(known))
-        return State(answers, known, head, *seed.measured(head, row))
+        return State(answers, known, head, *seed.measured(head, row, relearnt))
 
     def _keys(self, answers: Mapping[Pair, bool]) -> IntArray:
         pairs = np.array(list(answers), dtype=np.int64).reshape(-1, 2)
         return pair_keys(pairs, len(self._seed.labels))
+
+
+def pairs_of(relations: Sequence[KnownRelation]) -> KnownPairs:
+    """Relations of training images, named by their rows."""
+    return KnownPairs(
+        np.array([each.pair for each in relations], dtype=np.int64).reshape(-1, 2),
+        np.array([each.similar for each in relations], dtype=bool),
+        np.array([each.weight for each in relations], dtype=np.float32),
+    )

@@ -68,7 +68,7 @@ def test_the_seeds_are_averaged_for_reading(
     [
         (["--methods", "das+none"], "must be rhdis or ris or bis"),
         (["--methods", "nothing"], "There is no loss nothing"),
-        (["--seeds", "x"], "must be whole numbers"),
+        (["--seeds", "x"], "must be numbers with commas"),
     ],
 )
 def test_what_is_not_allowed_is_told(

@@ -24,6 +24,7 @@ from worker import retraining
 from worker.foreground import run_to_end
 from worker.foreign import embed_folder
 from worker.quick import RunModel
+from worker.retrained_judge import RetrainedJudge
 from worker.retraining import retrained_features
 from workflow import jobs, rounds
 from workflow.backup import make_backup
@@ -87,7 +88,7 @@ def _make_better(patched: pytest.MonkeyPatch) -> None:
         return Retrained(backbone, None, [{"step": 1.0, "selection_auc": 0.9}], images_trained=100)
 
     patched.setattr(retraining, "retrain_backbone", retrain)
-    patched.setattr(retraining._Judged, "worse", lambda *_: "")
+    patched.setattr(RetrainedJudge, "worse", lambda *_: "")
 
 
 def _do(project: Project, kind: str, params: Mapping[str, Any] | None = None) -> None:

@@ -14,6 +14,7 @@ from domain.errors import Cancelled, InputError
 from tests.worker.simulations import bare_archive, bare_options
 from tests.worker.test_finetuning import trained as trained  # fixtures
 from tests.worker.test_finetuning import trained_folder as trained_folder
+from training.group_head import GroupHead
 from worker import loss_study
 from worker.loss_study import (
     StudyOptions,
@@ -139,6 +140,25 @@ def test_losses_can_learn_from_more_than_the_checkpoint(
 
 
 @pytest.mark.usefixtures("archive")
+def test_a_head_of_groups_is_trained_further_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = list[Any]()
+    real = loss_study.fine_tune
+    monkeypatch.setattr(
+        loss_study, "fine_tune", lambda start, *a, **b: starts.append(start) or real(start, *a, **b)
+    )
+    simulation = replace(SIMULATION, strategies=("components",), initial="none")
+    options = _options(tmp_path, seeds=(0,), trainings=TWO[:1])
+    frozen, checkpoint, tuned = compare_on_answers(options, simulation)
+    (start,) = starts
+    assert isinstance(start.module, GroupHead)
+    assert checkpoint.metrics["map"] > frozen.metrics["map"]
+    assert tuned.before is not None
+    assert tuned.steps in (2, 4)
+
+
+@pytest.mark.usefixtures("archive")
 def test_class_labels_are_compared_on_images_of_no_training(tmp_path: Path) -> None:
     rows = compare_on_classes(_options(tmp_path, seeds=(0,)), SIMULATION)
     figures = rows[-1].metrics
@@ -177,7 +197,7 @@ def test_strategies_without_pairs_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_sweep_names_its_settings() -> None:
-    found = trainings_of((), sweep="osap-omega")
+    found = trainings_of((), sweeps=("osap-omega",))
     assert [each.name for each in found][:2] == ["osap omega=0.0", "osap omega=0.2"]
 
 

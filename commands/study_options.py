@@ -1,0 +1,83 @@
+"""Options that simulations and comparisons share: the archive, its network, lists and settings."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel
+
+from domain.errors import InputError
+from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Number = TypeVar("Number", int, float)
+Model = TypeVar("Model", bound=BaseModel)
+
+_NETWORK = (
+    click.option("--backbone", default="resnet18", show_default=True, help="Network for features."),
+    click.option("--weights", metavar="FILE", help="Weights of the backbone."),
+)
+_FEATURES = (
+    click.option("--views", default="single", show_default=True, help="Of an image: single|multi."),
+    click.option("--cache", default=str(DEFAULT_CACHE), show_default=True, help="For features."),
+)
+
+
+def network_options(function: Function) -> Function:
+    """Give a command `--backbone` and `--weights`."""
+    for option in reversed(_NETWORK):
+        function = option(function)
+    return function
+
+
+def archive_options(function: Function) -> Function:
+    """Give a command the options of `simulated_archive`."""
+    for option in reversed((*_NETWORK, *_FEATURES)):
+        function = option(function)
+    return function
+
+
+def simulated_archive(
+    images: str, out: str, device: str, given: Mapping[str, Any]
+) -> SimulationOptions:
+    """An archive as simulations see it, from what was typed.
+
+    Args:
+        given: option to value; what has no name here goes on as it is.
+    """
+    values = {**given, "cache": Path(given["cache"]).expanduser()}
+    if given["weights"] is not None:
+        values["weights"] = Path(given["weights"])
+    return SimulationOptions(images=Path(images), out=Path(out), device=device, **values)
+
+
+def numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
+    """The numbers of an option, written with commas."""
+    try:
+        return tuple(kind(each) for each in text.split(","))
+    except ValueError as error:
+        raise InputError(
+            f"{option} {text!r}; must be numbers with commas.", "For instance 0,1,2."
+        ) from error
+
+
+def names(text: str) -> tuple[str, ...]:
+    """What an option lists with commas."""
+    return tuple(each.strip() for each in text.split(","))
+
+
+def tuned(base: Model, typed: tuple[str, ...]) -> Model:
+    """Settings with what was typed as `--tune NAME=VALUE`.
+
+    Raises:
+        InputError: a name is unknown or there twice, or a value is not allowed.
+    """
+    values = dict(text.split("=", 1) for text in typed if "=" in text)
+    try:
+        if len(values) < len(typed):
+            raise ValueError("write NAME=VALUE, each name once")
+        return type(base).model_validate({**base.model_dump(), **values})
+    except ValueError as error:
+        known = ", ".join(type(base).model_fields)
+        raise InputError(f"--tune {' '.join(typed)}: {error}", f"Names: {known}.") from error
