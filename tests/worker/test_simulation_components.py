@@ -26,7 +26,7 @@ class Played(ComponentRounds):
     def __init__(self, **changes: object) -> None:
         options = bare_options(initial="none", rounds=6, bits_per_round=BITS, **changes)
         super().__init__(SimulationSeed(ARCHIVE, options, 0))
-        self.all_rows: list[Row] = list(self.rows(silent))
+        self.all_rows: list[Row] = [state.row for state in self.states(silent)]
 
     @property
     def wrong(self) -> int:
@@ -92,7 +92,8 @@ def test_the_later_answer_of_a_repeated_pair_counts() -> None:
 def test_a_round_ends_where_no_question_is_left() -> None:
     archive = bare_archive(images=20, classes=2)
     options = bare_options(initial="none", rounds=2, bits_per_round=500)
-    rows = list(ComponentRounds(SimulationSeed(archive, options, 0)).rows(silent))
+    states = ComponentRounds(SimulationSeed(archive, options, 0)).states(silent)
+    rows = [state.row for state in states]
     assert rows[1].bits < 500
     assert rows[1].note.startswith("No question is left.")
 
