@@ -35,10 +35,21 @@ class NewFlag:
 
 @dataclass(frozen=True)
 class Flag:
-    """A flag that stands."""
+    """What somebody flagged, and how that ended.
+
+    Attributes:
+        image_ids: two of a question, or the one image.
+        round_number: of the question; None where there was none.
+        end: None while it stands, as `ended_by` and `ended_at` then are.
+    """
 
     flag_id: int
+    key: str
     member: str
     image_ids: tuple[int, ...]
     note: str
     flagged_at: str
+    round_number: int | None = None
+    end: FlagEnd | None = None
+    ended_by: str | None = None
+    ended_at: str | None = None

@@ -5,12 +5,13 @@ change no label and count no bits.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from domain.answers import Receipt, ReceiptStatus
 from domain.clock import utc_now
 from domain.flags import LONGEST_NOTE, Flag, FlagEnd, NewFlag
 from domain.members import Member
+from domain.pairs import Pair
 from labeling_store.db import Store
 
 _BY_KEY = "SELECT flag_id, member_id FROM flag WHERE key = :key"
@@ -27,16 +28,22 @@ _END = """
     VALUES (:flag_id, :key, :kind, :member_id, :now)
     ON CONFLICT DO NOTHING
 """
-_OPEN = """
-    FROM flag AS f JOIN member AS m USING (member_id)
+_COUNT_OPEN = """
+    SELECT count(*) FROM flag AS f
     WHERE NOT EXISTS (SELECT 1 FROM flag_end AS e WHERE e.flag_id = f.flag_id)
 """
-_COUNT_OPEN = "SELECT count(*)" + _OPEN
-_LIST_OPEN = (
-    "SELECT f.flag_id, m.name, f.a, f.b, f.note, f.flagged_at"
-    + _OPEN
-    + " ORDER BY f.flag_id DESC LIMIT :limit OFFSET :skip"
-)
+_FLAGS = """
+    SELECT f.flag_id, f.key, m.name, f.a, f.b, f.note, f.flagged_at, r.number,
+        e.kind, em.name AS ended_by, e.ended_at
+    FROM flag AS f JOIN member AS m USING (member_id)
+        LEFT JOIN proposal AS p USING (proposal_id) LEFT JOIN round AS r USING (round_id)
+        LEFT JOIN flag_end AS e USING (flag_id) LEFT JOIN member AS em ON em.member_id = e.member_id
+"""
+_LIST_OPEN = _FLAGS + " WHERE e.kind IS NULL ORDER BY f.flag_id DESC LIMIT :limit OFFSET :skip"
+_ABOUT = """
+    WHERE (f.a = :a AND f.b = :b) OR (f.b IS NULL AND f.a IN (:a, :b)) ORDER BY f.flag_id DESC
+"""
+_ALL = " ORDER BY f.flag_id"
 
 
 def record_flags(
@@ -57,17 +64,17 @@ def record_flags(
 
 def open_flags(db: sqlite3.Connection, *, limit: int, skip: int = 0) -> list[Flag]:
     """Flags that stand, the newest first, from the one after so many on."""
-    rows = db.execute(_LIST_OPEN, {"limit": limit, "skip": skip})
-    return [
-        Flag(
-            flag_id=row["flag_id"],
-            member=row["name"],
-            image_ids=tuple(each for each in (row["a"], row["b"]) if each is not None),
-            note=row["note"],
-            flagged_at=row["flagged_at"],
-        )
-        for row in rows
-    ]
+    return [_flag(row) for row in db.execute(_LIST_OPEN, {"limit": limit, "skip": skip})]
+
+
+def flags_about(db: sqlite3.Connection, asked: Pair) -> list[Flag]:
+    """All flags of a pair or of one of its images alone, the newest first."""
+    return [_flag(row) for row in db.execute(_FLAGS + _ABOUT, asked._asdict())]
+
+
+def all_flags(db: sqlite3.Connection) -> Iterator[Flag]:
+    """All flags, those that ended too, the oldest first."""
+    return map(_flag, db.execute(_FLAGS + _ALL))
 
 
 def count_open(db: sqlite3.Connection) -> int:
@@ -117,6 +124,21 @@ def _end(
 ) -> bool:
     values = {"flag_id": flag_id, "key": key, "kind": kind.value, "now": now}
     return db.execute(_END, {**values, "member_id": member.member_id}).rowcount > 0
+
+
+def _flag(row: sqlite3.Row) -> Flag:
+    return Flag(
+        flag_id=row["flag_id"],
+        key=row["key"],
+        member=row["name"],
+        image_ids=tuple(each for each in (row["a"], row["b"]) if each is not None),
+        note=row["note"],
+        flagged_at=row["flagged_at"],
+        round_number=row["number"],
+        end=None if row["kind"] is None else FlagEnd(row["kind"]),
+        ended_by=row["ended_by"],
+        ended_at=row["ended_at"],
+    )
 
 
 def _rejected(new: NewFlag, why: str) -> Receipt:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+SECRETS = Path(".streamlit") / "secrets.toml"
 LONGEST = (  # modules of minutes
     "tests/ui/test_whole_round.py",
     "tests/worker/test_simulate.py",
@@ -61,5 +63,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for settings in (ROOT / SECRETS, Path.home() / SECRETS):
+        if settings.is_file() and "[auth" in settings.read_text(errors="replace"):
+            raise pytest.UsageError(
+                f"{settings} sets sign-in up, which the tests would meet in every app that they "
+                "start. Put it aside meanwhile, or test in a clone of its own."
+            )
     if not hasattr(config, "workerinput"):  # reports of all processes arrive in the first one
         config.pluginmanager.register(_RealDataCounts(), "real-data-counts")

@@ -110,10 +110,18 @@ def attempt(
         st.toast(as_text(done), icon=":material/check:")
 
 
-def page_link(page: str, label: str | None = None) -> None:
-    """A link to another page, by its short name."""
+def page_link(
+    page: str, label: str | None = None, *, query: Mapping[str, str] | None = None
+) -> None:
+    """A link to another page, by its short name; `query` stands in the address then."""
     path, usual = PAGES[page]
-    st.page_link(path, label=label or usual, icon=":material/arrow_forward:", icon_position="right")
+    st.page_link(
+        path,
+        label=label or usual,
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        query_params=query,
+    )
 
 
 def step_card(step: NextStep, *, here: str) -> None:

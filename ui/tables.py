@@ -1,13 +1,14 @@
 """Rows and columns of the tables that pages show."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
 from domain.answers import Event, Kind, PairLabel, Source
-from domain.flags import Flag
+from domain.flags import Flag, FlagEnd
 from domain.history import LoggedEvent
 from domain.rounds import RoundState, Run
 from ui.gallery.mount import LabelRow, Picture, RowAction
@@ -40,6 +41,10 @@ ROUND_STATES = {
     RoundState.COLLECTING: "collecting answers",
     RoundState.TRAINING: "in training",
     RoundState.DONE: "done",
+}
+FLAG_ENDS = {
+    FlagEnd.TAKEN_BACK: "Taken back by",
+    FlagEnd.DEALT_WITH: "Off the list by",
 }
 LABEL_WORDS = {True: "Similar", False: "Not similar", None: "No verdict"}
 KIND_WORDS = {
@@ -127,16 +132,32 @@ def label_row(label: PairLabel, paths: Mapping[int, str]) -> LabelRow:
 def flag_row(flag: Flag, paths: Mapping[int, str]) -> LabelRow:
     """A line of what annotators flagged."""
     history = RowAction("History", "history", "-".join(map(str, flag.image_ids)))
-    done = RowAction("Done", "done", str(flag.flag_id))
-    return LabelRow(
+    return replace(
+        flag_history_row(flag),
         images=tuple(_picture(each, paths) for each in flag.image_ids),
-        label="Flagged",
         note=flag.note,
+        actions=(history, _done(flag)) if len(flag.image_ids) == 2 else (_done(flag),),
+    )
+
+
+def flag_history_row(flag: Flag) -> LabelRow:
+    """A line of the flags in a pair's history."""
+    about = "" if len(flag.image_ids) == 2 else f"About image {flag.image_ids[0]} alone. "
+    ended = "" if flag.end is None else f" {FLAG_ENDS[flag.end]} {flag.ended_by}."
+    return LabelRow(
+        images=(),
+        label="Flagged",
+        note=f"{about}{flag.note}{ended}".strip(),
         members=flag.member,
         answered_at=flag.flagged_at,
-        round="",
-        actions=(history, done) if len(flag.image_ids) == 2 else (done,),
+        round=_round(flag.round_number),
+        actions=(_done(flag),) if flag.end is None else (),
+        gone=flag.end is not None,
     )
+
+
+def _done(flag: Flag) -> RowAction:
+    return RowAction("Done", "done", str(flag.flag_id))
 
 
 def own_row(logged: LoggedEvent, paths: Mapping[int, str]) -> LabelRow:

@@ -6,6 +6,7 @@ from domain.answers import Receipt
 from domain.clock import utc_now
 from domain.flags import Flag, NewFlag
 from domain.members import Member, Role, require
+from domain.pairs import Pair
 from labeling_store import flags
 from workflow.project import Project
 
@@ -18,6 +19,11 @@ def submit_flags(project: Project, member: Member, new: Sequence[NewFlag]) -> li
 def open_flags(project: Project, *, limit: int, skip: int = 0) -> list[Flag]:
     """Flags that nobody dealt with yet, the newest first."""
     return flags.open_flags(project.store.reader(), limit=limit, skip=skip)
+
+
+def flags_about(project: Project, asked: Pair) -> list[Flag]:
+    """All that was flagged of a pair or one of its images, the newest first."""
+    return flags.flags_about(project.store.reader(), asked)
 
 
 def count_open(project: Project) -> int:

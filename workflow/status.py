@@ -7,7 +7,7 @@ from domain.config import Views
 from domain.images import SMALL_ARCHIVE, Part, QuarantinedFile
 from domain.jobs import Job, JobState
 from domain.rounds import Run
-from labeling_store import answers, images, relations, runs
+from labeling_store import answers, flags, images, relations, runs
 from labeling_store.conflicts import count_open_conflicts
 from workflow import consistency, continuous, jobs
 from workflow.project import Project
@@ -39,6 +39,7 @@ class Overview:
     known_pairs: int
     propagation: Propagation
     conflicts: int
+    flags: int  # that wait for a lead
     active_run: Run | None
     running_job: Job | None
     worker_alive: bool
@@ -96,6 +97,7 @@ def overview(project: Project) -> Overview:
         known_pairs=relations.known_pair_count(project.store, project.config.propagation),
         propagation=project.config.propagation,
         conflicts=count_open_conflicts(db),
+        flags=flags.count_open(db),
         active_run=active,
         running_job=job,
         worker_alive=alive,

@@ -3,9 +3,10 @@
 import pytest
 
 from domain.answers import ReceiptStatus
-from domain.flags import LONGEST_NOTE, NewFlag
+from domain.flags import LONGEST_NOTE, FlagEnd, NewFlag
+from domain.pairs import Pair
 from labeling_store import answers, flags
-from tests.labeling_store.building import NOW
+from tests.labeling_store.building import NOW, ask
 
 
 def record(store, member, *new):
@@ -92,3 +93,18 @@ def test_a_lead_takes_a_flag_off_the_list_once(store, ann, owner):
 def test_flags_are_no_answers(store, ann):
     record(store, ann, flag("one"))
     assert answers.last_event_id(store.reader()) == 0
+
+
+def test_the_flags_of_a_pair_are_its_own_and_those_of_its_images_alone(store, ann, owner):
+    ask(store, 1)
+    record(store, ann, NewFlag("pair", 1, 2, proposal_id=1), flag("image", b=None))
+    record(store, ann, flag("other", b=3), NewFlag("elsewhere", 4, None), unflag("undo", "image"))
+    alone, together = flags.flags_about(store.reader(), Pair(1, 2))
+    assert (alone.key, alone.end, alone.ended_by) == ("image", FlagEnd.TAKEN_BACK, "ann")
+    assert (together.key, together.round_number, together.end) == ("pair", 1, None)
+    with store.transaction() as db:
+        flags.deal_with(db, owner, together.flag_id, now=NOW)
+    found = {each.key: each for each in flags.all_flags(store.reader())}
+    assert [*found] == ["pair", "image", "other", "elsewhere"]
+    ended = found["pair"]
+    assert (ended.end, ended.ended_by, ended.ended_at) == (FlagEnd.DEALT_WITH, "owner", NOW)

@@ -1,7 +1,9 @@
 """A small project, the app serving it, and a browser; no process stays behind."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,67 @@ def main_module() -> Iterator[None]:
 def this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """AppTest's browser is a mock, whose address is no address."""
     monkeypatch.setattr(type(st.context), "ip_address", None)
+
+
+@pytest.fixture
+def quick_app_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Spares AppTest from looking through every installed package at each run."""
+    found = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
+    monkeypatch.setattr(found, list)
+    yield
+    st.cache_resource.clear()
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """A fresh project with class folders, and one without; tests work on copies."""
+    folders = {}
+    for classes in (True, False):
+        root = tmp_path_factory.mktemp("template")
+        images = write_archive(root / "images", each=10, classes=classes)
+        (images / "broken.png").write_bytes(b"no picture")
+        create_project(root / "project", images=images).project.close()
+        folders[classes] = root / "project"
+    return folders
+
+
+@pytest.fixture
+def make(
+    templates: dict[bool, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Project]]:
+    """Makes the project that the pages show; `classes` says whether its folders are classes."""
+    opened: list[Project] = []
+
+    def copy(*, classes: bool = True) -> Project:
+        shutil.copytree(templates[classes], tmp_path / "project")
+        monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "project"))
+        opened.append(open_project(tmp_path / "project"))
+        return opened[-1]
+
+    yield copy
+    for project in opened:
+        project.close()
+
+
+@pytest.fixture(scope="session")
+def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project of few images; tests work on copies."""
+    root = tmp_path_factory.mktemp("small")
+    images = write_archive(root / "images", each=4)
+    create_project(root / "project", images=images).project.close()
+    return root / "project"
+
+
+@pytest.fixture
+def small_project(
+    small_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_app_tests: None
+) -> Iterator[Project]:
+    """A project of few images of a test's own, which the pages show."""
+    shutil.copytree(small_template, tmp_path / "project")
+    monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "project"))
+    opened = open_project(tmp_path / "project")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,37 +1,24 @@
 """Conflicts page: what it lists, and that settling and undoing there reaches the log."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from domain.answers import Kind
 from domain.members import Role
 from domain.pairs import pair
 from labeling_store import members
-from tests.pictures import write_archive
 from tests.ui import stage
+from tests.ui.app import show
 from ui import disputes
 from workflow import conflicts, labels
 from workflow.conflicts import Dispute, Ruling
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
-
-MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    found = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
-    monkeypatch.setattr(found, list)
-    images = write_archive(tmp_path / "images", each=4)
-    made = create_project(tmp_path / "project", images=images).project
-    monkeypatch.setenv("ANNEAL_PROJECT", str(made.folder))
-    yield made
-    made.close()
-    st.cache_resource.clear()
+def project(small_project: Project) -> Project:
+    """Each test of this module has its own."""
+    return small_project
 
 
 def contradict(project: Project, count: int) -> list[int]:
@@ -52,24 +39,18 @@ def only(project: Project) -> Dispute:
     return dispute
 
 
-def show(page: str = "conflicts") -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=60).switch_page(f"views/{page}.py").run()
-    assert not app.exception
-    return app
-
-
 def said(app: AppTest) -> str:
     parts = [each.value for kind in (app.markdown, app.caption) for each in kind]
     return "\n".join([*parts, *(each.label for each in app.button)]).replace("\\", "")
 
 
 def test_without_conflicts_the_page_says_so(project: Project) -> None:
-    assert "No open conflicts" in said(show())
+    assert "No open conflicts" in said(show("conflicts"))
 
 
 def test_open_conflicts_are_listed_in_pages(project: Project) -> None:
     contradict(project, 11)
-    app = show()
+    app = show("conflicts")
     assert f"{conflicts.count_open(project)} open, 0 settled" in said(app)
     listed = [each for each in app.button if "earlier answer" in each.label]
     assert len(listed) == 10
@@ -78,7 +59,7 @@ def test_open_conflicts_are_listed_in_pages(project: Project) -> None:
 def test_a_settlement_is_listed_and_undone(project: Project) -> None:
     contradict(project, 1)
     conflicts.settle(project, local_owner(project), only(project), Ruling.EARLIER, key="k")
-    app = show()
+    app = show("conflicts")
     assert "0 open, 1 settled" in said(app)
     assert "The earlier answers are right." in said(app)
     app.button(key="conflicts.undo").click().run()
@@ -92,7 +73,7 @@ def test_an_old_settlement_is_not_offered_for_undo(
     contradict(project, 1)
     conflicts.settle(project, local_owner(project), only(project), Ruling.EARLIER, key="k")
     monkeypatch.setattr(conflicts, "RECENT_S", -1.0)
-    app = show()
+    app = show("conflicts")
     assert all(each.key != "conflicts.undo" for each in app.button)
     app.radio(key="conflicts.view").set_value("Settled").run()
     assert not app.exception

@@ -4,10 +4,8 @@ import pytest
 
 from domain.loss_catalogue import LOSSES
 from tests.ui import stage
-from tests.ui.test_pages import Make, show, trained, words
-from tests.ui.test_pages import _quick_app_tests as _quick_app_tests  # fixtures
-from tests.ui.test_pages import make as make
-from tests.ui.test_pages import templates as templates
+from tests.ui.app import show, words
+from tests.ui.test_pages import Make, trained
 from ui import loss_comparison
 from workflow import curves, jobs, rounds
 from workflow.finetuning import starting_run

@@ -1,12 +1,6 @@
 """The Instructions page, and flags on Labels: what leads write, and what annotators tell them."""
 
-import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from domain.answers import Kind
@@ -14,33 +8,13 @@ from domain.flags import NewFlag
 from domain.guide import Example
 from domain.pairs import Pair
 from tests.ui import stage
+from tests.ui.app import show, table
 from workflow import flags, guides
 from workflow.project import Project, local_owner
 
-MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
 MARKUP = "<img onerror=x> **bold** :red[x]"
 
-
-@pytest.fixture(autouse=True)
-def _quick_app_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    found = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
-    monkeypatch.setattr(found, list)
-    yield
-    st.cache_resource.clear()
-
-
-def show(page: str) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=30).switch_page(f"views/{page}.py").run()
-    assert not app.exception
-    return app
-
-
-def table(app: AppTest) -> list[dict[str, Any]]:
-    (drawn,) = (
-        each for each in app.get("bidi_component") if "label_table" in each.proto.component_name
-    )
-    rows: list[dict[str, Any]] = json.loads(drawn.proto.json)["rows"]
-    return rows
+pytestmark = pytest.mark.usefixtures("quick_app_tests")
 
 
 def test_a_lead_writes_instructions_with_examples_and_changes_them(
@@ -69,16 +43,38 @@ def test_a_lead_writes_instructions_with_examples_and_changes_them(
     assert (changed.text, changed.examples) == ("Look at roofs.", ())
 
 
-def test_leads_see_flags_on_labels_until_they_are_done(served_project: Project) -> None:
-    owner = local_owner(served_project)
+def test_leads_see_flags_on_labels_until_they_are_done(small_project: Project) -> None:
+    owner = local_owner(small_project)
     new = [NewFlag("pair-flag", 1, 2, note=MARKUP), NewFlag("image-flag", 3, None)]
-    flags.submit_flags(served_project, owner, new)
+    flags.submit_flags(small_project, owner, new)
+    stage.answer_pair(small_project, 5, 6, Kind.SIMILAR)
     app = show("labels")
     app.radio(key="labels.filter").set_value("Flagged").run()
     assert not app.exception
     assert [(row["note"], len(row["images"])) for row in table(app)] == [("", 1), (MARKUP, 2)]
     actions = [[action["name"] for action in row["actions"]] for row in table(app)]
     assert actions == [["done"], ["history", "done"]]
-    for each in flags.open_flags(served_project, limit=9):
-        flags.deal_with(served_project, owner, each.flag_id)
+    looked_at = show("labels", pair="1-2")
+    assert [row["note"] for row in table(looked_at)] == [MARKUP]
+    for each in flags.open_flags(small_project, limit=9):
+        flags.deal_with(small_project, owner, each.flag_id)
     assert "No flags" in "\n".join(each.value for each in app.run().markdown)
+    (dealt_with,) = table(looked_at.run())
+    assert (dealt_with["gone"], dealt_with["actions"]) == (True, [])
+    assert dealt_with["note"] == f"{MARKUP} Off the list by owner."
+
+
+def test_overview_leads_to_what_was_flagged(small_project: Project) -> None:
+    overview = show("overview")
+    assert "Look at 1 flag of annotators" not in links(overview)
+    new = [NewFlag("waits", 1, 2, note="waits"), NewFlag("taken", 3, None)]
+    undo = NewFlag("undo", 3, None, takes_back_key="taken")
+    flags.submit_flags(small_project, local_owner(small_project), [*new, undo])
+    assert "Look at 1 flag of annotators" in links(overview.run())
+    app = show("labels", show="flags")
+    assert app.radio(key="labels.filter").value == "Flagged"
+    assert [row["note"] for row in table(app)] == ["waits"]
+
+
+def links(app: AppTest) -> list[str]:
+    return [each.proto.label for each in app.get("page_link")]

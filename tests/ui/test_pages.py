@@ -1,25 +1,19 @@
 """Every page, in every state a project can be in, says what there is and what to do next."""
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from domain.answers import Kind
-from tests.pictures import write_archive
 from tests.ui import stage
+from tests.ui.app import opened, show, table, words
 from ui import tables
 from workflow import jobs, labels, rounds
-from workflow.creation import create_project
-from workflow.project import Project, open_project
+from workflow.project import Project
 from workflow.run_files import drop_embeddings
 
-MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
 PAGES = (
     "overview",
     "rounds",
@@ -38,70 +32,7 @@ RETRIEVAL = {"map": 0.5, "map_at_5_min": 0.6, "map_at_5_hits": 0.7}
 Make = Callable[..., Project]
 
 
-@pytest.fixture(scope="module")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """A fresh project with class folders, and one without; tests work on copies."""
-    folders = {}
-    for classes in (True, False):
-        root = tmp_path_factory.mktemp("template")
-        images = write_archive(root / "images", each=10, classes=classes)
-        broken = images / "broken.png"
-        broken.write_bytes(b"no picture")
-        create_project(root / "project", images=images).project.close()
-        folders[classes] = root / "project"
-    return folders
-
-
-@pytest.fixture
-def make(
-    templates: dict[bool, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Make]:
-    """Makes the project that the pages show; `classes` says whether its folders are classes."""
-    opened: list[Project] = []
-
-    def copy(*, classes: bool = True) -> Project:
-        shutil.copytree(templates[classes], tmp_path / "project")
-        monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "project"))
-        opened.append(open_project(tmp_path / "project"))
-        return opened[-1]
-
-    yield copy
-    for project in opened:
-        project.close()
-
-
-@pytest.fixture(autouse=True)
-def _quick_app_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Spare AppTest from looking through every installed package at each run."""
-    found = "streamlit.components.v2.manifest_scanner.scan_component_manifests"
-    monkeypatch.setattr(found, list)
-    yield
-    st.cache_resource.clear()
-
-
-def show(page: str) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=30).switch_page(f"views/{page}.py").run()
-    assert not app.exception
-    return app
-
-
-def words(app: AppTest) -> str:
-    """All that the page says in texts, captions, boxes and labels."""
-    said = [
-        *(each.value for kind in (app.title, app.header, app.markdown) for each in kind),
-        *(each.value for kind in (app.caption, app.info, app.warning, app.error) for each in kind),
-        *(f"{each.label}: {each.value}" for each in app.metric),
-    ]
-    return "\n".join(said).replace("\\", "")
-
-
-def table(app: AppTest) -> list[dict[str, Any]]:
-    """The lines of the page's only table of labels."""
-    (drawn,) = (
-        each for each in app.get("bidi_component") if "label_table" in each.proto.component_name
-    )
-    rows: list[dict[str, Any]] = json.loads(drawn.proto.json)["rows"]
-    return rows
+pytestmark = pytest.mark.usefixtures("quick_app_tests")
 
 
 def trained(project: Project, *, classes: bool = True) -> None:
@@ -338,7 +269,7 @@ def test_search_without_embeddings_says_what_to_wait_for(make: Make) -> None:
 
 def test_search_for_an_unknown_image_says_so(make: Make) -> None:
     trained(make())
-    app = AppTest.from_file(MAIN, default_timeout=30).switch_page("views/search.py")
+    app = opened("search")
     app.query_params["image"] = "4000"
     app.run()
     assert not app.exception
@@ -362,7 +293,7 @@ def test_search_says_which_images_are_shown_of_how_many(make: Make) -> None:
 
 
 def search_for(image_id: int) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=30).switch_page("views/search.py")
+    app = opened("search")
     app.query_params["image"] = str(image_id)
     app.run()
     assert not app.exception

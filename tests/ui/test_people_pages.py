@@ -1,72 +1,37 @@
 """Who is in front of the screen, what they may see, and the pages about people and answers."""
 
-import json
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 from domain.answers import Kind
 from domain.members import Member, Role
 from labeling_store import answers
 from tests.labeling_store.building import said
-from tests.pictures import write_archive
 from tests.ui import stage
+from tests.ui.app import MAIN, show, table, words
 from ui import components, session
 from ui.sitemap import HOME, PAGES
 from worker.agreement import report_on_people
 from workflow import jobs, labels, members, people
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions
 
-MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
 FOR_LEADS = [name for name, (_, role) in PAGES.items() if role is not Role.ANNOTATOR]
 FOR_ALL = [name for name in PAGES if name not in FOR_LEADS]
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=4)
-    made = create_project(tmp_path / "project", images=images).project
-    monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
-    yield made
-    made.close()
-    st.cache_resource.clear()
+def project(small_project: Project) -> Project:
+    """Each test of this module has its own."""
+    return small_project
 
 
 @pytest.fixture
 def ann(project: Project) -> Member:
     return members.add_member(project, local_owner(project), "ann", Role.ANNOTATOR)
-
-
-def show(page: str, *, by: Member | None = None, **query: str) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=60).switch_page(f"views/{page}.py")
-    if by is not None:
-        app.query_params["member"] = str(by.member_id)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
-
-
-def words(app: AppTest) -> str:
-    drawn = (*app.title, *app.header, *app.markdown, *app.caption, *app.error, *app.toast)
-    return "\n".join(each.value for each in drawn).replace("\\", "")
-
-
-def table(app: AppTest) -> list[dict[str, Any]]:
-    """The lines of the page's table of answers."""
-    drawn = [each.proto for each in app.get("bidi_component")]
-    (found,) = (each for each in drawn if each.component_name == "anneal_label_table")
-    rows: list[dict[str, Any]] = json.loads(found.json)["rows"]
-    return rows
 
 
 def say(project: Project, member: Member, key: str, a: int, b: int, kind: Kind) -> None:

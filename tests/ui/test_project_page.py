@@ -13,7 +13,7 @@ from domain.members import Member, Role
 from labeling_store import answers, images, members
 from tests.pictures import write_archive
 from tests.ui import stage
-from tests.ui.test_pages import show, words
+from tests.ui.app import show, words
 from ui import session
 from workflow import backups, exchange, jobs
 from workflow.backups import BY_HAND, write_backup

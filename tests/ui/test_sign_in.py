@@ -1,7 +1,6 @@
 """Sign-in without a browser: what counts as set up, who is let in, what other machines get."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +12,22 @@ from streamlit.testing.v1 import AppTest
 
 from domain.errors import AccessError
 from domain.members import Member, Role
-from tests.pictures import write_archive
+from tests.ui.app import MAIN, opened, words
 from tests.ui.client import HOST, Client
 from ui import sign_in
 from ui.routes import api_routes
 from workflow import members, sign_ins
-from workflow.creation import create_project
 from workflow.project import Project, local_owner
 
-MAIN = str(Path(__file__).parents[2] / "ui" / "main.py")
 SETTINGS = {"redirect_uri": f"{HOST}/oauth2callback", "cookie_secret": "x" * 40}
 PROVIDER = {"client_id": "a", "client_secret": "b", "server_metadata_url": "https://p.example"}
 ANN = {"is_logged_in": True, "iss": "https://p.example", "sub": "a-1"}
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=4)
-    made = create_project(tmp_path / "project", images=images).project
-    monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "project"))
-    monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
-    yield made
-    made.close()
-    st.cache_resource.clear()
+def project(small_project: Project) -> Project:
+    """Each test of this module has its own."""
+    return small_project
 
 
 @pytest.fixture
@@ -47,18 +39,12 @@ def ann(project: Project) -> Member:
 
 
 def show(page: str, claims: dict[str, Any], *, settings: dict[str, Any] | None = None) -> AppTest:
-    app = AppTest.from_file(MAIN, default_timeout=60).switch_page(f"views/{page}.py")
+    app = opened(page, member="1")  # the owner
     app.secrets["auth"] = {**SETTINGS, **PROVIDER} if settings is None else settings
     app.user = claims
-    app.query_params["member"] = "1"  # of the owner
     app.run()
     assert not app.exception
     return app
-
-
-def words(app: AppTest) -> str:
-    drawn = (*app.title, *app.markdown, *app.caption, *app.error)
-    return "\n".join(each.value for each in drawn).replace("\\", "").replace("\u2060", "")
 
 
 @pytest.mark.parametrize(

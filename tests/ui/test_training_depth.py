@@ -1,10 +1,8 @@
 """How deep a training reaches, as leads choose it and see what it takes on their machine."""
 
 from domain.config import Depth
-from tests.ui.test_pages import Make, show, trained, words
-from tests.ui.test_pages import _quick_app_tests as _quick_app_tests  # fixtures
-from tests.ui.test_pages import make as make
-from tests.ui.test_pages import templates as templates
+from tests.ui.app import show, words
+from tests.ui.test_pages import Make, trained
 from ui.training_depth import NAMES
 from workflow import jobs
 from workflow.speed import note_speed

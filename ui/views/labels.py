@@ -12,6 +12,7 @@ from workflow import conflicts, flags, history, labels, members, rounds, status
 PAGE_ROWS = 20
 FIELD_PX = 190
 QUERY = "pair"  # in the address, so that a history can be kept and shared
+SHOW, FLAGS = "show", "flags"  # in the address, where Overview leads to what was flagged
 IN_CONFLICT = "In conflict"
 FLAGGED = "Flagged"
 ANSWERS = {
@@ -56,6 +57,7 @@ def choose() -> str:
     return st.radio(
         "Show",
         list(ANSWERS),
+        index=list(ANSWERS).index(FLAGGED) if st.query_params.get(SHOW) == FLAGS else 0,
         format_func=lambda name: names.get(name, name),
         horizontal=True,
         key="labels.filter",
@@ -133,16 +135,21 @@ def draw_flags() -> None:
 
 def draw_history(asked: Pair) -> None:
     st.button("All labels", icon=":material/arrow_back:", key="labels.back", on_click=close_history)
-    events = history.history_of(project, asked)
-    if not events:
+    events, flagged = history.history_of(project, asked), flags.flags_about(project, asked)
+    if not events and not flagged:
         components.empty_state("Nothing happened to this pair", "Nobody answered it so far.")
         return
     paths = history.paths_of(project, [asked])
     tiles = [Tile(each, paths.get(each, f"image {each}")) for each in asked]
     image_grid(tiles, name="The pair", key="labels.pair", on_chosen=lambda _: None)
-    st.header("What happened, the newest first", anchor=False)
-    rows = [tables.history_row(each) for each in events]
-    label_table(rows, key="labels.history", on_action={"take_back": take_back})
+    if events:
+        st.header("What happened, the newest first", anchor=False)
+        rows = [tables.history_row(each) for each in events]
+        label_table(rows, key="labels.history", on_action={"take_back": take_back})
+    if flagged:
+        st.header("What was flagged", anchor=False)
+        rows = [tables.flag_history_row(each) for each in flagged]
+        label_table(rows, key="labels.flagged", on_action={"done": deal_with})
 
 
 components.page_header("Labels", "What people answered: look through it, take it back, export it.")

@@ -28,6 +28,9 @@ def draw_counts(state: Overview) -> None:
     if state.conflicts:
         settle = f"Settle {components.counted(state.conflicts, 'conflict')}"
         components.page_link("conflicts", settle)
+    if state.flags:
+        flagged = f"Look at {components.counted(state.flags, 'flag')} of annotators"
+        components.page_link("labels", flagged, query={"show": "flags"})
 
 
 def draw_model(state: Overview) -> None:
