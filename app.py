@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.first_page import page_routes
 from ui.routes import api_routes
 
-app = st.App("ui/main.py", routes=api_routes())
+app = st.App("ui/main.py", routes=[*page_routes(), *api_routes()])

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import store_world
 from benchmarks.serving import ROOT
 from domain.answers import Kind, NewAnswer
-from domain.config import ModelSettings, Views
+from domain.config import Backbone, ModelSettings, Views
 from domain.jobs import JobState, silent
 from domain.pairs import Pair
 from labeling_store import jobs as job_queue
@@ -35,16 +35,25 @@ strategy = "mgue"
 """
 
 
-def make_project(folder: Path, archive: Path) -> Project:
+def make_project(
+    folder: Path,
+    archive: Path,
+    *,
+    backbone: Backbone = Backbone.RESNET18,
+    size_px: int = store_world.SIZE_PX,
+    views: Views = Views.SINGLE,
+) -> Project:
     """A project of these images, embedded with an untrained network, whose training never ends."""
     weights = folder / "weights.safetensors"
-    save_backbone(build_backbone("resnet18"), weights)
-    model = ModelSettings(weights=weights, image_size_px=store_world.SIZE_PX, views=Views.SINGLE)
+    save_backbone(build_backbone(backbone.value), weights)
+    model = ModelSettings(backbone=backbone, weights=weights, image_size_px=size_px, views=views)
     create_project(folder / "project", images=archive, model=model).project.close()
     with (folder / "project" / CONFIG_NAME).open("a") as settings:
         settings.write(SETTINGS)
     project = open_project(folder / "project")
     run_to_end(project, jobs.PREPARE, {}, silent)
+    if views is Views.MULTI:
+        run_to_end(project, jobs.VIEWS, {}, silent)
     return project
 
 

@@ -10,6 +10,8 @@
   argpartition, at large_rows: what an exact search cannot do without;
 - ratio_to_faiss_flat: time over faiss's exact flat index on as many threads; null, with the reason
   in `faiss`, where it is not installed;
+- upload_median_s, upload_most_s: from the end of the upload of a picture to the ranked grid with
+  its first pictures in a browser, while the worker trains (`benchmarks.uploads`);
 - same_as_brute_force: whether float64 brute force gives the same images in the same order, also
   where many are equal.
 """
@@ -25,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import uploads
 from benchmarks.mining import archive
 from domain.arrays import FloatArray, IntArray
 from retrieval.search import nearest
@@ -35,6 +38,7 @@ LARGE_ROWS, QUICK_ROWS = 590_326, 100_000
 K = 24  # a page of results
 SEARCHES, QUICK_SEARCHES = 100, 20
 BLOCK_ROWS = 50_000
+UPLOADS, QUICK_UPLOADS = 20, 5
 
 
 def main() -> None:
@@ -53,6 +57,7 @@ def main() -> None:
             **against_product(large, rng),
             **against_faiss(large, rng),
             "same_as_brute_force": same_as_brute_force(rng),
+            **uploads.measure(QUICK_UPLOADS if quick else UPLOADS),
             "threads": os.environ.get("OMP_NUM_THREADS", "all"),
             "load": round(os.getloadavg()[0], 1),
         }

@@ -46,13 +46,14 @@ _NEXT = """
     SELECT coalesce(max(rank) + 1, 0), coalesce(max(chain) + 1, 0) FROM proposal
     WHERE round_id = :round_id
 """
-_WITHDRAW = """
-    UPDATE proposal SET state = 'withdrawn'
-    WHERE round_id = :round_id AND state = 'open'
+# The questions of a round that nobody answered or holds.
+AT_REST = """
+    round_id = :round_id AND state = 'open'
         AND NOT EXISTS (SELECT 1 FROM response AS r WHERE r.proposal_id = proposal.proposal_id)
         AND NOT EXISTS (SELECT 1 FROM lease AS l WHERE l.proposal_id = proposal.proposal_id
             AND l.expires_at > :now AND l.leased_at <= :soon)
 """
+_WITHDRAW = "UPDATE proposal SET state = 'withdrawn' WHERE rank >= 0 AND"
 # A question that a member may have: asked of everybody or of them, not answered by them yet, and
 # before fewer others than may answer it.
 MAY_HAVE = """
@@ -163,10 +164,10 @@ def withdraw_open(db: sqlite3.Connection, round_id: int, *, now: str | None = No
     """Drop the questions of a round that nobody answered or holds; how many.
 
     Of a chain too, even where somebody holds the question before: those that take their place were
-    chosen knowing more.
+    chosen knowing more. What a lead chose by hand stays; see `labeling_store.by_hand`.
     """
     moment = now or utc_now()
-    return db.execute(_WITHDRAW, {"round_id": round_id, **_times(moment)}).rowcount
+    return db.execute(_WITHDRAW + AT_REST, {"round_id": round_id, **times(moment)}).rowcount
 
 
 def leased_pairs(db: sqlite3.Connection, round_id: int, now: str) -> list[Pair]:
@@ -214,12 +215,12 @@ def claim(
         "held": json.dumps(list(held)),
         "expires_at": later(now, lease_s),
         "about": about,
-        **_times(now),
+        **times(now),
     }
     # A lease that a power cut undoes is claimed again: no need to wait for the disk.
     with consistent(store, round_id), store.transaction(durable=False) as db:
         _lease(db, values, db.execute(MAY_HAVE + OF_HELD, values))
-        leases = live_leases(db, _times(now), member_id=member_id, held={*held})
+        leases = live_leases(db, times(now), member_id=member_id, held={*held})
         with closing(open_chains(db, store.ledger, round_id)) as chains:  # in their order of rank
             values["free"] = json.dumps([*_free(chains, leases, count)])
         found = db.execute(MAY_HAVE + _OF_OPEN, values).fetchall()
@@ -244,15 +245,14 @@ def lease_again(
         "member_id": member_id,
         "held": json.dumps([proposal_id]),
         "expires_at": later(now, lease_s),
-        **_times(now),
+        **times(now),
     }
     _lease(db, values, db.execute(MAY_HAVE + OF_HELD, values))
 
 
 def leases_by_member(db: sqlite3.Connection, now: str) -> dict[int, int]:
     """How many unanswered questions each member has before them, of any round."""
-    times = _times(now)
-    return dict(db.execute(_LEASES_BY_MEMBER, times).fetchall())
+    return dict(db.execute(_LEASES_BY_MEMBER, times(now)).fetchall())
 
 
 def queue_status(store: Store, round_id: int, now: str) -> QueueStatus:
@@ -263,13 +263,13 @@ def queue_status(store: Store, round_id: int, now: str) -> QueueStatus:
         round_id: which round.
         now: UTC ISO 8601 text.
     """
-    values = {"round_id": round_id, **_times(now)}
+    values = {"round_id": round_id, **times(now)}
     if not has_chains(store.reader(), round_id):
         return _status(store.reader().execute(_STATUS, values).fetchone())
     with consistent(store, round_id), store.snapshot() as db:
         row = db.execute(_STATUS, values).fetchone()
         chains = [*open_chains(db, store.ledger, round_id)]
-        leases = live_leases(db, _times(now))
+        leases = live_leases(db, times(now))
     return _status(row, chains, leases)
 
 
@@ -309,7 +309,8 @@ def _status(
     )
 
 
-def _times(now: str) -> dict[str, str]:
+def times(now: str) -> dict[str, str]:
+    """Now, and from when on a lease comes from a clock that was set back, as queries name them."""
     return {"now": now, "soon": later(now, CLOCK_TOLERANCE_S)}
 
 

@@ -17,7 +17,7 @@ from domain.errors import JobError
 from domain.jobs import Progress, silent
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, Round, RoundState, Run
-from labeling_store import queue, responses, rounds, runs
+from labeling_store import by_hand, queue, responses, rounds, runs
 from worker.candidates import Candidates, candidates_of, without_knowledge
 from worker.group_questions import archive_of, group_questions, random_checks
 from worker.mixing import mixed
@@ -207,8 +207,8 @@ def replace_first_questions(project: Project, *, device: torch.device) -> int:
 def _put(project: Project, number: int, source: _Source, proposals: Sequence[Proposal]) -> None:
     """The questions into a new round after the current, or into that one, emptied.
 
-    What people took out of the queue while the questions were chosen is not asked again. A share
-    of them is asked of several members.
+    What a lead chose by hand goes before them. What people took out of the queue while the
+    questions were chosen is not asked again. A share of them is asked of several members.
     """
     rng = _rng(project, _OVERLAP_SEED, number)
     proposals = with_overlap(proposals, project.config.annotators, rng)
@@ -223,9 +223,11 @@ def _put(project: Project, number: int, source: _Source, proposals: Sequence[Pro
         if current is not None and number == current.number:
             rounds.set_round_source(db, current.round_id, **vars(source))
         else:
-            if current is not None:
-                rounds.set_round_state(db, current.round_id, RoundState.DONE)
+            earlier = current
             current = rounds.create_round(db, number=number, **vars(source))
+            if earlier is not None:
+                rounds.set_round_state(db, earlier.round_id, RoundState.DONE)
+                by_hand.take_over(db, earlier.round_id, current.round_id, now=utc_now())
         queue.add_proposals(db, current.round_id, _still_open(proposals, taken))
 
 

@@ -31,6 +31,8 @@ NOT_OURS = (
     ("svg-img-alt", "_brush", "Vega draws the rectangle of a selection as a symbol without a name"),
 )
 DARK_SETTLED_MS = 400
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 420, "height": 860}
+ALSO_NARROW = ("annotate", "grid", "results", "explore", "labels", "people")  # drawn another way
 FOCUSED = """
 () => {
   let at = document.activeElement;
@@ -63,7 +65,7 @@ def address(project: Project, people: Furnished) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def reader(browser: Any) -> Iterator[Page]:
     """One tab for all pages."""
-    context: BrowserContext = browser.new_context(viewport={"width": 1280, "height": 900})
+    context: BrowserContext = browser.new_context(viewport=WIDE)
     yield context.new_page()
     context.close()
 
@@ -86,6 +88,11 @@ def test_markup_in_names_does_nothing_and_axe_finds_nothing_serious(
     reader.emulate_media(color_scheme="dark")
     reader.wait_for_timeout(DARK_SETTLED_MS)
     assert serious(reader, only=("color-contrast",)) == []
+    if name in ALSO_NARROW:
+        reader.set_viewport_size(NARROW)
+        reader.wait_for_timeout(DARK_SETTLED_MS)
+        assert serious(reader) == []
+        reader.set_viewport_size(WIDE)
     reader.emulate_media(color_scheme="light")
 
 

@@ -95,6 +95,36 @@ def test_a_click_marks_and_undo_takes_all_of_it_back(
     assert said(person.log()) == list(zip(kinds, [*first, *backwards, *first], strict=True))
 
 
+def test_all_images_zoom_together_and_a_drag_marks_nothing(person: Annotator) -> None:
+    parts = person.page.locator("section.annotate").locator(".tile:visible .cell, [data-el=query]")
+    tile = person.page.locator(TILES).first
+
+    def transforms() -> set[str]:
+        found = parts.evaluate_all("(all) => all.map((each) => each.style.transform)")
+        assert len(found) == 4
+        return set(found)
+
+    person.press("+", "+")
+    (zoomed,) = transforms()
+    assert "scale" in zoomed
+    box = tile.bounding_box()
+    assert box is not None
+    person.page.mouse.move(box["x"] + 40, box["y"] + 40)
+    person.page.mouse.down()
+    person.page.mouse.move(box["x"] + 55, box["y"] + 48, steps=3)
+    person.page.mouse.up()
+    person.wait_for_paint()
+    (dragged,) = transforms()
+    assert dragged != zoomed
+    expect(tile).to_have_attribute("aria-label", "Image 1: not marked. Key: 1")
+    tile.click()
+    expect(tile).to_have_attribute("aria-label", "Image 1: similar. Key: 1")
+    person.press("f")
+    wait_for_grid(person, 3)
+    assert transforms() == {""}
+    person.wait_until_saved()
+
+
 def test_the_layout_is_kept_and_pairs_are_one_key_away(person: Annotator) -> None:
     person.page.reload()
     wait_for_grid(person, 3)

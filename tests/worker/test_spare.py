@@ -11,9 +11,10 @@ from domain.jobs import silent
 from domain.pairs import Pair
 from labeling_store import answers
 from tests.projects import answer
+from tests.ui.stage import training_images
 from worker import proposing, steps
 from worker.foreground import run_to_end
-from workflow import jobs, rounds
+from workflow import by_hand, jobs, rounds
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project
 from workflow.questions import RoundProgress, next_questions, round_progress
 from workflow.status import overview
@@ -74,6 +75,16 @@ def test_the_own_questions_are_those_asked_without_spare_ones(
     assert len(without) == 21
     assert with_spare[:21] == without
     assert len(set(with_spare)) == 31
+
+
+def test_what_a_lead_chose_goes_first_in_the_next_round_too(prepared: Project) -> None:
+    owner, images = local_owner(prepared), [each.image_id for each in training_images(prepared)]
+    answer(prepared, 10)
+    assert by_hand.ask(prepared, owner, images, count=3) == 3
+    chosen = asked(prepared, 1)[:3]
+    run_to_end(prepared, jobs.PROPOSE, {**ROUND, "strategy": "random"}, silent)
+    assert asked(prepared, 2)[:3] == chosen
+    assert not set(asked(prepared, 1)) & set(chosen)
 
 
 def test_at_the_target_training_can_start_and_people_can_go_on(second_round: Project) -> None:

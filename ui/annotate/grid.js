@@ -3,8 +3,8 @@
  * tiles; one of the answer keys then says what the rest is, and everything is sent, pair by pair.
  */
 class GridLayout {
-  constructor({ view }) {
-    this.view = view;
+  constructor({ view, pictureUrl }) {
+    Object.assign(this, { view, pictureUrl });
     this.tiles = MOST_TILES;
     this.item = null;
     this.question = "Which are similar to the large image?";
@@ -19,10 +19,17 @@ class GridLayout {
       leased: ({ chain, questions }) =>
         (chain ? questions.slice(0, 1) : questions).map((each) => each.proposal_id),
     };
-    view.makeTiles(MOST_TILES, (at) => this.mark(at));
+    view.makeTiles(MOST_TILES, (at) => this.click(at));
+    this.zoom = new Zoom({
+      frames: [view.el.queryFrame, ...view.tiles.map(({ button }) => button)],
+      stages: [view.el.query, ...view.tiles.map(({ cell }) => cell)],
+      toggles: [view.el.queryFrame],
+      onChange: (scale) => this.zoomed(scale),
+    });
   }
 
   show(item) {
+    this.leave();
     this.item = item;
     item.marks ??= {};
     this.view.grid(item);
@@ -30,8 +37,44 @@ class GridLayout {
   }
 
   clear() {
+    this.leave();
     this.item = null;
     this.view.noGrid();
+  }
+
+  /** What was looked at closely is small again: for an undo a dozen grids are kept. */
+  leave() {
+    this.zoom.reset();
+    if (!this.item?.small) return;
+    this.item.images = this.item.small;
+    this.item.sharp = 0;
+    delete this.item.small;
+  }
+
+  zoomed(scale) {
+    this.view.zoom(scale);
+    if (scale > SHARPEN_AT && this.item) this.sharpen(this.item, scale > TILES_AT);
+  }
+
+  /** The large image alone at first: the small ones show all of their thumbnails for longer. */
+  async sharpen(item, tiles) {
+    const wanted = tiles ? item.images.length : 1;
+    if (item.broken || (item.sharp ?? 0) >= wanted) return;
+    if (Math.max(...item.images.map((image) => image.naturalWidth)) < SHOWN_PX) return;
+    item.sharp = wanted;
+    const ids = this.source.pictures(item.question).slice(0, wanted);
+    const large = await largePictures(ids, this.pictureUrl);
+    if (this.item !== item || this.zoom.scale === 1) item.sharp = 0;
+    if (large === null || item.sharp !== wanted) return;
+    item.small ??= item.images;
+    item.images = [...large, ...item.small.slice(wanted)];
+    this.view.grid(item);
+    this.drawMarks();
+  }
+
+  /** By mouse or Enter; what ends a drag marks nothing. */
+  click(at) {
+    if (!this.zoom.dragged) this.mark(at);
   }
 
   isBroken(item) {
@@ -75,7 +118,7 @@ class GridLayout {
   act(action) {
     const tile = /^tile(\d)$/.exec(action);
     if (tile) this.mark(Number(tile[1]) - 1);
-    return tile !== null || action in PANS || SEEN_IN_PAIRS.includes(action);
+    return tile !== null || this.zoom.act(action) || action === "swap";
   }
 
   subjects() {
@@ -89,7 +132,9 @@ class GridLayout {
     return [["The large image", question.image, null], ...tiles, ...parts];
   }
 
-  close() { /* nothing runs here */ }
+  close() {
+    this.zoom.close();
+  }
 }
 
 /** The other image of a pair. */
@@ -100,4 +145,4 @@ function other({ a, b }, image) {
 const MOST_TILES = 9;
 const NEXT_MARK = { none: "similar", similar: "unsure", unsure: undefined };
 const MARK_WORDS = { none: "not marked", similar: "similar", unsure: "unsure" };
-const SEEN_IN_PAIRS = ["zoomIn", "zoomOut", "zoomReset", "swap"];
+const TILES_AT = 2.5; // from there on thumbnails of 512 pixels blur in small images too

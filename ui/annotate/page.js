@@ -21,7 +21,7 @@ class Page {
     this.sheets = this.makeSheets();
     this.layouts = {
       pairs: new PairLayout({ view: this.view, pictureUrl: this.pictureUrl }),
-      grid: new GridLayout({ view: this.view }),
+      grid: new GridLayout({ view: this.view, pictureUrl: this.pictureUrl }),
     };
     this.layout = this.layouts[this.keptLayout()];
     this.history = new AnswerHistory(this.scope);

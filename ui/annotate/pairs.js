@@ -35,6 +35,7 @@ class PairLayout {
 
   clear() {
     this.item = null;
+    this.zoom.reset();
     this.view.noPair();
   }
 
@@ -49,12 +50,9 @@ class PairLayout {
 
   /** Do what only concerns how the pair is shown; whether the action was that. */
   act(action) {
-    if (action in PANS) this.zoom.panBy(...PANS[action]);
-    else if (action === "zoomIn") this.zoom.zoomBy(1.4);
-    else if (action === "zoomOut") this.zoom.zoomBy(1 / 1.4);
-    else if (action === "zoomReset") this.zoom.reset();
-    else if (action === "swap") this.swap();
-    else return false;
+    if (this.zoom.act(action)) return true;
+    if (action !== "swap") return false;
+    this.swap();
     return true;
   }
 
@@ -85,9 +83,8 @@ class PairLayout {
     if (item.sharp || item.broken) return;
     if (Math.max(...item.images.map((image) => image.naturalWidth)) < SHOWN_PX) return;
     item.sharp = true;
-    const ids = [item.question.a, item.question.b];
-    const large = await Promise.all(ids.map((id) => decoded(this.pictureUrl(id, LARGE_PX))));
-    if (large.includes(null)) return;
+    const large = await largePictures(this.source.pictures(item.question), this.pictureUrl);
+    if (large === null) return;
     item.images = large;
     if (this.item === item) this.draw();
   }
@@ -97,5 +94,3 @@ class PairLayout {
   }
 }
 
-const SHARPEN_AT = 1.3;
-const LARGE_PX = 2048;

@@ -40,7 +40,7 @@ class View {
 
   /** Which layout is on: its places, its question, its words for the answers. */
   layout({ tiles, question, words }) {
-    for (const name of ["frameA", "frameB", "zoomGroup"]) this.el[name].hidden = tiles > 0;
+    for (const name of ["frameA", "frameB"]) this.el[name].hidden = tiles > 0;
     for (const name of ["queryFrame", "tiles"]) this.el[name].hidden = tiles === 0;
     this.buttons.swap.hidden = tiles > 0;
     this.el.answers.setAttribute("aria-label", question);

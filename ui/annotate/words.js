@@ -82,7 +82,7 @@ const ACTIONS = {
   help: "Keys and help",
 };
 const OTHER_KEYS = [
-  ["Zoom both images", "+  −, or the wheel; Esc for all of it"],
+  ["Zoom all images together", "+  −, or the wheel; Esc for all of it"],
   ["Move zoomed images", "Shift and an arrow, or drag"],
   ["Mark a small image of the grid", "1 to 9, or a click; again for unsure"],
   ["Undo", "Ctrl Z, too"],

@@ -1,14 +1,16 @@
 /*
- * Zoom and pan of both images together: one CSS transform, set in the same frame. The origin of
+ * Zoom and pan of all images together: one CSS transform, set in the same frame. The origin of
  * the transform is the middle of the frame; x and y are in fractions of the frame's width.
  */
 class Zoom {
-  constructor({ frames, stages, onChange }) {
+  /** A double click zooms on the frames that `toggles` names: elsewhere, clicks mean something. */
+  constructor({ frames, stages, onChange, toggles = frames }) {
     Object.assign(this, { frames, stages, onChange });
     this.scale = 1;
     this.x = 0;
     this.y = 0;
     this.dragging = null;
+    this.dragged = false; // whether the click that ends now was a drag
     this.stopping = new AbortController();
     const signal = this.stopping.signal;
     for (const frame of frames) {
@@ -17,8 +19,20 @@ class Zoom {
       frame.addEventListener("pointermove", (event) => this.drag(event, frame), { signal });
       frame.addEventListener("pointerup", () => this.drop(frame), { signal });
       frame.addEventListener("pointercancel", () => this.drop(frame), { signal });
+    }
+    for (const frame of toggles) {
       frame.addEventListener("dblclick", (event) => this.toggle(event, frame), { signal });
     }
+  }
+
+  /** Do what an action asks for, if it is about zoom; whether it was. */
+  act(action) {
+    if (action in PANS) this.panBy(...PANS[action]);
+    else if (action === "zoomIn") this.zoomBy(1.4);
+    else if (action === "zoomOut") this.zoomBy(1 / 1.4);
+    else if (action === "zoomReset") this.reset();
+    else return false;
+    return true;
   }
 
   wheel(event, frame) {
@@ -59,21 +73,23 @@ class Zoom {
     if (this.scale === 1 || event.button !== 0) return;
     event.preventDefault();
     frame.setPointerCapture(event.pointerId);
-    this.dragging = [event.clientX, event.clientY];
+    this.dragging = { at: [event.clientX, event.clientY], from: [event.clientX, event.clientY] };
     frame.classList.add("dragging");
   }
 
   drag(event, frame) {
     if (!this.dragging) return;
     const width = frame.getBoundingClientRect().width;
-    const [fromX, fromY] = this.dragging;
-    this.dragging = [event.clientX, event.clientY];
-    this.panBy((event.clientX - fromX) / width, (event.clientY - fromY) / width);
+    const { at: [lastX, lastY], from: [fromX, fromY] } = this.dragging;
+    this.dragging.at = [event.clientX, event.clientY];
+    this.dragged ||= Math.hypot(event.clientX - fromX, event.clientY - fromY) > DRAG_PX;
+    this.panBy((event.clientX - lastX) / width, (event.clientY - lastY) / width);
   }
 
   drop(frame) {
     this.dragging = null;
     frame.classList.remove("dragging");
+    setTimeout(() => { this.dragged = false; }); // after the click
   }
 
   reset() {
@@ -100,4 +116,13 @@ class Zoom {
   }
 }
 
+/** The large pictures in the place of thumbnails, for who looks closely; null without all of them. */
+async function largePictures(ids, pictureUrl) {
+  const large = await Promise.all(ids.map((id) => decoded(pictureUrl(id, LARGE_PX))));
+  return large.includes(null) ? null : large;
+}
+
 const MOST_ZOOM = 12;
+const DRAG_PX = 4; // less is a click of an unsteady hand
+const SHARPEN_AT = 1.3;
+const LARGE_PX = 2048;

@@ -4,6 +4,7 @@ import streamlit as st
 
 from domain.members import Role
 from ui import components, session
+from ui.asking import ask_these
 from ui.gallery.mount import Tile, image_grid
 from ui.map_chart import SELECTION, drawn_words, group_name, map_chart
 from workflow import explore
@@ -67,6 +68,7 @@ def draw(shown: ArchiveMap, groups: list[Group]) -> None:
         draw_images(shown.spread_out(MOST_TILES // 4), "Some images of the archive")
     elif inside:
         draw_images(inside, "Selected images")
+        ask_these(inside)
     else:
         components.empty_state("No image lies there", "Draw a rectangle around some points.")
 
