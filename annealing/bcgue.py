@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from annealing.classifier_blocks import BLOCK_ROWS, ClassifierBlocks
+from annealing.classifier_blocks import ClassifierBlocks
 from annealing.lanes import work_through
 from annealing.mgue import mgue, mgue_no_diversity, threshold_of
 from annealing.mining import MinedPairs
@@ -73,7 +73,7 @@ def most_unsure_pairs(
     *,
     excluded: Keys | None = None,
     device: str | torch.device = "cpu",
-    block_rows: int = BLOCK_ROWS,
+    block_rows: int | None = None,
     progress: Progress = silent,
 ) -> MinedPairs:
     """The pairs of rows whose probability to be similar is nearest to one half.
@@ -84,7 +84,8 @@ def most_unsure_pairs(
         count: P, how many pairs; all that are left if there are fewer.
         excluded: sorted keys (`pool.pair_keys`) of pairs that must not be chosen.
         device: where the layers run.
-        block_rows: side of a block; changes speed and memory, never the answer.
+        block_rows: side of a block; changes speed and memory, never the answer. None is what suits
+            the device.
         progress: told after each block; what it raises ends the mining.
 
     Returns:

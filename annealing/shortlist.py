@@ -10,7 +10,7 @@ Source: ANNEAL, the pre-selection of p pairs; the bounds are ours.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Protocol
 
@@ -149,9 +149,15 @@ class Shortlist:
         """Bound the best P by the pairs of a few rows of a block, if those are enough."""
         height, width = block.distance.shape
         pairs = min(max(_FIRST_PAIRS, _FIRST_PAIRS_EACH * self._count), _STRIP_PAIRS)
-        bottom = block.first_row + min(height, max(1, pairs // width))
-        right = block.first_column + min(width, _STRIP_PAIRS)
-        first = self._strip(slice(block.first_row, bottom), slice(block.first_column, right))
+        height, width = min(height, max(1, pairs // width)), min(width, _STRIP_PAIRS)
+        if block.second_look is None:  # nothing is better but the exact distances, which are dear
+            corner = replace(block, distance=block.distance[:height, :width].contiguous())
+            first = self._candidates(
+                corner, torch.arange(height * width, device=block.distance.device)
+            )
+        else:
+            rows = slice(block.first_row, block.first_row + height)
+            first = self._strip(rows, slice(block.first_column, block.first_column + width))
         if len(first.keys) >= self._count:
             self._cut = float(np.partition(first.upper, self._count - 1)[self._count - 1])
 

@@ -1,7 +1,5 @@
 """The least sure pairs are those of a naive forward over all pairs, whatever the block size."""
 
-from unittest.mock import patch
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annealing.bcgue import at_share, most_unsure_pairs
-from annealing.classifier_blocks import ClassifierBlocks
+from annealing.classifier_floats import FloatClassifier
+from annealing.classifier_fused import FusedClassifier
+from annealing.machine_code import NARROW, WIDE
 from annealing.pair_classifier import PairClassifier
 from annealing.pool import pair_keys
 from domain.errors import InputError
@@ -48,24 +48,20 @@ def test_the_order_agrees_with_the_worked_example():
     count=st.integers(0, 70),
     block_rows=st.integers(1, 13),
     symmetric=st.booleans(),
-    integers=st.booleans(),
 )
-def test_mined_pairs_are_those_of_the_naive_forward(
-    seed, rows, count, block_rows, symmetric, integers
-):
+def test_mined_pairs_are_those_of_the_naive_forward(seed, rows, count, block_rows, symmetric):
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(rows, 5)).astype(np.float32)
     embeddings[rows // 2 :] = embeddings[: rows - rows // 2]  # copies: many ties
     classifier = random_classifier(rng, symmetric=symmetric)
     closed = all_pairs(rows)[rng.random(rows * (rows - 1) // 2) < 0.3]
-    with patch("annealing.classifier_blocks.fast_integers", return_value=integers):
-        mined = most_unsure_pairs(
-            classifier,
-            embeddings,
-            count,
-            excluded=pair_keys(closed, max(1, rows)),
-            block_rows=block_rows,
-        )
+    mined = most_unsure_pairs(
+        classifier,
+        embeddings,
+        count,
+        excluded=pair_keys(closed, max(1, rows)),
+        block_rows=block_rows,
+    )
     expected = by_uncertainty(classifier, embeddings, set(tuples(closed)))
     assert tuples(mined.pairs) == expected[:count]
 
@@ -85,51 +81,45 @@ def network(rng, *, scale=1.0, last_scale=0.25, symmetric=True):
     )
 
 
+def fused(shape):
+    return lambda classifier, *sides: FusedClassifier(classifier, *sides, shape=shape)
+
+
+def by_torch(classifier, *sides):
+    return FloatClassifier(classifier, *sides, device=torch.device("cpu"))
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-3, 1.0, 30.0])
-@pytest.mark.parametrize("integers", [True, False])
+@pytest.mark.parametrize(
+    "make", [fused(WIDE), fused(NARROW), by_torch], ids=["wide", "narrow", "torch"]
+)
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_no_block_is_further_off_than_its_bound(scale, integers, symmetric, monkeypatch):
-    monkeypatch.setattr("annealing.classifier_blocks.fast_integers", lambda device: integers)
+def test_no_distance_is_further_off_than_its_bound_which_is_small(scale, make, symmetric):
     rng = np.random.default_rng(1)
     embeddings = rng.normal(size=(300, 24))
     classifier = network(rng, scale=scale, symmetric=symmetric)
-    source = ClassifierBlocks(classifier, embeddings, block_rows=128)
-    for block in source.blocks(range(source.count)):
-        assert (block.second_look is not None) == integers
-        rows, columns = block.distance.shape
-        a, b = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
-        pairs = np.stack([a.ravel() + block.first_row, b.ravel() + block.first_column], axis=1)
-        inside = pairs[:, 0] < pairs[:, 1]
-        exact = classifier.uncertainties(embeddings, pairs[inside])
-        found = block.distance.numpy().ravel()[inside]
-        assert np.abs(found - exact).max() <= block.error
-
-
-def test_a_second_look_is_as_good_as_float32(monkeypatch):
-    monkeypatch.setattr("annealing.classifier_blocks.fast_integers", lambda device: True)
-    rng = np.random.default_rng(1)
-    embeddings, classifier = rng.normal(size=(300, 24)), network(rng)
-    source = ClassifierBlocks(classifier, embeddings, block_rows=128)
-    rows, columns = np.sort(rng.integers(0, 128, 3000)), rng.integers(0, 44, 3000)
-    *_, block = source.blocks(range(3))
-    assert (block.first_row, block.first_column) == (0, 256)
-    found = block.second_look.distance(torch.from_numpy(rows), torch.from_numpy(columns))
-    exact = classifier.uncertainties(embeddings, np.stack([rows, columns + 256], axis=1))
-    assert np.abs(found.numpy() - exact).max() <= block.second_look.error < block.error / 10
+    layers = make(classifier, *classifier.projections(embeddings))
+    assert layers.error < 3e-3 * max(1, scale)
+    lane = layers.lane()
+    for rows, columns in [(slice(0, 128), slice(0, 128)), (slice(128, 256), slice(199, 300))]:
+        a, b = (each.ravel() for each in np.mgrid[rows, columns])
+        inside = a < b
+        exact = classifier.uncertainties(embeddings, np.stack([a, b], axis=1)[inside])
+        found = lane.distance(rows, columns).numpy().ravel()[inside]
+        assert np.abs(found - exact).max() <= layers.error
 
 
 @pytest.mark.parametrize("last_scale", [0.0, 1e-4, 0.25], ids=["even", "nearly even", "some"])
-def test_whatever_integers_leave_open_the_pairs_are_those_of_all_exact_ones(
-    last_scale, monkeypatch
+def test_whatever_float32_leaves_open_the_pairs_are_those_of_all_exact_ones(
+    last_scale, two_threads
 ):
-    monkeypatch.setattr("annealing.classifier_blocks.fast_integers", lambda device: True)
     rng = np.random.default_rng(2)
-    embeddings = rng.normal(size=(400, 24))
+    embeddings = rng.normal(size=(250, 24))
     classifier = network(rng, last_scale=last_scale)
-    pairs = all_pairs(400)
+    pairs = all_pairs(250)
     exact = np.round(classifier.uncertainties(embeddings, pairs), 9)
     order = np.lexsort((pairs[:, 1], pairs[:, 0], exact))
-    mined = most_unsure_pairs(classifier, embeddings, 300, block_rows=64)
+    mined = most_unsure_pairs(classifier, embeddings, 300, block_rows=60)
     assert np.array_equal(mined.pairs, pairs[order[:300]])
 
 

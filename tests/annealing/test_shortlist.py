@@ -113,8 +113,9 @@ def test_little_is_held_and_still_the_best_come(monkeypatch, kind, second_look):
     assert tuples(best.pairs) == sorted_pairs(matrix, set(range(0, 90_000, 5)))[:100]
 
 
-def test_most_pairs_are_never_ranked_exactly():
-    """Else the first pass would be in vain: 1 block of 36 is, to know where to begin."""
+@pytest.mark.parametrize(("second_look", "exactly"), [(True, 1), (False, 0)])
+def test_most_pairs_are_never_ranked_exactly(second_look, exactly):
+    """Else the first pass would be in vain: 1 block of 36 is at most, to know where to begin."""
     rng = np.random.default_rng(0)
     matrix = distances(rng, 512, "scattered")
     asked = []
@@ -125,7 +126,7 @@ def test_most_pairs_are_never_ranked_exactly():
             return super().of_block(rows, columns)
 
     keeper = Shortlist(512, 20, Counting(matrix))
-    for block in blocks(matrix, 64, torch.float32, 1e-4, rng, second_look=False):
+    for block in blocks(matrix, 64, torch.float32, 1e-4, rng, second_look=second_look):
         keeper.offer(block)
     assert tuples(keeper.best().pairs) == sorted_pairs(matrix, set())[:20]
-    assert len(asked) == 1
+    assert len(asked) == exactly

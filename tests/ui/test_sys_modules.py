@@ -11,7 +11,7 @@ from tests.ui import stage
 from workflow.creation import create_project
 
 ROOT = Path(__file__).parents[2]
-FORBIDDEN = ("torch", "torchvision", "sklearn", "training", "worker")
+FORBIDDEN = ("torch", "torchvision", "sklearn", "llvmlite", "training", "worker")
 OPEN_PAGES = """
 import json, sys
 import app
