@@ -149,4 +149,4 @@ const PANS = { panLeft: [0.1, 0], panRight: [-0.1, 0], panUp: [0, 0.1], panDown:
 const MARKS_TILE = /^[1-9]$/;
 const MAY_REPEAT = /^(zoom|pan)/;
 const TAKES_KEYS =
-  "input, textarea, select, dialog, [role=dialog], [role=menu], [role=listbox], [role=combobox], [role=slider]";
+  "input, textarea, select, dialog[open], [role=dialog], [role=menu], [role=listbox], [role=combobox], [role=slider]";
