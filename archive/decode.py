@@ -6,7 +6,6 @@ format is found from the content. Files are never repaired: a truncated one is r
 
 import io
 import stat
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,26 +13,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from archive.pixel_depth import band_count, is_deep
+from archive.tiff_layout import DAMAGE, HEADERS, tiff_layout
 from domain.errors import ArchiveError
 
 MAX_PIXELS = 64_000_000  # 8000 × 8000; 192 MB as RGB
 MAX_FILE_BYTES = 256 * 1024 * 1024
-MAX_BANDS = 4  # of more, nobody can say which three to show
+MAX_BANDS = 64
+MAX_SAMPLES = 4 * MAX_PIXELS  # of all bands
+COLOUR_BANDS = 3
 
 FORMATS = ("JPEG", "PNG", "TIFF")
 SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG",
     ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF",
 }  # fmt: skip
-
-# What Pillow's decoders raise on damaged data (seen by mutating files at random).
-_DAMAGE = (
-    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError,
-    AttributeError, struct.error, MemoryError, Warning,
-)  # fmt: skip
 
 _HINT = "Replace the file by a readable JPEG, PNG or TIFF, or take it out of the folder."
 
@@ -52,8 +48,8 @@ def read_image(path: Path) -> Image.Image:
     """The picture in a file: RGB, 8 bit, upright, with all pixels loaded.
 
     Deeper pixels are stretched to 8 bit (`archive.deep_pixels`); transparent parts of a PNG
-    become white; of a TIFF with four bands the first three are taken. Of several pages the
-    first is taken.
+    become white; of a TIFF with more than three bands the first three are taken. Of several
+    pages the first is taken.
 
     Raises:
         ArchiveError: the file is missing, too large, damaged, or no JPEG, PNG or TIFF.
@@ -88,20 +84,79 @@ def decode(data: bytes, name: str) -> Decoded:
     Raises:
         ArchiveError: see `read_image`.
     """
+    layout = tiff_layout(data)
+    if layout is not None and layout.is_beyond_pillow:
+        from archive.deep_pixels import shown_bands  # numpy: not for every start of the app
+
+        _check_size(name, layout.width, layout.height, layout.bands)
+        with _damage_of(name):
+            return Decoded(shown_bands(data, layout), "TIFF")
     with _open(data, name) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise _refusal(
-                name,
-                f"has {image.width} × {image.height} pixels; "
-                f"at most {MAX_PIXELS // 1_000_000} million are allowed",
-            )
-        if band_count(image) > MAX_BANDS:
-            raise _refusal(name, f"has {band_count(image)} bands; at most {MAX_BANDS} are allowed")
+        _check_size(name, image.width, image.height, band_count(image))
         content = "JPEG" if image.format == "MPO" else str(image.format)
-        try:
+        with _damage_of(name):
             return Decoded(_rgb(image, data), content)
-        except _DAMAGE as error:
-            raise _refusal(name, f"is damaged or truncated ({_first_line(error)})") from error
+
+
+def read_planes(path: Path, bands: int) -> tuple[Image.Image, ...]:
+    """The picture in a file: in RGB where three bands are asked for, else a grey one each band.
+
+    Raises:
+        ArchiveError: see `read_image`; or the file has another number of bands.
+    """
+    return decode_planes(read_bytes(path), path.name, bands)
+
+
+def decode_planes(data: bytes, name: str, bands: int) -> tuple[Image.Image, ...]:
+    """The same, of the bytes of a file; deep samples are stretched alike in all bands.
+
+    Raises:
+        ArchiveError: see `read_planes`.
+    """
+    if bands == COLOUR_BANDS:
+        return (decode(data, name).image,)
+    layout = tiff_layout(data)
+    if layout is not None and layout.bands == bands > 1:
+        from archive.deep_pixels import grey_planes  # numpy: not for every start of the app
+
+        _check_size(name, layout.width, layout.height, bands)
+        with _damage_of(name):
+            return grey_planes(data, layout)
+    found = layout.bands if layout is not None else _band_count(data, name)
+    if found != bands:
+        raise _refusal(name, f"has {found} bands, and this project reads {bands}")
+    if bands == 1:
+        return (decode(data, name).image.convert("L"),)
+    with _open(data, name) as image:
+        _check_size(name, image.width, image.height, bands)
+        with _damage_of(name):
+            return ImageOps.exif_transpose(image).split()
+
+
+def _band_count(data: bytes, name: str) -> int:
+    with _open(data, name) as image:
+        return band_count(image)
+
+
+def _check_size(name: str, width: int, height: int, bands: int) -> None:
+    if width * height > MAX_PIXELS:
+        millions = MAX_PIXELS // 1_000_000
+        sizes = f"{width} × {height} pixels; at most {millions} million are allowed"
+        raise _refusal(name, f"has {sizes}")
+    if bands > MAX_BANDS or width * height * bands > MAX_SAMPLES:
+        raise _refusal(
+            name,
+            f"has {bands} bands of {width} × {height} pixels; at most {MAX_BANDS} bands and "
+            f"{MAX_SAMPLES // 1_000_000} million values are allowed",
+        )
+
+
+@contextmanager
+def _damage_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGE as error:
+        raise _refusal(name, f"is damaged or truncated ({_first_line(error)})") from error
 
 
 @contextmanager
@@ -114,7 +169,7 @@ def _open(data: bytes, name: str) -> Iterator[ImageFile.ImageFile]:
         raise _refusal(name, message) from error
     except UnidentifiedImageError as error:
         raise _refusal(name, _why_unidentified(data)) from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise _refusal(name, f"is damaged or truncated ({_first_line(error)})") from error
     with image:
         yield image
@@ -142,20 +197,14 @@ def _rgb(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
 
 
 def _why_unidentified(data: bytes) -> str:
-    if data[:4] not in (b"II*\0", b"MM\0*"):
+    if data[:4] not in HEADERS:
         return "is no JPEG, PNG or TIFF by its content"
-    try:
-        tags = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
-        stream = io.BytesIO(data)
-        stream.seek(tags.next)
-        tags.load(stream)
-        bands = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
-        bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
-    except _DAMAGE:
+    layout = tiff_layout(data)
+    if layout is None:
         return "is a damaged or truncated TIFF"
     return (
-        f"is a TIFF of {bands} bands with {'/'.join(str(b) for b in bits)} bits, "
-        "which cannot be decoded; 1 to 4 bands of 8 or 16 bits are supported"
+        f"is a TIFF of {layout.bands} bands with {'/'.join(str(b) for b in layout.bits)} bits, "
+        "which cannot be decoded"
     )
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps
 
-from archive.pixel_depth import GREY_MODES, has_separate_planes
+from archive.pixel_depth import GREY_MODES
+from archive.tiff_bands import tiff_samples
+from archive.tiff_layout import TiffLayout
 
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 
@@ -26,19 +28,45 @@ def deep_to_8bit(
     """The upright RGB picture of a deep image; `reopen` gives the same file afresh.
 
     Raises:
-        ValueError: the bands of a colour image lie in separate planes.
         OSError: the file is truncated.
     """
     if image.mode in GREY_MODES:
         grey = np.asarray(ImageOps.exif_transpose(image))
         return Image.fromarray(stretched(grey)).convert("RGB")
-    if has_separate_planes(image):
-        raise ValueError("16-bit colour in separate planes; save it with interleaved bands")
     high = np.asarray(ImageOps.exif_transpose(image))[:, :, :3]
     with reopen() as again:
         again.tile = [tile._replace(args=_low_bytes(tile.args)) for tile in again.tile]
         low = np.asarray(ImageOps.exif_transpose(again))[:, :, :3]
     return Image.fromarray(stretched(high.astype(np.uint16) << 8 | low))
+
+
+def shown_bands(data: bytes, layout: TiffLayout) -> Image.Image:
+    """The RGB picture of a TIFF file that Pillow cannot show: its first three bands.
+
+    Corner cases: of two bands, the first in grey.
+
+    Raises:
+        ValueError, OSError: see `tiff_samples`.
+    """
+    samples = tiff_samples(data, layout)
+    return Image.fromarray(_shallow(samples[:, :, : 3 if layout.bands > 2 else 1])).convert("RGB")
+
+
+def grey_planes(data: bytes, layout: TiffLayout) -> tuple[Image.Image, ...]:
+    """A grey picture of each band of a TIFF file.
+
+    Raises:
+        ValueError, OSError: see `tiff_samples`.
+    """
+    samples = _shallow(tiff_samples(data, layout))
+    bands = np.ascontiguousarray(samples.transpose(2, 0, 1))
+    return tuple(Image.fromarray(each) for each in bands)
+
+
+def _shallow(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """[H, W, C] in 8 bit; of one band [H, W]."""
+    eight = samples if samples.dtype == np.uint8 else stretched(samples)
+    return eight[:, :, 0] if eight.shape[2] == 1 else eight
 
 
 def stretched(samples: NDArray[Any]) -> NDArray[np.uint8]:

@@ -8,10 +8,11 @@ from PIL import Image
 HASH_SIDE = 16  # bits a side and channel
 
 
-def pixel_sha256(image: Image.Image) -> str:
-    """Equal for pictures of the same size with the same RGB pixels."""
-    digest = hashlib.sha256(f"{image.width}x{image.height}:".encode())
-    digest.update(image.tobytes())
+def pixel_sha256(*planes: Image.Image) -> str:
+    """Equal for pictures of the same size with the same pixels, in RGB or in all their bands."""
+    digest = hashlib.sha256(f"{planes[0].width}x{planes[0].height}:".encode())
+    for plane in planes:
+        digest.update(plane.tobytes())
     return digest.hexdigest()
 
 

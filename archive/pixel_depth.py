@@ -20,7 +20,7 @@ def band_count(image: ImageFile.ImageFile) -> int:
     return int(_tag(image, TiffImagePlugin.SAMPLESPERPIXEL) or len(image.getbands()))
 
 
-def has_separate_planes(image: ImageFile.ImageFile) -> bool:
+def _has_separate_planes(image: ImageFile.ImageFile) -> bool:
     """Whether a TIFF stores one band after the other instead of one pixel after the other."""
     return bool(_tag(image, TiffImagePlugin.PLANAR_CONFIGURATION) == _SEPARATE_PLANES)
 
@@ -29,7 +29,7 @@ def _colour_depth(image: ImageFile.ImageFile) -> int:
     """Bits a sample of a colour TIFF whose layout we can read in full; else 8 or less."""
     layouts = {_raw_mode(tile.args).partition(";")[0] for tile in image.tile}
     bits = _tag(image, TiffImagePlugin.BITSPERSAMPLE)
-    known = has_separate_planes(image) or layouts <= _COLOUR_LAYOUTS
+    known = _has_separate_planes(image) or layouts <= _COLOUR_LAYOUTS
     readable = image.mode in ("RGB", "RGBA") and known
     return max(bits) if readable and isinstance(bits, tuple) else 8
 

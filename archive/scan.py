@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from archive.decode import SUFFIXES, decode, read_bytes
+from PIL.Image import Image
+
+from archive.decode import COLOUR_BANDS, SUFFIXES, decode, decode_planes, read_bytes
 from archive.fingerprint import perceptual_hash, pixel_sha256
 from archive.locate import image_file
 from domain.config import Layout
@@ -79,6 +81,7 @@ def scan(
     layout: Layout = Layout.AUTO,
     known: Mapping[str, str] | None = None,
     exclude: Path | None = None,
+    bands: int = COLOUR_BANDS,
     progress: Progress = silent,
 ) -> Scan:
     """The images below a folder; files are only read, never changed.
@@ -99,6 +102,8 @@ def scan(
         known: path to sha256 of files catalogued before.
         exclude: a folder below the root that is passed over, such as a project's own; elsewhere
             it changes nothing.
+        bands: what is read of each image; files with another number are put aside. Three are red,
+            green and blue, which every picture can give.
         progress: told about the files read.
 
     Raises:
@@ -113,7 +118,7 @@ def scan(
             f"{str(root)!r} has no image files (JPEG, PNG or TIFF) in it or in its sub-folders.",
             "Name the folder that holds the images.",
         )
-    found = _read_all(base, paths, known, findings, progress)
+    found = _read_all(paths, _Look(base, known, bands), findings, progress)
     readable = [*(image.path for image in found.images), *found.unchanged, *found.changed]
     seen = _detected(readable) if layout is Layout.AUTO else layout
     return Scan(
@@ -192,9 +197,8 @@ def _printable(path: str) -> str:
 
 
 def _read_all(
-    base: Path,
     paths: list[str],
-    known: Mapping[str, str],
+    look: "_Look",
     findings: _Findings,
     progress: Progress,
 ) -> _Findings:
@@ -203,25 +207,34 @@ def _read_all(
         for start in range(0, len(paths), _AHEAD):
             batch = paths[start : start + _AHEAD]
             progress(start / len(paths), f"Reading image {start + 1} of {len(paths)}")
-            for outcome in pool.map(lambda path: _look(base, path, known.get(path)), batch):
+            for outcome in pool.map(look, batch):
                 findings.add(outcome)
     progress(1.0, f"{len(paths)} files read")
     return findings
 
 
-def _look(base: Path, path: str, known_sha256: str | None) -> _Outcome:
-    try:
-        data = read_bytes(base / path)
-        sha256 = hashlib.sha256(data).hexdigest()
-        if known_sha256 == sha256:
-            return _Known(path, same=True)
-        scanned = _scanned(path, data, sha256)
-    except ArchiveError as error:
-        return QuarantinedFile(path, error.message)
-    return scanned if known_sha256 is None else _Known(path, same=False)
+@dataclass(frozen=True)
+class _Look:
+    """A look at one file below the folder."""
+
+    base: Path
+    known: Mapping[str, str]
+    bands: int
+
+    def __call__(self, path: str) -> _Outcome:
+        known_sha256 = self.known.get(path)
+        try:
+            data = read_bytes(self.base / path)
+            sha256 = hashlib.sha256(data).hexdigest()
+            if known_sha256 == sha256:
+                return _Known(path, same=True)
+            scanned = _scanned(path, data, sha256, self.bands)
+        except ArchiveError as error:
+            return QuarantinedFile(path, error.message)
+        return scanned if known_sha256 is None else _Known(path, same=False)
 
 
-def _scanned(path: str, data: bytes, sha256: str) -> ScannedImage:
+def _scanned(path: str, data: bytes, sha256: str, bands: int) -> ScannedImage:
     name = PurePosixPath(path)
     decoded = decode(data, name.name)
     promised = SUFFIXES[name.suffix.lower()]
@@ -230,10 +243,13 @@ def _scanned(path: str, data: bytes, sha256: str) -> ScannedImage:
             f"{name.name!r} is a {decoded.format} by its content, not a {promised}.",
             "Rename the file.",
         )
+    planes: tuple[Image, ...] = (decoded.image,)
+    if bands != COLOUR_BANDS:
+        planes = decode_planes(data, name.name, bands)
     return ScannedImage(
         path=path,
         sha256=sha256,
-        pixel_sha256=pixel_sha256(decoded.image),
+        pixel_sha256=pixel_sha256(*planes),
         perceptual_hash=perceptual_hash(decoded.image),
         width_px=decoded.image.width,
         height_px=decoded.image.height,

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from archive.decode import COLOUR_BANDS
 from commands.options import Settings, command_options
 from commands.output import as_dicts, progress_bar, show, warn, warn_put_aside
 from domain.config import Backbone, Journal, Layout, ModelSettings
@@ -37,6 +38,13 @@ from workflow.project import Project, project_folder
 )
 @click.option("--weights", metavar="FILE", help="Weights of the backbone (.safetensors or .pth).")
 @click.option(
+    "--bands",
+    type=click.IntRange(1, 64),
+    default=3,
+    show_default=True,
+    help="Of an image: 3 are red, green and blue; others are read from TIFF files.",
+)
+@click.option(
     "--journal",
     type=click.Choice([journal.value for journal in Journal]),
     default=Journal.AUTO.value,
@@ -51,6 +59,7 @@ def init(
     layout: str,
     backbone: str,
     weights: str | None,
+    bands: int,
     journal: str,
     settings: Settings,
 ) -> None:
@@ -68,9 +77,13 @@ def init(
         raise InputError(
             "--layout is for --images; the folders of the demo are classes.", "Leave --layout out."
         )
+    if demo and bands != COLOUR_BANDS:
+        raise InputError("--bands is for --images; the demo is in colour.", "Leave --bands out.")
     folder = project_folder(settings.project)
     model = ModelSettings(
-        backbone=Backbone(backbone), weights=None if weights is None else Path(weights)
+        backbone=Backbone(backbone),
+        weights=None if weights is None else Path(weights),
+        bands=bands,
     )
     with progress_bar("Making the project") as progress:
         if images_folder is None:
@@ -102,6 +115,7 @@ def ingest(*, settings: Settings) -> None:
             layout=project.config.archive.layout,
             seed=project.config.seed,
             exclude=project.folder,
+            bands=project.config.model.bands,
             progress=progress,
         )
     if report.added:

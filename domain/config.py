@@ -81,6 +81,9 @@ class ModelSettings(_Settings):
     backbone: Backbone = Backbone.RESNET18
     weights: Path | None = None  # a safetensors or .pth file; None: download, else warm up
     image_size_px: int = Field(default=224, ge=32, le=1024)
+    # 3: red, green and blue, which every picture can give. Another number: all images are TIFF
+    # files of so many bands, grey pictures for 1; people see the first three.
+    bands: int = Field(default=3, ge=1, le=64)
     # multi: averaged over turned, mirrored and enlarged views, with an earlier stage beside it,
     # from when a job has embedded them. single: for archives in which up has a meaning, such as
     # street photographs, faces or scanned text.

@@ -93,11 +93,12 @@ def features_for(
     found = cache.read(key, list(paths)) if cache else {}
     missing = [(sha256, path) for sha256, path in paths.items() if sha256 not in found]
     if missing:
+        bands = len(backbone.bands)
         lanes = min(torch.get_num_threads(), _MOST_LANES) if device.type == "cpu" else 1
         embedders = [embedder(backbone, views=views, size_px=size_px) for _ in range(lanes)]
         for each in embedders:
             each.prepare()
-        work = _Work(embedders, device, max(at_once // embed.views, 1))
+        work = _Work(embedders, device, max(at_once // embed.views, 1), bands)
         report = _Reporter(progress, views, total=len(paths), cached=len(found))
         shelf = _Shelf(cache, key, embed.shard_images)
         if problems := _compute(missing, work, shelf, report.add):
@@ -122,11 +123,12 @@ def _key(embed: Embedder, backbone: Backbone, device: torch.device) -> CacheKey:
 
 @dataclass(frozen=True)
 class _Work:
-    """How features are computed: each embedder takes batches of so many images."""
+    """How features are computed: each embedder takes batches of so many images of some bands."""
 
     embedders: Sequence[Embedder]
     device: torch.device
     batch_images: int
+    bands: int
 
 
 class _Reporter:
@@ -183,7 +185,7 @@ def _compute(
     problems: list[str] = []
     with (
         shelf,
-        closing(_decoded(missing, work.embedders[0].sizes_px)) as decoded,
+        closing(_decoded(missing, work.embedders[0].sizes_px, work.bands)) as decoded,
         closing(_embedded_batches(decoded, work)) as batches,
     ):
         for batch, rows in batches:
@@ -220,13 +222,15 @@ def _embedded_batches(
         torch.set_num_threads(threads)
 
 
-def _decoded(missing: Sequence[ImageFile], sizes_px: tuple[int, ...]) -> Generator[DecodedFile]:
+def _decoded(
+    missing: Sequence[ImageFile], sizes_px: tuple[int, ...], bands: int
+) -> Generator[DecodedFile]:
     """The images in order, some of them decoded ahead in threads (decoding frees the GIL)."""
     decoders = ThreadPoolExecutor(min(_MAX_DECODERS, os.cpu_count() or 1), "decode")
     waiting: deque[Future[DecodedFile]] = deque()
     try:
         for file in missing:
-            waiting.append(decoders.submit(decoded_file, file, sizes_px))
+            waiting.append(decoders.submit(decoded_file, file, sizes_px, bands))
             if len(waiting) >= _IMAGES_AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -235,13 +239,13 @@ def _decoded(missing: Sequence[ImageFile], sizes_px: tuple[int, ...]) -> Generat
         decoders.shutdown(cancel_futures=True)
 
 
-def decoded_file(file: ImageFile, sizes_px: tuple[int, ...]) -> DecodedFile:
+def decoded_file(file: ImageFile, sizes_px: tuple[int, ...], bands: int) -> DecodedFile:
     """The squares of an image file, or what is wrong with it in words; never an error."""
     sha256, path = file
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
             return DecodedFile(sha256, (), f"{path} has changed since it was catalogued")
-        return DecodedFile(sha256, load_squares(path, sizes_px))
+        return DecodedFile(sha256, load_squares(path, sizes_px, bands=bands))
     except ArchiveError as error:
         return DecodedFile(sha256, (), error.message.rstrip("."))
     except OSError as error:

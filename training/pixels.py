@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from archive.decode import COLOUR_BANDS
 from domain.arrays import IntArray
 from domain.jobs import Progress, silent
 from training.features import ImageFile, decoded_file, unreadable
 
 _MAX_DECODERS = 8
 _BATCHES_AHEAD = 3
-_BANDS = 3  # what files are decoded to
 
 Loaded = TypeVar("Loaded")
 
@@ -62,8 +62,10 @@ class ResidentPixels:
 class FilePixels:
     """Images that are decoded whenever they are asked for."""
 
-    def __init__(self, files: Sequence[ImageFile], size_px: int) -> None:
-        self._files, self.size_px = list(files), size_px
+    def __init__(
+        self, files: Sequence[ImageFile], size_px: int, *, bands: int = COLOUR_BANDS
+    ) -> None:
+        self._files, self.size_px, self._bands = list(files), size_px, bands
         self._pool = ThreadPoolExecutor(min(_MAX_DECODERS, os.cpu_count() or 1), "decode")
 
     def __len__(self) -> int:
@@ -76,7 +78,8 @@ class FilePixels:
             ArchiveError: a file cannot be read or has changed.
         """
         files = [self._files[row] for row in rows]
-        return torch.from_numpy(np.stack(list(_decoded(files, self.size_px, self._pool))))
+        decoded = _decoded(files, self.size_px, self._bands, self._pool)
+        return torch.from_numpy(np.stack(list(decoded)))
 
 
 def open_pixels(
@@ -85,6 +88,7 @@ def open_pixels(
     size_px: int,
     device: torch.device,
     resident_mb: int,
+    bands: int = COLOUR_BANDS,
     progress: Progress = silent,
 ) -> Pixels:
     """The pixels of image files.
@@ -94,17 +98,18 @@ def open_pixels(
         size_px: side of the square that every image is resized to.
         device: where they are kept, if they fit into half of its free memory.
         resident_mb: the most that may be kept; images that need more are decoded when needed.
+        bands: of each image.
         progress: told how many are decoded; may raise `Cancelled`.
 
     Raises:
         ArchiveError: a file cannot be read or has changed.
     """
-    needed = len(files) * size_px**2 * _BANDS
+    needed = len(files) * size_px**2 * bands
     if needed > resident_mb << 20:
-        return FilePixels(files, size_px)
-    kept = np.empty((len(files), size_px, size_px, _BANDS), dtype=np.uint8)
+        return FilePixels(files, size_px, bands=bands)
+    kept = np.empty((len(files), size_px, size_px, bands), dtype=np.uint8)
     with ThreadPoolExecutor(min(_MAX_DECODERS, os.cpu_count() or 1), "decode") as pool:
-        for row, image in enumerate(_decoded(files, size_px, pool)):
+        for row, image in enumerate(_decoded(files, size_px, bands, pool)):
             kept[row] = image
             progress((row + 1) / len(files), f"reading {row + 1} of {len(files)} images")
     images = torch.from_numpy(kept)
@@ -131,10 +136,10 @@ def ahead(load: Callable[[int], Loaded], steps: range) -> Iterator[tuple[int, Lo
 
 
 def _decoded(
-    files: Sequence[ImageFile], size_px: int, pool: ThreadPoolExecutor
+    files: Sequence[ImageFile], size_px: int, bands: int, pool: ThreadPoolExecutor
 ) -> Iterator[NDArray[np.uint8]]:
     """Each image's square; the first that cannot be read ends it."""
-    for found in pool.map(lambda file: decoded_file(file, (size_px,)), files):
+    for found in pool.map(lambda file: decoded_file(file, (size_px,), bands), files):
         if found.problem:
             raise unreadable([found.problem])
         yield found.squares[0]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from archive.decode import read_image
+from archive.decode import COLOUR_BANDS, read_planes
 from domain.errors import InputError
 
 
@@ -47,27 +47,36 @@ def preprocessing_name(size_px: int) -> str:
     return f"square{size_px}-bilinear"
 
 
-def load_pixels(path: Path, size_px: int) -> NDArray[np.uint8]:
-    """[size_px, size_px, 3] uint8 RGB pixels of the whole image, resized to a square.
+def load_pixels(path: Path, size_px: int, *, bands: int = COLOUR_BANDS) -> NDArray[np.uint8]:
+    """[size_px, size_px, bands] uint8 pixels of the whole image, resized to a square.
+
+    Args:
+        bands: 3 are red, green and blue.
 
     Raises:
-        ArchiveError: the file cannot be read as an image.
+        ArchiveError: the file cannot be read as an image, or has other bands.
     """
-    return load_squares(path, (size_px,))[0]
+    return load_squares(path, (size_px,), bands=bands)[0]
 
 
-def load_squares(path: Path, sizes_px: Sequence[int]) -> tuple[NDArray[np.uint8], ...]:
+def load_squares(
+    path: Path, sizes_px: Sequence[int], *, bands: int = COLOUR_BANDS
+) -> tuple[NDArray[np.uint8], ...]:
     """As `load_pixels`, an array of each size; the file is read and decoded once.
 
     Raises:
-        ArchiveError: the file cannot be read as an image.
+        ArchiveError: see `load_pixels`.
     """
-    return squares_of(read_image(path), sizes_px)
+    return squares_of(read_planes(path, bands), sizes_px)
 
 
-def squares_of(image: Image.Image, sizes_px: Sequence[int]) -> tuple[NDArray[np.uint8], ...]:
-    """As `load_squares`, of an RGB picture that is decoded already."""
-    return tuple(np.asarray(_square(image, size_px)) for size_px in sizes_px)
+def squares_of(
+    planes: Sequence[Image.Image], sizes_px: Sequence[int]
+) -> tuple[NDArray[np.uint8], ...]:
+    """As `load_squares`, of a picture that is decoded already: in RGB, or a plane each band."""
+    return tuple(
+        np.dstack([np.asarray(_square(plane, size_px)) for plane in planes]) for size_px in sizes_px
+    )
 
 
 def _square(image: Image.Image, size_px: int) -> Image.Image:

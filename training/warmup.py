@@ -84,7 +84,8 @@ def warm_up(
     started = time.monotonic()
     order = np.random.default_rng(seed).permutation(len(images))[:MAX_IMAGES]
     chosen = [images[row] for row in order]
-    pixels = _decoded(chosen, STORED_PX, part_of(progress, 0.0, _DECODED_SHARE))
+    bands = len(backbone.bands)
+    pixels = _decoded(chosen, STORED_PX, bands, part_of(progress, 0.0, _DECODED_SHARE))
     if len(pixels) < 2:
         raise InputError(
             f"The warm-up needs two readable images or more; {len(pixels)} of {len(images)} are.",
@@ -94,7 +95,7 @@ def warm_up(
     learning = part_of(progress, _DECODED_SHARE, 1 - _DECODED_SHARE)
     losses = _learn(backbone, pixels, seed, steps, learning)
     progress(1 - _DECODED_SHARE, "measuring the images' statistics")
-    measured = _decoded(chosen[:_STATISTICS_IMAGES], size_px, silent)
+    measured = _decoded(chosen[:_STATISTICS_IMAGES], size_px, bands, silent)
     measure_statistics(backbone, measured)
     tenth = max(1, steps // 10)
     first, last = float(np.mean(losses[:tenth])), float(np.mean(losses[-tenth:]))
@@ -119,7 +120,7 @@ def contrastive_loss(projected: Tensor, temperature: float = _TEMPERATURE) -> Te
 
 
 def measure_statistics(backbone: Backbone, pixels: NDArray[np.uint8]) -> None:
-    """Set the batch-norm statistics to those of these images [N, H, W, 3], equally weighted.
+    """Set the batch-norm statistics to those of these images [N, H, W, C], equally weighted.
 
     Views are smaller than the images that will be embedded, and padding weighs more in them.
     """
@@ -132,7 +133,7 @@ def measure_statistics(backbone: Backbone, pixels: NDArray[np.uint8]) -> None:
     backbone.train()
     with torch.no_grad():
         for batch in np.array_split(pixels, max(1, len(pixels) // 32)):
-            backbone(normalised(torch.from_numpy(batch).to(device)))
+            backbone(normalised(torch.from_numpy(batch).to(device), backbone.bands))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     backbone.eval()
@@ -154,7 +155,7 @@ def _learn(
     backbone.train()
     for batch in _batches(pixels, steps, np.random.default_rng(seed)):
         shown = torch.from_numpy(batch).to(device)
-        pair = [random_views(shown, views, generator) for _ in range(2)]
+        pair = [random_views(shown, views, generator, bands=backbone.bands) for _ in range(2)]
         loss = contrastive_loss(projector(backbone(torch.cat(pair))))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -191,12 +192,14 @@ def _batches(
         yield pixels[rows]
 
 
-def _decoded(paths: Sequence[Path], size_px: int, progress: Progress) -> NDArray[np.uint8]:
-    """[N, size_px, size_px, 3] pixels of the readable images."""
+def _decoded(
+    paths: Sequence[Path], size_px: int, bands: int, progress: Progress
+) -> NDArray[np.uint8]:
+    """[N, size_px, size_px, bands] pixels of the readable images."""
 
     def load(path: Path) -> NDArray[np.uint8] | None:
         try:
-            return load_pixels(path, size_px)
+            return load_pixels(path, size_px, bands=bands)
         except (ArchiveError, OSError):
             return None
 
@@ -208,4 +211,4 @@ def _decoded(paths: Sequence[Path], size_px: int, progress: Progress) -> NDArray
             progress(done / len(paths), f"reading {done} of {len(paths)} images")
     finally:
         decoders.shutdown(cancel_futures=True)
-    return np.stack(readable) if readable else np.empty((0, size_px, size_px, 3), np.uint8)
+    return np.stack(readable) if readable else np.empty((0, size_px, size_px, bands), np.uint8)

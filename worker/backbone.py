@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from archive.decode import COLOUR_BANDS
 from archive.locate import image_file
 from domain.arrays import FloatArray, IntArray
 from domain.config import Views
@@ -16,10 +17,11 @@ from domain.errors import ModelError
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
 from labeling_store import images
-from training.backbones import Backbone, build_backbone
+from training.backbones import Backbone, adapt_to_bands, build_backbone
 from training.device import device_in_words
 from training.feature_cache import FeatureCache
 from training.features import features_for, model_key
+from training.preprocessing import BandStatistics
 from training.warmup import warm_up
 from training.weights import (
     WeightsInfo,
@@ -28,6 +30,7 @@ from training.weights import (
     load_weights,
     save_backbone,
 )
+from worker.bands import bands_of
 from workflow.project import CONFIG_NAME, Project
 from workflow.run_files import BACKBONE, reads_own_backbone
 from workflow.speed import note_speed
@@ -44,6 +47,7 @@ class ArchiveFeatures:
         weights: what the backbone was given.
         views: of which the features are.
         backbone_in: folder with the retrained backbone that made them; None: the project's did.
+        bands: what images were normalised with; None where they are read in red, green and blue.
     """
 
     records: tuple[ImageRecord, ...]
@@ -51,6 +55,7 @@ class ArchiveFeatures:
     weights: WeightsInfo
     views: Views
     backbone_in: Path | None = None
+    bands: BandStatistics | None = None
 
     @property
     def image_ids(self) -> IntArray:
@@ -73,15 +78,19 @@ def run_backbone(
     folder = project.runs / run
     if reads_own_backbone(folder):
         return load_backbone(folder / BACKBONE)
-    return ready_backbone(project, device, progress)
+    return ready_backbone(project, device, progress, run=run)
 
 
 def ready_backbone(
-    project: Project, device: torch.device, progress: Progress
+    project: Project, device: torch.device, progress: Progress, *, run: str | None = None
 ) -> tuple[Backbone, WeightsInfo]:
     """The backbone with given or downloaded weights; warmed up where neither can be had.
 
-    The warmed-up weights are kept in the project's cache and used from then on.
+    The warmed-up weights are kept in the project's cache and used from then on. Where images have
+    other bands than red, green and blue, the first convolution takes these.
+
+    Args:
+        run: whose bands' statistics are used; None: the project's.
 
     Raises:
         ArchiveError: the file of a training image is gone when the backbone must be warmed up.
@@ -89,11 +98,15 @@ def ready_backbone(
     """
     settings = project.config.model
     backbone = build_backbone(settings.backbone.value, seed=project.config.seed)
-    warmed = project.cache / "backbones" / f"{settings.backbone.value}-warmed-up.safetensors"
+    bands = bands_of(project, run, part_of(progress, 0.0, 0.05))
+    suffix = "" if bands is None else f"-{len(bands)}bands"
+    warmed = project.cache / "backbones" / f"{backbone.name}-warmed-up{suffix}.safetensors"
     if settings.weights is None and warmed.is_file():
+        _take_bands(backbone, bands)
         return backbone, load_weights(backbone, warmed)
-    progress(0.0, "looking for weights")
-    info = _loaded(backbone, settings.weights, part_of(progress, 0.0, 0.1))
+    progress(0.05, "looking for weights")
+    info = _loaded(backbone, settings.weights, part_of(progress, 0.05, 0.1))
+    _take_bands(backbone, bands)
     if info.kind is not WeightsKind.UNTRAINED:
         return backbone, info
     warm_up(
@@ -104,6 +117,11 @@ def ready_backbone(
         progress=part_of(progress, 0.1, 1.0),
     )
     return backbone, save_backbone(backbone, warmed)
+
+
+def _take_bands(backbone: Backbone, bands: BandStatistics | None) -> None:
+    if bands is not None:
+        adapt_to_bands(backbone, bands)
 
 
 def _loaded(backbone: Backbone, weights: Path | None, progress: Progress) -> WeightsInfo:
@@ -176,7 +194,8 @@ def features_by(
     if views is Views.SINGLE and new >= FEW_IMAGES:
         rate = round(new / max(time.monotonic() - began, 1e-9), 2)
         note_speed(project, device.type, device_in_words(device), embedded_per_s=rate)
-    return ArchiveFeatures(tuple(records), features, info, views)
+    bands = None if project.config.model.bands == COLOUR_BANDS else backbone.bands
+    return ArchiveFeatures(tuple(records), features, info, views, bands=bands)
 
 
 def _views_at_hand(

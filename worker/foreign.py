@@ -47,7 +47,8 @@ def embed_folder(
         raise InputError(
             f"--out {out}: it must be a file in a folder that exists.", "Give another path."
         )
-    found = scan(folder, exclude=project.folder, progress=part_of(progress, 0.0, 0.2))
+    bands = project.config.model.bands
+    found = scan(folder, exclude=project.folder, bands=bands, progress=part_of(progress, 0.0, 0.2))
     if not found.images:
         first = found.quarantined[0]
         raise ArchiveError(

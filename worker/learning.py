@@ -25,6 +25,7 @@ from training.group_head import group_head
 from training.head import TrainedHead, frozen_head
 from training.trainer import train_head
 from worker.backbone import ArchiveFeatures
+from worker.bands import bands_as_text
 from worker.distinct import answers_of, distinct, labels_about
 from worker.quality import retrieval_quality
 from worker.report import JobReport
@@ -250,6 +251,7 @@ def keep_run(
         groups=None if labels is None else _group_labels(archive.image_ids[training], labels),
         fine_tuning=fine_tuning,
         backbone=archive.backbone_in,
+        bands=None if archive.bands is None else bands_as_text(archive.bands),
     )
     write_run(project.runs, run.name, files)
     kept = replace(run, metrics=metrics)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from archive.decode import decode, read_bytes
+from archive.decode import COLOUR_BANDS, decode, decode_planes, read_bytes
 from archive.thumbnails import JPEG_QUALITY
 from domain.arrays import FloatArray
 from domain.errors import AnnealError, ModelError
@@ -44,7 +44,11 @@ _log = logging.getLogger(__name__)
 
 
 class RunModel:
-    """The backbone and the head of one run, ready to embed a picture."""
+    """The backbone and the head of one run, ready to embed a picture.
+
+    Attributes:
+        bands: that it takes of a picture; 3 are red, green and blue.
+    """
 
     def __init__(self, project: Project, run: str) -> None:
         """Load both.
@@ -59,11 +63,14 @@ class RunModel:
         self._head = load_head(project.runs / run / CHECKPOINT)
         self._embedder = embedder(backbone, views=views, size_px=settings.image_size_px)
         self._embedder.prepare()
-        self.embed(Image.new("RGB", (64, 64)))  # the first call of a network is slow
+        self.bands = len(backbone.bands)
+        colours = self.bands == COLOUR_BANDS
+        blank = [Image.new("RGB" if colours else "L", (64, 64))] * (1 if colours else self.bands)
+        self.embed(*blank)  # the first call of a network is slow
 
-    def embed(self, image: Image.Image) -> FloatArray:
-        """[D] the vector of an RGB picture."""
-        squares = squares_of(image, self._embedder.sizes_px)
+    def embed(self, *planes: Image.Image) -> FloatArray:
+        """[D] the vector of a picture: in RGB, or a plane for each of the model's bands."""
+        squares = squares_of(planes, self._embedder.sizes_px)
         with torch.inference_mode():
             features = self._embedder([torch.from_numpy(np.stack([each])) for each in squares])
         vector: FloatArray = self._head.embed(features.float().numpy())[0]
@@ -97,9 +104,10 @@ class QuickLane:
 
     def _serve(self, request: Request) -> None:
         try:
-            image = decode(read_bytes(request.path), "picture").image
-            vector = self._model_of(request.run).embed(image)
-            queries.answer(self._project, request, vector, _small(image))
+            data, model = read_bytes(request.path), self._model_of(request.run)
+            shown = decode(data, "picture").image
+            planes = decode_planes(data, "picture", model.bands)
+            queries.answer(self._project, request, model.embed(*planes), _small(shown))
         except AnnealError as error:
             queries.refuse(self._project, request, error)
         except Exception as error:  # a defect of the program must not leave somebody waiting

@@ -195,6 +195,7 @@ def _trained(
         size_px=config.model.image_size_px,
         device=device,
         resident_mb=config.training.full.resident_mb,
+        bands=config.model.bands,
         progress=part_of(progress, 0.0, 0.05),
     )
     found = retrain_backbone(

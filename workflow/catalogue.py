@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from archive.decode import COLOUR_BANDS
 from archive.placing import place
 from archive.scan import Scan, scan
 from domain.config import Layout
@@ -40,6 +41,7 @@ def ingest(
     layout: Layout,
     seed: int,
     exclude: Path | None = None,
+    bands: int = COLOUR_BANDS,
     progress: Progress = silent,
 ) -> IngestReport:
     """Catalogue the images below a folder; those already known keep their id and their part.
@@ -50,6 +52,7 @@ def ingest(
         layout: with `auto` folders are classes or not as they were found to be at first.
         seed: of the split.
         exclude: the project's folder: where it lies among the images, its pictures are no images.
+        bands: that the model reads of each image; see `scan`.
         progress: told about the files read.
 
     Raises:
@@ -58,7 +61,14 @@ def ingest(
     """
     old = images.list_images(store.reader())
     known = {image.path: image.sha256 for image in old}
-    found = scan(root, layout=_kept(layout, old), known=known, exclude=exclude, progress=progress)
+    found = scan(
+        root,
+        layout=_kept(layout, old),
+        known=known,
+        exclude=exclude,
+        bands=bands,
+        progress=progress,
+    )
     try:
         placement = place(old, found.images, seed=seed)
     except ArchiveError as error:

@@ -119,6 +119,7 @@ def _fill(
             layout=config.archive.layout,
             seed=config.seed,
             exclude=workshop.parent,
+            bands=config.model.bands,
             progress=progress,
         )
         settings = config.selection

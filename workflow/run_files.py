@@ -2,10 +2,11 @@
 
 `config.toml`, `pairs.parquet`, `checkpoint.safetensors`, `embeddings.npy` + `image_ids.npy`,
 `metrics.json`, `log.jsonl`, `groups.parquet` where it was learnt from groups of images,
-`backbone.safetensors` and `retrained.toml` where it reads a retrained one, and `finetuning.toml`
-where another model was trained further. What is large, embeddings and groups, can be dropped, and
-the embeddings made again. Nothing here loads PyTorch or unpickles; the checkpoint is written and
-read by `training.checkpoints`, the backbone by `training.weights`.
+`backbone.safetensors` and `retrained.toml` where it reads a retrained one, `bands.json` where
+images have other bands than red, green and blue, and `finetuning.toml` where another model was
+trained further. What is large, embeddings and groups, can be dropped, and the embeddings made
+again. Nothing here loads PyTorch or unpickles; the checkpoint is written and read by
+`training.checkpoints`, the backbone by `training.weights`.
 """
 
 import json
@@ -30,12 +31,13 @@ from domain.errors import ModelError
 from domain.files import sync, written_whole
 from domain.pairs import pair
 
+BANDS = "bands.json"
 CHECKPOINT, RUN_CONFIG = "checkpoint.safetensors", "config.toml"
 BACKBONE, RETRAINED = "backbone.safetensors", "retrained.toml"
 FINE_TUNING, PAIRS = "finetuning.toml", "pairs.parquet"
 _EMBEDDINGS, _IDS, _GROUPS = "embeddings.npy", "image_ids.npy", "groups.parquet"
 # What is small.
-DESCRIPTION = (RUN_CONFIG, FINE_TUNING, RETRAINED, "metrics.json", "log.jsonl", PAIRS)
+DESCRIPTION = (RUN_CONFIG, BANDS, FINE_TUNING, RETRAINED, "metrics.json", "log.jsonl", PAIRS)
 FILES = (*DESCRIPTION, CHECKPOINT, BACKBONE, _EMBEDDINGS, _IDS, _GROUPS)
 
 
@@ -87,6 +89,7 @@ class RunFiles:
         fine_tuning: how it was fine-tuned, as TOML; None where it was not.
         backbone: folder with the retrained backbone that it reads; None where it reads the
             project's.
+        bands: what the bands of images are normalised with, as JSON; None for red, green and blue.
     """
 
     config_toml: str
@@ -98,6 +101,7 @@ class RunFiles:
     groups: GroupLabels | None = None
     fine_tuning: str | None = None
     backbone: Path | None = None
+    bands: str | None = None
 
 
 def write_run(runs: Path, name: str, files: RunFiles) -> Path:
@@ -203,6 +207,8 @@ def read_relations(folder: Path) -> list[KnownRelation]:
 def _fill(draft: Path, files: RunFiles) -> None:
     (draft / RUN_CONFIG).write_text(files.config_toml, encoding="utf-8")
     write_relations(files.relations, draft / PAIRS)
+    if files.bands is not None:
+        (draft / BANDS).write_text(files.bands, encoding="utf-8")
     if files.fine_tuning is not None:
         (draft / FINE_TUNING).write_text(files.fine_tuning, encoding="utf-8")
     if files.groups is not None:

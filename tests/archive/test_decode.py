@@ -102,12 +102,6 @@ def _sixteen_bit(samples: np.ndarray, compression: str) -> bytes:
     return bytes(data)
 
 
-def test_16_bit_colour_in_separate_planes_is_refused_rather_than_shown_wrong():
-    samples = np.random.default_rng(0).integers(0, 4096, (5, 6, 3), dtype=np.uint16)
-    with pytest.raises(ArchiveError, match="separate planes"):
-        decode(tiff(samples, planar=2), "a.tif")
-
-
 def test_8_bit_separate_planes_are_read():
     samples = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
     assert np.array_equal(rgb(tiff(samples, planar=2)), samples)
@@ -133,9 +127,8 @@ def test_stretching_survives_flat_pictures_and_missing_values():
 @pytest.mark.parametrize(
     ("bands", "dtype", "reason"),
     [
-        (5, np.uint8, "5 bands; at most 4"),
-        (12, np.uint16, "TIFF of 12 bands with 16/16/"),
-        (3, np.uint32, "TIFF of 3 bands with 32/32/32 bits"),
+        (65, np.uint8, "65 bands of 6 × 5 pixels; at most 64 bands"),
+        (3, np.uint64, "damaged or truncated"),
     ],
 )
 def test_bands_that_cannot_be_shown_are_refused_with_their_number(bands, dtype, reason):
