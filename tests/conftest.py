@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -13,6 +14,10 @@ LONGEST = (  # modules of minutes
     "tests/worker/test_simulate.py",
     "tests/worker/test_crashes.py",
 )
+
+# How long an example takes says what else the machine does, and fails nobody's test.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
