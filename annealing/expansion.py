@@ -11,8 +11,9 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Se
 from dataclasses import dataclass
 from itertools import combinations, product
 
+from annealing.one_step import one_step
 from annealing.proofs import Prover, reached
-from annealing.transitivity import Closure, one_step
+from annealing.transitivity import Closure
 from domain.answers import KnownRelation, Propagation
 from domain.pairs import Pair, pair
 
@@ -268,7 +269,7 @@ class _Expansion:
             waiting = [start]
             while waiting:
                 here = waiting.pop()
-                for there in self._closure.similar_to(here):
+                for there in self._closure.links().similar_to(here):
                     if there not in parts and pair(here, there) not in apart:
                         parts[there] = part
                         waiting.append(there)

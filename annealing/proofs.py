@@ -58,12 +58,13 @@ def reached(closure: Closure, number: int, most: int) -> tuple[set[int], set[int
     Returns:
         Those that are similar to it, itself included, and those that are dissimilar.
     """
+    links = closure.links()
     alike, apart = {number}, set[int]()
     near, far = alike, apart
     for _ in range(most):
-        across = {other for here in near for other in closure.dissimilar_to(here)}
-        far = across.union(*(closure.similar_to(here) for here in far)) - apart
-        near = set[int]().union(*(closure.similar_to(here) for here in near)) - alike
+        across = {other for here in near for other in links.dissimilar_to(here)}
+        far = across.union(*(links.similar_to(here) for here in far)) - apart
+        near = set[int]().union(*(links.similar_to(here) for here in near)) - alike
         alike |= near
         apart |= far
     return alike, apart

@@ -15,8 +15,8 @@ from domain.members import Member
 from domain.pairs import Pair
 from labeling_store.conflicts import open_conflicts, pairs_in_conflict
 from labeling_store.db import Store
-from labeling_store.ledger import STANDING_IN_ORDER, STANDING_OF_PAIR, Vote, settle, votes_by_pair
 from labeling_store.recording import record
+from labeling_store.votes import STANDING_IN_ORDER, STANDING_OF_PAIR, Vote, settle, votes_by_pair
 
 _KINDS = {kind.value: kind for kind in Kind}
 _SOURCES = {source.value: source for source in Source}

@@ -27,6 +27,9 @@ _ADD = """
     VALUES (:a, :b, :event_id, :evidence, :now)
 """
 _CLOSE = "UPDATE conflict SET closed_at = :now WHERE a = :a AND b = :b AND closed_at IS NULL"
+_STORED = """
+    SELECT event_id, evidence FROM conflict WHERE a = :a AND b = :b AND closed_at IS NULL
+"""
 _CHANGE = """
     UPDATE conflict SET event_id = :event_id, evidence = :evidence
     WHERE a = :a AND b = :b AND closed_at IS NULL
@@ -62,7 +65,7 @@ def find_open_conflict(db: sqlite3.Connection, conflict_id: int) -> Conflict | N
 def update_conflicts(
     db: sqlite3.Connection, ledger: Ledger, changed: Iterable[Pair], *, now: str
 ) -> None:
-    """Open, change or close the conflicts of pairs whose finding has changed."""
+    """Open, change or close the conflicts of pairs whose finding may have changed."""
     for pair in changed:
         finding = ledger.finding(pair)
         values = {**pair._asdict(), "now": now}
@@ -70,8 +73,11 @@ def update_conflicts(
             db.execute(_CLOSE, values)
             continue
         values |= {"event_id": finding.event_id, "evidence": json.dumps(finding.evidence)}
-        if db.execute(_CHANGE, values).rowcount == 0:
+        stored = db.execute(_STORED, values).fetchone()
+        if stored is None:
             db.execute(_ADD, values)
+        elif tuple(stored) != (values["event_id"], values["evidence"]):
+            db.execute(_CHANGE, values)
 
 
 def _conflict(row: sqlite3.Row) -> Conflict:

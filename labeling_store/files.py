@@ -8,8 +8,7 @@ again; numbers are left alone.
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,25 +19,31 @@ from domain.errors import InputError
 from domain.files import written_whole
 
 Format = Literal["csv", "jsonl", "parquet"]
-Row = Mapping[str, Any]
+Table = Mapping[str, Sequence[Any]]  # some rows of a file: for each column's name their values
 Columns = Mapping[str, type]  # name to str, int or float; every column may be empty
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\0]")
 _ESCAPED = re.compile(r"'+[=+\-@\t\r\0]")
-_ROW_GROUP = 65_536  # rows in memory at once, and in one group of a Parquet file
 _MOST_ROWS = 10_000_000  # a Parquet file of a few bytes can claim any number of rows
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 
 
-def write_rows(path: Path, rows: Iterable[Row], columns: Columns, *, fmt: Format) -> None:
-    """Write a table row by row; the file appears whole or not at all.
+def write_tables(path: Path, tables: Iterable[Table], columns: Columns, *, fmt: Format) -> None:
+    """Write tables one below the other into a file, which appears whole or not at all.
+
+    Args:
+        path: the file.
+        tables: each with all columns; one at a time is in memory, and becomes a group of rows of a
+            Parquet file.
+        columns: in their order.
+        fmt: of the file.
 
     Raises:
         InputError: the folder is missing or cannot be written.
     """
     try:
         with written_whole(path) as draft:
-            _WRITERS[fmt](draft, rows, columns)
+            _WRITERS[fmt](draft, tables, columns)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}.", "Choose a folder you may write to."
@@ -73,12 +78,13 @@ def _broken(path: Path, error: Exception) -> InputError:
     )
 
 
-def _write_csv(path: Path, rows: Iterable[Row], columns: Columns) -> None:
+def _write_csv(path: Path, tables: Iterable[Table], columns: Columns) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        for row in rows:
-            writer.writerow([_safe(row.get(name)) for name in columns])
+        for table in tables:
+            for row in _rows(table, columns):
+                writer.writerow([*map(_safe, row)])
 
 
 def _safe(value: object) -> object:
@@ -102,11 +108,16 @@ def _unescaped(cell: str) -> str | None:
     return (cell[1:] if _ESCAPED.match(cell) else cell) or None
 
 
-def _write_jsonl(path: Path, rows: Iterable[Row], columns: Columns) -> None:
+def _rows(table: Table, columns: Columns) -> Iterable[tuple[Any, ...]]:
+    return zip(*(table[name] for name in columns), strict=True)
+
+
+def _write_jsonl(path: Path, tables: Iterable[Table], columns: Columns) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for row in rows:
-            ordered = {name: row.get(name) for name in columns}
-            file.write(json.dumps(ordered, ensure_ascii=False) + "\n")
+        for table in tables:
+            for row in _rows(table, columns):
+                named = dict(zip(columns, row, strict=True))
+                file.write(json.dumps(named, ensure_ascii=False) + "\n")
 
 
 def _read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -121,13 +132,12 @@ def _read_jsonl(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _write_parquet(path: Path, rows: Iterable[Row], columns: Columns) -> None:
+def _write_parquet(path: Path, tables: Iterable[Table], columns: Columns) -> None:
     schema = pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
-    left = iter(rows)
     with pq.ParquetWriter(path, schema) as writer:
-        while batch := list(islice(left, _ROW_GROUP)):
-            values = pa.array(batch, pa.struct(schema))
-            writer.write_table(pa.Table.from_struct_array(values))
+        for table in tables:
+            values = [pa.array(table[name], _ARROW[kind]) for name, kind in columns.items()]
+            writer.write_table(pa.Table.from_arrays(values, schema=schema))
 
 
 def _read_parquet(path: Path) -> list[dict[str, Any]]:
@@ -138,7 +148,7 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-_WRITERS: Mapping[str, Callable[[Path, Iterable[Row], Columns], None]] = {
+_WRITERS: Mapping[str, Callable[[Path, Iterable[Table], Columns], None]] = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
     "parquet": _write_parquet,

@@ -14,6 +14,7 @@ from domain.errors import StoreError
 from domain.images import Part
 from domain.pairs import Pair, pair
 from labeling_store.answers import last_event_id
+from labeling_store.conflicts import open_conflicts
 from labeling_store.db import Store
 from labeling_store.ledger import Ledger
 from labeling_store.repeats import Repeated, all_repeats
@@ -117,13 +118,15 @@ def explain(store: Store, first: int, second: int) -> Explanation | None:
             return None
         shortest = store.ledger.proof(*asked)
         most = trusted_proof(all_repeats(db))
-        trusted = shortest == (asked,) or _is_trusted(store.ledger, asked, shortest, most)
+        trusted = shortest == (asked,) or _is_trusted(store, asked, shortest, most)
     return Explanation(similar, shortest, trusted)
 
 
-def _is_trusted(ledger: Ledger, asked: Pair, shortest: tuple[Pair, ...], most: int | None) -> bool:
+def _is_trusted(store: Store, asked: Pair, shortest: tuple[Pair, ...], most: int | None) -> bool:
     """Whether an implied relation counts; the rules are those of `annealing.expansion`."""
-    disputes = ledger.disputes()
+    ledger, found = store.ledger, open_conflicts(store.reader())
+    # The answers that each contradicting one contradicts; not ties, which have no label
+    disputes = [{*each.evidence} for each in found if each.evidence != (each.pair,)]
     if most is not None:
         sure = ledger.proof(*asked, without=set[Pair]().union(*disputes))
         return 0 < len(sure) <= most
@@ -155,8 +158,8 @@ def read_ahead(store: Store) -> threading.Thread | None:
 
     def read() -> None:
         # Who needs the log next tries again, and is told what is wrong
-        with suppress(StoreError, sqlite3.Error), _up_to_date(store):
-            pass
+        with suppress(StoreError, sqlite3.Error), _up_to_date(store) as ledger:
+            ledger.prepare_proofs()
 
     thread = threading.Thread(target=read, name="read-ahead", daemon=True)
     thread.start()

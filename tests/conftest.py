@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
-from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -16,8 +16,8 @@ LONGEST = (  # modules of minutes
 )
 
 # How long an example takes says what else the machine does, and fails nobody's test.
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

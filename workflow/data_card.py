@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from domain.config import config_toml
 from domain.version import VERSION
 from labeling_store import answers, images, runs
 from labeling_store.exchange import COLUMNS, What
-from labeling_store.files import Format
+from labeling_store.files import Format, Table
 from labeling_store.foreign import CARD
 from labeling_store.imported import MEMBERS_SEPARATOR
 from labeling_store.migrations import newest
@@ -55,17 +56,16 @@ class Tally:
         """How many there were."""
         return self._seen.total()
 
-    def counted(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    def counted(self, tables: Iterable[Table]) -> Iterator[Table]:
         """The same rows."""
-        for row in rows:
-            implied, kind = row.get("implied", 0), row.get("kind")
-            self._seen[row["similar"], implied, kind, row["source"]] += 1
-            self._people.add(row["members"])
-            moment = row["answered_at"]
-            if moment is not None:
-                self._first = moment if self._first is None else min(self._first, moment)
-                self._last = moment if self._last is None else max(self._last, moment)
-            yield row
+        for table in tables:
+            implied, kinds = table.get("implied", repeat(0)), table.get("kind", repeat(None))
+            self._seen.update(zip(table["similar"], implied, kinds, table["source"], strict=False))
+            self._people.update(table["members"])
+            moments = [moment for moment in table["answered_at"] if moment is not None]
+            self._first = min([*moments, *filter(None, [self._first])], default=None)
+            self._last = max([*moments, *filter(None, [self._last])], default=None)
+            yield table
 
     def as_json(self) -> dict[str, Any]:
         """The counts, by name."""

@@ -14,11 +14,11 @@ from labeling_store.exchange import (
     ImportReport,
     Rehearsal,
     What,
-    export_rows,
+    export_tables,
     import_rows,
     rehearse_import,
 )
-from labeling_store.files import Format, read_rows, write_rows
+from labeling_store.files import Format, read_rows, write_tables
 from labeling_store.foreign import read_foreign
 from workflow.data_card import ENDING, Tally, data_card
 from workflow.project import Project
@@ -50,8 +50,8 @@ def export_file(project: Project, out: Path, *, what: What, fmt: Format) -> int:
     """
     tally = Tally()
     with project.store.snapshot():
-        rows = export_rows(project.store, what, propagation=project.config.propagation)
-        write_rows(out, tally.counted(rows), COLUMNS[what], fmt=fmt)
+        tables = export_tables(project.store, what, propagation=project.config.propagation)
+        write_tables(out, tally.counted(tables), COLUMNS[what], fmt=fmt)
         card = data_card(project, out, tally, what=what, fmt=fmt)
     try:
         with written_whole(card_of(out)) as draft:

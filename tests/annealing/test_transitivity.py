@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from annealing.transitivity import Closure, Outcome, one_step
+from annealing.one_step import one_step
+from annealing.transitivity import Closure, Outcome
 from domain.pairs import Pair, pair
 
 ORACLES = json.loads((Path(__file__).parent.parent / "fixtures/transitivity.json").read_text())
@@ -121,9 +122,25 @@ class ClosureAgainstBruteForce(RuleBasedStateMachine):
             assert outcome is (Outcome.CONFLICT if conflict else Outcome.REDUNDANT)
         if conflict:
             self.check_proof(self.closure.contradictions[-1].evidence, answered, not similar)
+        self.remember(answered, similar)
+
+    def remember(self, answered, similar):
+        conflict = self.known[-1].get(answered, similar) != similar
         taken = self.accepted[-1] if conflict else {**self.accepted[-1], answered: similar}
         self.accepted.append(taken)
         self.known.append(brute_force(taken))
+
+    @rule(together=answers(max_size=8))
+    def extend(self, together):
+        reference = Closure()
+        for answered, similar in [*self.closure.answers_from(0), *together]:
+            reference.add(answered, similar)
+            if len(reference) >= len(self.known):
+                self.remember(answered, similar)
+        self.closure.extend([q for q, _ in together], [y for _, y in together])
+        assert self.closure.contradicting() == reference.contradicting()
+        assert self.closure.contradictions == reference.contradictions
+        assert self.closure.checked == reference.checked
 
     @precondition(lambda self: len(self.known) > 1)
     @rule(count=st.integers(1, 4))
@@ -194,3 +211,14 @@ def test_merging_keeps_every_cannot_link():
     (link,) = closure.cannot_links()
     assert set(link) == {closure.root(0), closure.root(10)}
     assert closure.relation(2, 12) is False
+
+
+@given(answers(), answers(max_size=8))
+def test_evidence_is_of_the_moment_of_its_answer_whenever_it_is_searched(together, more):
+    at_once, later = Closure(), Closure()
+    later.extend([q for q, _ in together], [y for _, y in together])
+    for answered, similar in together:
+        at_once.add(answered, similar)
+    for answered, similar in more:
+        assert later.add(answered, similar) is at_once.add(answered, similar)
+    assert later.contradictions == at_once.contradictions

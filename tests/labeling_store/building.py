@@ -7,6 +7,8 @@ from domain.images import Part, ScannedImage
 from domain.pairs import pair
 from domain.rounds import Proposal
 from labeling_store import answers, images, queue, rounds
+from labeling_store.exchange import export_tables
+from labeling_store.files import write_tables
 
 NOW = "2026-01-31T12:00:00.000+00:00"
 
@@ -45,6 +47,21 @@ def claim(store, member, round_id, *, count=5, now=NOW, lease_s=60.0, held=(), *
 
 def said(key, a, b, kind=Kind.SIMILAR, **more):
     return NewAnswer(key, kind, pair(a, b), **more)
+
+
+def exported(store, what):
+    """The rows of an export."""
+    return [
+        dict(zip(table, row, strict=True))
+        for table in export_tables(store, what)
+        for row in zip(*table.values(), strict=True)
+    ]
+
+
+def write_rows(path, rows, columns, *, fmt):
+    """A file with these rows."""
+    tables = [{name: [row.get(name) for row in rows] for name in columns}] if rows else []
+    write_tables(path, tables, columns, fmt=fmt)
 
 
 def undo(key, refers_to_key, a=1, b=2):

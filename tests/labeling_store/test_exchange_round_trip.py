@@ -16,9 +16,10 @@ from domain.pairs import pair
 from labeling_store import answers, relations
 from labeling_store.conflicts import open_conflicts
 from labeling_store.db import Store
-from labeling_store.exchange import COLUMNS, export_rows, import_rows
-from labeling_store.files import read_rows, write_rows
+from labeling_store.exchange import COLUMNS, import_rows
+from labeling_store.files import read_rows
 from labeling_store.members import ensure_member
+from tests.labeling_store.building import exported, write_rows
 
 NAMES = {"ann": Role.ANNOTATOR, "é 画, b": Role.ANNOTATOR, "=lead": Role.LEAD}
 IMAGES = st.integers(1, 6)
@@ -93,7 +94,7 @@ def all_of(store):
         "effort": answers.effort(db),
         "conflicts": [(each.pair, each.evidence, each.event_id) for each in open_conflicts(db)],
         "known": [relations.known_relations(store, each) for each in Propagation],
-        "exports": [list(export_rows(store, what)) for what in COLUMNS],
+        "exports": [exported(store, what) for what in COLUMNS],
     }
 
 
@@ -110,7 +111,7 @@ def test_a_log_comes_back_in_every_field(thirty_images, fmt, steps):
         first, second = stores
         stored = record(first, steps)
         file = folder / f"log.{fmt}"
-        write_rows(file, list(export_rows(first, "answers")), COLUMNS["answers"], fmt=fmt)
+        write_rows(file, exported(first, "answers"), COLUMNS["answers"], fmt=fmt)
         with second.transaction() as db:
             lead = ensure_member(db, "=lead", Role.LEAD)
         report = import_rows(second, lead, read_rows(file), pause=lambda _: None)

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from domain.answers import Kind, NewAnswer, Propagation, ReceiptStatus, Source
 from domain.members import Role
 from domain.pairs import Pair
-from labeling_store import answers, members, relations, settling
+from labeling_store import answers, checks, ledger, members, relations, settling, votes
 from labeling_store.conflicts import open_conflicts
 from labeling_store.db import Store
 from tests.annealing.test_transitivity import brute_force
@@ -178,6 +179,14 @@ class LogAgainstReference(RuleBasedStateMachine):
             assert proves(stored[q], taken, q, not expected.labels[q])
         said = {label.pair: label.similar for label in answers.pair_labels(self.stores[0].reader())}
         assert said == expected.labels
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ledger, "_BULK", 0)  # read at once, not one event after the other
+            patch.setattr(votes, "_PAGE", 3)
+            for few in (0, 10):  # of the pairs with several events: read together, looked up
+                patch.setattr(votes, "_FEW", few)
+                said_at_once = votes.settled_everywhere(self.stores[0].reader())
+                assert {q: now.similar for q, now in said_at_once.items()} == expected.labels
+                assert checks.stale_conflicts(self.stores[1]) == []
         for store in self.stores:
             known = relations.known_relations(store, Propagation.OFF)
             assert [each.pair for each in known] == expected.order

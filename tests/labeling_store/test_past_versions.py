@@ -31,9 +31,9 @@ from labeling_store import (
     sign_ins,
 )
 from labeling_store.db import Store
-from labeling_store.exchange import COLUMNS, export_rows, import_rows
+from labeling_store.exchange import COLUMNS, import_rows
 from labeling_store.migrations import APPLICATION_ID, MIGRATIONS
-from tests.labeling_store.building import claim, said, take_back
+from tests.labeling_store.building import claim, exported, said, take_back
 from tests.labeling_store.test_migrations import schema_of, written_by_version
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "schemas"
@@ -194,7 +194,7 @@ def test_people_go_on(store):
 
 
 def test_their_exports_go_into_a_new_project(store, tmp_path):
-    rows = list(export_rows(store, "answers"))
+    rows = exported(store, "answers")
     assert set(rows[0]) == set(COLUMNS["answers"])
     again = import_rows(store, OWNER, rows, pause=lambda _: None)
     assert (again.stored, again.repeated) == (0, 11)

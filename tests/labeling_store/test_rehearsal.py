@@ -8,9 +8,9 @@ from domain.answers import Kind
 from domain.members import Role
 from labeling_store import answers
 from labeling_store.conflicts import open_conflicts
-from labeling_store.exchange import export_rows, import_rows, rehearse_import
+from labeling_store.exchange import import_rows, rehearse_import
 from labeling_store.members import ensure_member
-from tests.labeling_store.building import said
+from tests.labeling_store.building import exported, said
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_an_annotator_is_told_what_only_a_lead_may_import(answered, bob):
 
 def test_a_whole_log_is_known_already(answered, ann, lead):
     answers.record_answers(answered, ann, [said("no", 1, 3, Kind.DISSIMILAR)])
-    rows = list(export_rows(answered, "answers"))
+    rows = exported(answered, "answers")
     found = rehearse_import(answered, lead, rows)
     assert (found.report.stored, found.report.repeated, found.opened) == (0, 3, 0)
 
