@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,16 +49,20 @@ learn_every = 0
 def measure(folder: Path, kills: int, rng: random.Random) -> Outcome:
     """Kill the worker that often, each time at another round, which its successor brings to an end.
 
+    The successor is killed at the next round.
+
     Raises:
         RuntimeError: a round did not come to its end, or left something twice or broken.
     """
     project = _make_project(folder)
-    with _annotator(project) as someone:
+    with _annotator(project) as someone, ExitStack() as workers:
+        worker = workers.enter_context(_lane(project))
         for _ in range(kills):
             someone.wait_for_more()
             job_id = jobs.enqueue_round(project.jobs, PARAMS)
-            _kill_at_work(project, job_id, rng.uniform(0, LONGEST_WORK_S))
-            _bring_to_end(project, job_id)
+            _kill_at_work(project, worker, job_id, rng.uniform(0, LONGEST_WORK_S))
+            worker = workers.enter_context(_lane(project))
+            _wait_for_end(project, job_id)
             _check_round(project, job_id)
     current = rounds.current_round(project.store.reader())
     if current is None:
@@ -75,16 +79,17 @@ def measure(folder: Path, kills: int, rng: random.Random) -> Outcome:
     return outcome
 
 
-def _kill_at_work(project: Project, job_id: int, after_s: float) -> None:
-    with _lane(project) as worker:
-        _wait_until(lambda: jobs.get(project, job_id).state is not JobState.QUEUED)
-        time.sleep(after_s)
-        worker.kill()
+def _kill_at_work(
+    project: Project, worker: subprocess.Popen[bytes], job_id: int, after_s: float
+) -> None:
+    _wait_until(lambda: jobs.get(project, job_id).state is not JobState.QUEUED)
+    time.sleep(after_s)
+    worker.kill()
+    worker.wait()
 
 
-def _bring_to_end(project: Project, job_id: int) -> None:
-    with _lane(project):
-        _wait_until(lambda: jobs.get(project, job_id).state.ended)
+def _wait_for_end(project: Project, job_id: int) -> None:
+    _wait_until(lambda: jobs.get(project, job_id).state.ended)
 
 
 def _check_round(project: Project, job_id: int) -> None:
