@@ -60,10 +60,10 @@ def measure(folder: Path, kills: int, rng: random.Random) -> Outcome:
         for _ in range(kills):
             someone.wait_for_more()
             job_id = jobs.enqueue_round(project.jobs, PARAMS)
-            _kill_at_work(project, worker, job_id, rng.uniform(0, LONGEST_WORK_S))
+            was_at_work = _kill_at_work(project, worker, job_id, rng.uniform(0, LONGEST_WORK_S))
             worker = workers.enter_context(_lane(project))
             _wait_for_end(project, job_id)
-            _check_round(project, job_id)
+            _check_round(project, job_id, attempts=1 + was_at_work)
     current = rounds.current_round(project.store.reader())
     if current is None:
         raise RuntimeError("The project has no round.")
@@ -81,22 +81,24 @@ def measure(folder: Path, kills: int, rng: random.Random) -> Outcome:
 
 def _kill_at_work(
     project: Project, worker: subprocess.Popen[bytes], job_id: int, after_s: float
-) -> None:
+) -> bool:
+    """Whether the job had not ended before."""
     _wait_until(lambda: jobs.get(project, job_id).state is not JobState.QUEUED)
     time.sleep(after_s)
     worker.kill()
     worker.wait()
+    return not jobs.get(project, job_id).state.ended
 
 
 def _wait_for_end(project: Project, job_id: int) -> None:
     _wait_until(lambda: jobs.get(project, job_id).state.ended)
 
 
-def _check_round(project: Project, job_id: int) -> None:
+def _check_round(project: Project, job_id: int, *, attempts: int) -> None:
     job = jobs.get(project, job_id)
     log = "\n".join(line.text for line in jobs.log(project, job_id))
-    if job.state is not JobState.DONE:
-        raise RuntimeError(f"Job {job_id} is {job.state.value}:\n{log}")
+    if job.state is not JobState.DONE or job.attempt != attempts:
+        raise RuntimeError(f"Job {job_id}: {job.state.value}, attempt {job.attempt}:\n{log}")
     made = runs.run_made_by(project.store.reader(), job.key)
     if made is None or len(read_embeddings(project.runs / made.name).image_ids) != IMAGES:
         raise RuntimeError(f"Job {job_id} left no whole run:\n{log}")

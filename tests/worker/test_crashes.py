@@ -17,9 +17,7 @@ import pytest
 from benchmarks import crash_worker
 from domain.errors import JobError
 from domain.jobs import JobState
-from labeling_store import answers
 from labeling_store import jobs as queue
-from tests.projects import answer
 from worker.supervisor import Supervisor
 from workflow import jobs
 from workflow.project import Project
@@ -50,20 +48,6 @@ def newest(project: Project) -> JobState:
     return jobs.recent(project)[0].state
 
 
-def test_a_killed_job_is_done_by_the_next_worker(project: Project) -> None:
-    answer(project, 5)
-    with lane(project) as worker:
-        wait_until(lambda: newest(project) is JobState.RUNNING)
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
-    assert not jobs.worker_alive(project)
-    with lane(project):
-        wait_until(lambda: newest(project).ended)
-    assert newest(project) is JobState.DONE
-    assert jobs.recent(project)[0].attempt == 2
-    assert answers.effort(project.store.reader()).bits == 5
-
-
 def test_rounds_and_answers_survive_workers_that_are_killed(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(2**32)
     logging.getLogger(__name__).warning("python -m benchmarks.crash --quick --seed %d", seed)
@@ -72,43 +56,26 @@ def test_rounds_and_answers_survive_workers_that_are_killed(tmp_path: Path) -> N
     assert outcome.is_good, outcome
 
 
-def test_a_stopped_worker_puts_its_job_back(project: Project) -> None:
-    with lane(project) as worker:
-        wait_until(lambda: newest(project) is JobState.RUNNING)
-        worker.send_signal(signal.SIGTERM)
-        assert worker.wait(PATIENCE_S) == 0
-    assert newest(project) in (JobState.QUEUED, JobState.DONE)
-
-
 def test_a_queued_job_that_is_cancelled_never_starts(project: Project) -> None:
     jobs.cancel(project, jobs.recent(project)[0].job_id)
     assert newest(project) is JobState.CANCELLED
 
 
-def test_only_one_worker_serves_a_project(project: Project) -> None:
-    with lane(project) as first:
-        wait_until(lambda: jobs.worker_alive(project))
+def test_a_second_worker_gives_way_and_a_stopped_one_puts_its_job_back(project: Project) -> None:
+    with lane(project) as worker:
+        wait_until(lambda: newest(project) is not JobState.QUEUED)
         with lane(project) as second:
             assert second.wait(PATIENCE_S) == 3
-        assert first.poll() is None
+        assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(PATIENCE_S) == 0
+    assert newest(project) in (JobState.QUEUED, JobState.DONE)
 
 
-def test_the_supervisor_starts_a_dead_worker_again(project: Project) -> None:
-    supervisor = Supervisor(project.folder)
-    thread = threading.Thread(target=supervisor.run)
-    thread.start()
-    try:
-        wait_until(lambda: jobs.worker_alive(project))
-        first = int((project.folder / jobs.WORKER_LOCK).read_text())
-        os.kill(first, signal.SIGKILL)
-        wait_until(lambda: worker_pid(project) not in (None, first))
-    finally:
-        supervisor.stop()
-        thread.join()
-    assert not jobs.worker_alive(project)
-
-
-def test_a_patient_supervisor_waits_for_a_command_that_works_itself(project: Project) -> None:
+def test_a_patient_supervisor_waits_for_others_and_starts_a_dead_worker_again(
+    project: Project,
+) -> None:
+    """A command that works itself is another worker, until it ends."""
     supervisor = Supervisor(project.folder, patient=True)
     thread = threading.Thread(target=supervisor.run)
     with lane(project) as first:
@@ -118,10 +85,15 @@ def test_a_patient_supervisor_waits_for_a_command_that_works_itself(project: Pro
         first.kill()
         first.wait()
     try:
-        wait_until(lambda: jobs.worker_alive(project) and worker_pid(project) != first.pid)
+        wait_until(lambda: worker_pid(project) not in (None, first.pid))
+        second = worker_pid(project)
+        assert second
+        os.kill(second, signal.SIGKILL)
+        wait_until(lambda: worker_pid(project) not in (None, first.pid, second))
     finally:
         supervisor.stop()
         thread.join()
+    assert not jobs.worker_alive(project)
 
 
 def worker_pid(project: Project) -> int | None:
