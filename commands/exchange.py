@@ -25,7 +25,7 @@ from workflow.project import local_owner
     type=click.Choice(exchange.WHATS),
     default="answers",
     show_default=True,
-    help="All events; one row an answered pair; or labels and implied pairs with their proof.",
+    help="Events; labels, one row a pair; labels and implied pairs with their proof; or flags.",
 )
 @click.option("--out", metavar="FILE", required=True, help="Where to write.")
 @command_options

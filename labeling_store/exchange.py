@@ -23,7 +23,7 @@ from domain.errors import InputError, shortened
 from domain.images import Part
 from domain.members import Member
 from domain.pairs import Pair
-from labeling_store import answers, conflicts, images, members, relations
+from labeling_store import answers, conflicts, flags, images, members, relations
 from labeling_store.db import Store
 from labeling_store.files import Columns, Table
 from labeling_store.imported import (
@@ -33,9 +33,10 @@ from labeling_store.imported import (
     examine,
     keys_of_others,
     refusal,
+    said_already,
 )
 
-What = Literal["answers", "labels", "known"]
+What = Literal["answers", "labels", "known", "flags"]
 
 _PAIR: Columns = {"image_a": str, "image_b": str, "similar": int}
 _WHO: Columns = {"source": str, "members": str, "answered_at": str}
@@ -57,6 +58,18 @@ COLUMNS: Mapping[What, Columns] = {
     },
     "labels": {**_PAIR, **_WHO, "round": int, "in_conflict": int},
     "known": {**_PAIR, **_WHO, "round": int, "implied": int, "weight": float, "proof": str},
+    "flags": {
+        "image_a": str,
+        "image_b": str,
+        "note": str,
+        "member": str,
+        "flagged_at": str,
+        "round": int,
+        "state": str,
+        "ended_by": str,
+        "ended_at": str,
+        "key": str,
+    },
 }
 # In the order of the columns of "answers", with ids for the images and members.
 _EVENTS_AFTER = """
@@ -79,7 +92,8 @@ def export_tables(
         store: people's work; in a snapshot, so that all is of one moment.
         what: `answers` gives every event of the log, `labels` one row a pair that people answered,
             `known` what training knows, implied pairs with their proof included, and the answered
-            pairs outside the training part, which spread nothing.
+            pairs outside the training part, which spread nothing; `flags` gives every flag, of one
+            image where `image_b` is None, with how it ended.
         propagation: how far `known` spreads.
 
     Returns:
@@ -87,8 +101,9 @@ def export_tables(
     """
     if what == "answers":
         return _answers(store)
-    rows = _labels(store) if what == "labels" else _known(store, propagation)
-    return _in_tables(rows, COLUMNS[what])
+    if what == "known":
+        return _in_tables(_known(store, propagation), COLUMNS[what])
+    return _in_tables(_labels(store) if what == "labels" else _flags(store), COLUMNS[what])
 
 
 def _in_tables(rows: Iterator[Mapping[str, Any]], columns: Columns) -> Iterator[Table]:
@@ -141,6 +156,19 @@ def _known(store: Store, propagation: Propagation) -> Iterator[dict[str, Any]]:
             "implied": int(each.implied),
             "weight": each.weight,
             "proof": json.dumps(proof, ensure_ascii=False) if proof else None,
+        }
+
+
+def _flags(store: Store) -> Iterator[dict[str, Any]]:
+    paths = _paths(store)
+    for each in flags.all_flags(store.reader()):
+        first, *second = (paths[image_id] for image_id in each.image_ids)
+        yield {
+            **vars(each),
+            "image_a": first,
+            "image_b": second[0] if second else None,
+            "round": each.round_number,
+            "state": "open" if each.end is None else each.end.value,
         }
 
 
@@ -285,7 +313,9 @@ def _examined(store: Store, member: Member, rows: Iterable[Mapping[str, Any]]) -
     other = keys_of_others(db, found.answers)
     if other:
         found.wrong["`key` is that of another answer in the project"] = sorted(map(repr, other))
-        found.answers = [each for each in found.answers if each.key not in other]
+    known = said_already(db, found.answers, member)
+    found.repeated += len(known)
+    found.answers = [each for each in found.answers if each.key not in other | known]
     return found
 
 

@@ -73,8 +73,14 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _broken(path: Path, error: Exception) -> InputError:
+    if isinstance(error, UnicodeDecodeError):
+        return InputError(
+            f"{path.name} is broken: no text in UTF-8 (byte {error.object[error.start]:#x}).",
+            "Nothing was imported; save it as CSV UTF-8.",
+        )
     return InputError(
-        f"{path.name} is broken: {error}.", "Nothing was imported; mend the file and try again."
+        f"{path.name} is broken: {str(error).rstrip('.')}.",
+        "Nothing was imported; mend the file and try again.",
     )
 
 

@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 from domain.answers import Kind, NewAnswer, Source
 from domain.errors import InputError, shortened
 from domain.members import Member, Role, given_name
-from domain.pairs import pair
+from domain.pairs import Pair, pair
+from labeling_store.members import find_member
+from labeling_store.pair_answers import own_answers
 
 IMPLIED = "implied"  # the source of a row that nobody answered
 MEMBERS_SEPARATOR = "; "
@@ -23,6 +25,7 @@ _SAID = {
     "0": False, "0.0": False, "false": False, "dissimilar": False,
 }  # fmt: skip
 _SAYS = {Kind.SIMILAR: True, Kind.DISSIMILAR: False}
+_MADE = "import:"  # how the key of a row begins that has none of its own
 _LARGEST = 2**63  # SQLite's integers are smaller
 _KIND_SAYING = {True: Kind.SIMILAR, False: Kind.DISSIMILAR, None: Kind.UNSURE}
 
@@ -102,6 +105,29 @@ def keys_of_others(db: sqlite3.Connection, new: Sequence[NewAnswer]) -> set[str]
     return other
 
 
+def said_already(db: sqlite3.Connection, new: Sequence[NewAnswer], importer: Member) -> set[str]:
+    """The keys of rows without one of their own that say what their member's answer says already.
+
+    So labels and known pairs that come back to their project change nothing. Where a file says
+    several things of a pair in one member's name, all of it counts.
+    """
+    words: dict[str, dict[Pair, set[Kind]]] = {}
+    for each in new:
+        words.setdefault(each.member or importer.name, {}).setdefault(each.pair, set()).add(
+            each.kind
+        )
+    known: set[tuple[str, Pair]] = set()
+    for name, said in words.items():
+        author = find_member(db, name)
+        standing = {} if author is None else own_answers(db, author.member_id, [*said])
+        known |= {(name, of) for of, own in standing.items() if said[of] == {own.kind}}
+    return {
+        each.key
+        for each in new
+        if each.key.startswith(_MADE) and (each.member or importer.name, each.pair) in known
+    }
+
+
 def refusal(found: Found) -> InputError:
     """Why rows cannot be imported, with how many and which."""
     wrong = found.wrong
@@ -120,8 +146,9 @@ def _in_order(rows: list[_Row]) -> list[tuple[int, _Row]]:
         missing = [name for name in REQUIRED if name not in row]
         if missing:
             raise InputError(
-                f"Row {number} has no column {shortened(missing)}.",
-                f"A file to import needs {', '.join(REQUIRED)}; nothing was imported.",
+                f"Row {number} has no column {shortened(missing)}, but {shortened([*row])}.",
+                f"A file to import needs {', '.join(REQUIRED)}, in CSV with commas between; "
+                "nothing was imported.",
             )
     return sorted(enumerate(rows, start=1), key=lambda each: _sort_key(each[1]))
 
@@ -174,7 +201,7 @@ def _made_of(row: _Row, member: Member) -> str:
     rest = [_text(row, name) for name in ("similar", "kind", "event_id", "answered_at")]
     author = _author(row) or member.name
     told = json.dumps([*names, *rest, author], ensure_ascii=True)
-    return f"import:{hashlib.sha256(told.encode()).hexdigest()}"
+    return f"{_MADE}{hashlib.sha256(told.encode()).hexdigest()}"
 
 
 def _answer(

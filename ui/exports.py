@@ -10,6 +10,7 @@ _WHAT_WORDS = {
     "answers": "Answers: every event, those taken back too",
     "labels": "Labels: one row for each pair that people answered",
     "known": "Known pairs: labels, and what they imply, with the proof",
+    "flags": "Flags: what was flagged, with its note, and how that ended",
 }
 
 

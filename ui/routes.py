@@ -220,7 +220,7 @@ def _lists(api: Lists) -> list[Endpoint]:
             "GET",
             "/api/export",
             "export",
-            "Export answers, labels or known relations as a file.",
+            "Export answers, labels, known relations or flags as a file.",
             api.export,
             role=Role.LEAD,
             query=ExportQuery,

@@ -24,7 +24,7 @@ from workflow.project import Project
 from workflow.run_files import CHECKPOINT
 
 ENDING = ".card.json"
-_WORDS = {1: "similar", 0: "dissimilar", None: "without_label"}
+_WORDS = {1: "similar", 0: "dissimilar", None: "without_label", "flag": "flags"}
 _HOW: Mapping[What, str] = {
     "answers": (
         "Every event of the answer log in the order in which it was stored: people were shown two "
@@ -39,6 +39,10 @@ _HOW: Mapping[What, str] = {
         "The labels of pairs, and with `implied` 1 those that follow from them, with the answered "
         "pairs that prove it; what open conflicts put in doubt is left out or has `weight` 0.5."
     ),
+    "flags": (
+        "What members flagged as odd while they answered, of a pair or of one image, with a note; "
+        "it was taken back, or a lead dealt with it. Flags are no answers."
+    ),
 }
 
 
@@ -46,7 +50,7 @@ class Tally:
     """Counts rows on their way into a file."""
 
     def __init__(self) -> None:
-        self._seen: Counter[tuple[int | None, int, str | None, str]] = Counter()
+        self._seen: Counter[tuple[int | str | None, int, str | None, str]] = Counter()
         self._people: set[str | None] = set()
         self._first: str | None = None
         self._last: str | None = None
@@ -59,10 +63,17 @@ class Tally:
     def counted(self, tables: Iterable[Table]) -> Iterator[Table]:
         """The same rows."""
         for table in tables:
-            implied, kinds = table.get("implied", repeat(0)), table.get("kind", repeat(None))
-            self._seen.update(zip(table["similar"], implied, kinds, table["source"], strict=False))
-            self._people.update(table["members"])
-            moments = [moment for moment in table["answered_at"] if moment is not None]
+            implied: Iterable[int] = table.get("implied", ()) or repeat(0)
+            kinds: Iterable[str | None] = table.get("kind", ()) or repeat(None)
+            if "flagged_at" in table:
+                said = zip(repeat("flag"), implied, table["state"], repeat("click"), strict=False)
+                members, given = table["member"], table["flagged_at"]
+            else:
+                said = zip(table["similar"], implied, kinds, table["source"], strict=False)
+                members, given = table["members"], table["answered_at"]
+            self._seen.update(said)
+            self._people.update(members)
+            moments = [moment for moment in given if moment is not None]
             self._first = min([*moments, *filter(None, [self._first])], default=None)
             self._last = max([*moments, *filter(None, [self._last])], default=None)
             yield table

@@ -38,7 +38,7 @@ class Download:
 
 
 def export_file(project: Project, out: Path, *, what: What, fmt: Format) -> int:
-    """Write answers, labels or known relations to a file, and its data card beside it.
+    """Write answers, labels, known relations or flags to a file, and its data card beside it.
 
     All of one moment, each whole or not at all; the same log gives the same bytes.
 
@@ -130,13 +130,13 @@ def in_words(found: Rehearsal) -> list[str]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.kinds.items()))
     said = [f"{found.rows} rows: {report.stored} new answers{f' ({kinds})' if kinds else ''}."]
     if report.repeated:
-        said.append(f"{report.repeated} are known already and change nothing.")
+        said.append(f"Known already, changing nothing: {report.repeated:,}.")
     if report.implied:
-        said.append(f"{report.implied} were implied, not answered: they follow from the others.")
+        said.append(f"Implied, not answered: {report.implied:,}; they follow from the others.")
     if report.conflicts:
-        said.append(f"{report.conflicts} contradict earlier answers.")
+        said.append(f"Against earlier answers: {report.conflicts:,}.")
     if found.opened:
-        said.append(f"{found.opened} conflicts would be opened.")
+        said.append(f"Conflicts that would be opened: {found.opened:,}.")
     if found.new_members:
         said.append(f"New members: {shortened(list(found.new_members))}.")
     return said

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from domain.answers import Kind, Propagation, Source
 from domain.errors import InputError
+from domain.flags import NewFlag
 from domain.members import Role
 from domain.pairs import Pair
 from labeling_store import answers, exchange, relations
@@ -16,6 +17,7 @@ from labeling_store.conflicts import open_conflicts
 from labeling_store.db import Store
 from labeling_store.exchange import COLUMNS, ImportReport, import_rows
 from labeling_store.files import read_rows
+from labeling_store.flags import record_flags
 from labeling_store.members import ensure_member, list_members
 from tests.labeling_store.building import NOW, ask, catalogue, exported, said, undo, write_rows
 
@@ -41,6 +43,13 @@ def busy(store, ann, bob, owner):
     answers.record_answers(store, bob, [said("k8", 8, 9, Kind.DISSIMILAR)], now=NOW)
     settled = said("k9", 8, 9, Kind.RESOLUTION, similar=True, refers_to_key="k8")
     answers.record_answers(store, owner, [settled, said("k10", 9, 10)], now=NOW)
+    pair = NewFlag("f1", 1, 2, '=clouds, "dark"', proposal_id=1, flagged_at=NOW)
+    images = [
+        NewFlag("f2", 3, None),
+        NewFlag("f3", 4, None),
+        NewFlag("f4", 3, None, takes_back_key="f2"),
+    ]
+    record_flags(store, ann, [pair, *images], now=NOW)
     return store
 
 
@@ -89,7 +98,7 @@ def test_importing_again_changes_nothing(busy, empty, tmp_path, owner, fmt):
     assert load(empty, rows) == ImportReport(stored=0, repeated=10, conflicts=0, implied=0)
 
 
-@pytest.mark.parametrize("what", ["answers", "labels", "known"])
+@pytest.mark.parametrize("what", list(COLUMNS))
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_the_same_log_gives_the_same_file(busy, tmp_path, what, fmt):
     for name in ("first", "second"):
@@ -98,7 +107,7 @@ def test_the_same_log_gives_the_same_file(busy, tmp_path, what, fmt):
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
-@pytest.mark.parametrize("what", ["answers", "labels", "known"])
+@pytest.mark.parametrize("what", list(COLUMNS))
 def test_rows_are_the_same_however_many_are_in_memory(busy, monkeypatch, what):
     together = exported(busy, what)
     monkeypatch.setattr(exchange, "_PAGE", 2)
@@ -115,6 +124,45 @@ def test_every_export_has_the_columns_of_the_contract(busy, what):
     assert all(list(row) == list(COLUMNS[what]) for row in rows)
     assert list(COLUMNS[what])[:6] == contract
     assert {row["similar"] for row in rows} <= {0, 1, None}
+
+
+def test_flags_come_with_how_they_ended(busy, empty):
+    rows = exported(busy, "flags")
+    assert all(list(each) == list(COLUMNS["flags"]) for each in rows)
+    images = [(each["image_a"], each["image_b"]) for each in rows]
+    assert images == [("0001.png", "0002.png"), ("0003.png", None), ("0004.png", None)]
+    first, second, third = rows
+    assert (first["note"], first["member"], first["round"]) == ('=clouds, "dark"', "ann", 1)
+    assert [each["state"] for each in rows] == ["open", "taken_back", "open"]
+    assert (second["ended_by"], second["ended_at"]) == ("ann", NOW)
+    assert (third["flagged_at"], third["ended_by"], third["key"]) == (NOW, None, "f3")
+    with pytest.raises(InputError, match="no column similar"):
+        load(empty, rows)
+
+
+@pytest.mark.parametrize("what", ["labels", "known"])
+def test_what_comes_back_to_its_project_changes_nothing(store, ann, bob, what):
+    """Else each member would seem to have answered twice."""
+    answers.record_answers(store, ann, [said("a", 1, 2), said("b", 2, 3)], now=NOW)
+    answers.record_answers(store, bob, [said("c", 3, 4, Kind.DISSIMILAR)], now=NOW)
+    with store.transaction() as db:
+        store.lead = ensure_member(db, "lead", Role.LEAD)
+    before = log(store)
+    report = load(store, exported(store, what))
+    assert (report.stored, report.repeated) == (0, 3)
+    assert log(store) == before
+
+
+def test_all_that_a_file_says_of_a_pair_in_one_name_counts(store, ann):
+    answers.record_answers(store, ann, [said("a", 1, 2)], now=NOW)
+    with store.transaction() as db:
+        store.lead = ensure_member(db, "lead", Role.LEAD)
+    first, second = "2026-02-01T00:00:00.000+00:00", "2026-02-02T00:00:00.000+00:00"
+    again = [row(1, 2, 0, member="ann", answered_at=first)]
+    again += [row(1, 2, 1, member="ann", answered_at=second)]
+    assert load(store, again).stored == 2
+    (label,) = answers.pair_labels(store.reader())
+    assert label.similar is True
 
 
 def test_labels_are_one_row_a_pair_with_all_members(store, ann, bob):
@@ -204,6 +252,7 @@ GOOD = [
         (row(3, 4, key="k2"), "`key` is that of another answer in the file: 'k2'"),
         (row(event_id=4, kind="void", similar="", refers_to=3), "an undo cannot be taken back: 3"),
         ({"image_a": "0001.png", "similar": 1}, "Row 4 has no column image_b"),
+        ({"image_a;image_b;similar": "a;b;1"}, "but image_a;image_b;similar"),
     ],
 )
 def test_one_wrong_row_keeps_the_whole_file_out(empty, bad, problem):

@@ -10,10 +10,11 @@ import pytest
 
 from domain.answers import Kind
 from domain.errors import InputError
+from domain.flags import NewFlag
 from labeling_store import answers, images
 from tests.pictures import write_archive
 from tests.ui import stage
-from workflow import exchange
+from workflow import exchange, flags
 from workflow.creation import create_project
 from workflow.exchange import card_of, export_file, import_file, import_upload, rehearse_upload
 from workflow.project import Project, local_owner, open_project
@@ -102,6 +103,19 @@ def test_a_card_counts_what_is_implied(answered: Project, tmp_path: Path) -> Non
     assert isinstance(counts, dict)
     assert counts["implied"] == sum(row["implied"] for row in written) > 0
     assert counts["rows"] == rows == len(written)
+
+
+def test_a_card_counts_flags_by_how_they_ended(answered: Project, tmp_path: Path) -> None:
+    owner = local_owner(answered)
+    new = [NewFlag(f"flag-{number}", number, None) for number in (1, 2, 3)]
+    undo = NewFlag("undo", 1, None, takes_back_key="flag-1")
+    flags.submit_flags(answered, owner, [*new, undo])
+    rows = export_file(answered, tmp_path / "x.csv", what="flags", fmt="csv")
+    counts = card(tmp_path / "x.csv")["counts"]
+    assert isinstance(counts, dict)
+    assert (counts["rows"], counts["flags"], counts["members"]) == (rows, 3, 1)
+    assert counts["kinds"] == {"open": 2, "taken_back": 1}
+    assert counts["first_answered_at"] <= counts["last_answered_at"]
 
 
 def test_the_hash_of_the_images_is_that_of_their_content(
