@@ -7,6 +7,7 @@ a share of the answers is given to pairs for the second time, as projects hide t
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from domain.answers import KnownRelation, Propagation
 from domain.arrays import FloatArray, IntArray
 from domain.jobs import Progress, named, part_of
 from domain.pairs import pair
-from training.group_head import group_head
+from training.group_head import Looks, group_head, looks_of
 from training.head import TrainedHead, frozen_head
 from worker.retraining import MOST_PAIRS
 from worker.simulation_curve import Row
@@ -147,6 +148,11 @@ class ComponentRounds:
         self._tiles += len(places)
         return int(answers.sum())
 
+    @cached_property
+    def _looks(self) -> Looks:
+        """Of the frozen features; they depend on no answer."""
+        return looks_of(self._seed.features)
+
     @property
     def _error(self) -> float:
         """The share of wrong answers that is reckoned with."""
@@ -167,6 +173,7 @@ class ComponentRounds:
             self._said.answers,
             error=self._error,
             device=seed.device,
+            find_looks=looks_of if seed.is_full else lambda _: self._looks,
         )
         asked = replace(
             row,

@@ -64,7 +64,9 @@ def next_chains(
         return [*starting, *islice(_least_alike(asker), count)]
     times = np.bincount(np.array([*unclear], np.int64).ravel(), minlength=len(space))
     chains = (
-        each for each in image_chains(asker, len(space)) if times[each.pairs[0][0]] < _UNCLEAR_AFTER
+        each
+        for each in image_chains(asker, len(space), look_ups=look_ups)
+        if times[each.pairs[0][0]] < _UNCLEAR_AFTER
     )
     return [*starting, *group_checks(asker, count), *islice(chains, count)]
 

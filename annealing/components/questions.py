@@ -119,15 +119,17 @@ def group_checks(asker: Asker, count: int) -> list[Chain]:
     return list(islice(_checks(asker), int(_MERGE_SHARE * count)))
 
 
-def image_chains(asker: Asker, count: int) -> Iterator[Chain]:
+def image_chains(asker: Asker, count: int, *, look_ups: bool = True) -> Iterator[Chain]:
     """Chains about the images that are worth most, best first.
 
     Args:
         asker: of the round.
         count: how many chains at most.
+        look_ups: whether chains are followed. Without, an image counts by how probably the first
+            question tells its group, and the images near it are worth as much less.
     """
     given = 0
-    for image in _worth_asking(asker.space, asker.found):
+    for image in _worth_asking(asker.space, asker.found, look_ups=look_ups):
         if given == count:
             return
         chain = _chain(asker, image)
@@ -198,15 +200,18 @@ def _mass(found: Beliefs) -> FloatArray:
     return np.maximum(mean, mean.T)
 
 
-def _worth_asking(space: Space, found: Beliefs) -> Iterator[int]:
+def _worth_asking(space: Space, found: Beliefs, *, look_ups: bool) -> Iterator[int]:
     """Images by what a question about each is worth, those near the ones before it less.
 
     The value is an image's own doubt and that of the images it is linked to, over the number of
-    questions that it will probably take.
+    questions that it will probably take. Without look-ups it is times the probability that the one
+    question tells the group (0.3 mAP@5 more in strict rounds, at 369 answers).
     """
-    doubt = 1 - found.probability.max(axis=1).astype(np.float64)
+    surest = found.probability.max(axis=1).astype(np.float64)
+    doubt = 1 - surest
     doubt[found.is_certain] = 0
-    length = _expected_length(found.probability)
+    length = _expected_length(found.probability) if look_ups else 1 / surest
+    told = np.ones(len(space)) if look_ups else surest
     scale = space.graph.own**-0.5  # an image with many links is not worth more for that
     rest, free = doubt.copy(), doubt > 0
     while free.any():
@@ -217,7 +222,7 @@ def _worth_asking(space: Space, found: Beliefs) -> Iterator[int]:
         free[image] = False
         seed = np.zeros(len(space), dtype=np.float32)
         seed[image] = scale[image]
-        rest *= 1 - 0.9 * np.minimum(scale * space.graph.spread(seed), 1)
+        rest *= 1 - 0.9 * told[image] * np.minimum(scale * space.graph.spread(seed), 1)
 
 
 def _expected_length(probability: NDArray[np.float32]) -> FloatArray:

@@ -10,7 +10,7 @@ from annealing.components.beliefs import Beliefs, beliefs
 from annealing.components.evidence import Answers
 from annealing.components.likeness import group_likeness, matrix_root
 from annealing.components.space import Space, space_of
-from training.group_selection import LENGTHS, frozen_length
+from training.group_selection import LENGTHS, _weights, frozen_length
 
 KINDS, EACH = 5, 12
 LEAST = 0.3
@@ -51,7 +51,22 @@ def test_groups_that_looks_tell_by_a_weak_sign_are_learnt(kinds: np.ndarray) -> 
     looks[:, :KINDS] += 3 * np.eye(KINDS)[kinds]
     length = length_for(looks, kinds)
     assert length is not None
-    assert length in (LEAST, *LENGTHS)
+    assert LEAST <= length < LENGTHS[-1]
+
+
+def test_the_more_images_were_answered_the_less_counts_what_finds_them_worse() -> None:
+    quality = np.array([[0.5, 0.5, 0.75, 0.25], [1.0, 0.5, 0.75, 0.75]])
+    few, many = _weights(quality)[0], _weights(np.tile(quality, 4))[0]
+    assert 0 < many < few < 1
+
+
+def test_a_length_is_weighted_by_how_far_its_images_are_found_worse() -> None:
+    """Against the likelihood of a normal distribution, by hand."""
+    best, worse = np.array([1.0, 0.5, 0.75, 0.75]), np.array([0.5, 0.5, 0.75, 0.25])
+    behind = best - worse
+    expected = np.exp(-0.5 * (behind.mean() / (behind.std() / 2)) ** 2)
+    np.testing.assert_allclose(_weights(np.stack([worse, best])), [expected, 1])
+    np.testing.assert_allclose(_weights(np.stack([best, best])), [1, 1])
 
 
 def test_it_never_goes_below_the_least(kinds: np.ndarray) -> None:

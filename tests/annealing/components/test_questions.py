@@ -12,10 +12,14 @@ from annealing.components.evidence import NO_GROUP, Answers, evidence_between, n
 from annealing.components.parts import part_likeness, parts_of, parts_wanted
 from annealing.components.questions import LONGEST, Asker, Chain, group_checks, image_chains
 from annealing.components.space import Space, space_of
-from annealing.components.start import first_answers, first_chains
+from annealing.components.start import (
+    _HALF_LIKELY,
+    _LIKELY,
+    _joining_most,
+    first_answers,
+    first_chains,
+)
 from annealing.proposals import Question
-from annealing.transitivity import Closure
-from domain.pairs import pair
 from tests.annealing.components.conftest import (
     EACH,
     KINDS,
@@ -182,17 +186,27 @@ def test_a_round_that_starts_with_half_of_it_asks_nothing_else(
     assert (set(of_kind) == {Question.FIRST_KINDS}) == whole_round
 
 
-def test_without_look_ups_the_start_asks_first_what_no_earlier_similar_would_imply(
+def test_without_look_ups_the_start_asks_what_earlier_similar_answers_would_not_imply(
     space: Space,
 ) -> None:
-    chains = list(first_chains(space, no_answers(), error=0.05, look_ups=False))
-    parts = len(parts_of(space).middle)
-    forest = Closure()
-    for a, b in keys(chains)[: parts - 1]:
-        assert forest.relation(a, b) is None
-        forest.add(pair(a, b), True)
-    assert all(forest.relation(a, b) for a, b in keys(chains)[parts - 1 :])
-    assert sorted(keys(chains)) == sorted(keys(first_chains(space, no_answers(), error=0.05)))
+    """By counting in ten thousand worlds in which each pair is one kind with its probability."""
+    groups, rng = 5, np.random.default_rng(0)
+    pairs = [(0, 1), (1, 2), (0, 2), (3, 4), (2, 3), (0, 4), (1, 4), (0, 3), (1, 3), (2, 4)]
+    chance = _LIKELY / (1 + (np.arange(len(pairs)) / (_HALF_LIKELY * groups)) ** 2)
+    first, second, third = _joining_most(pairs, groups)[:3]
+    assert (first, second) == ((0, 1), (1, 2))  # disjoint or in a row, nothing implies them
+    alike = rng.random((10_000, len(pairs))) < chance
+    implied = (alike[:, 0] & alike[:, 1]).mean()
+    gain = {pair: chance[place] for place, pair in enumerate(pairs[2:], start=2)}
+    gain[0, 2] *= 1 - implied
+    assert third == max(gain, key=lambda pair: gain[pair]) == (3, 4)
+
+
+def test_the_order_without_look_ups_leaves_no_pair_out(space: Space) -> None:
+    at_once = keys(first_chains(space, no_answers(), error=0.05, look_ups=False))
+    followed = keys(first_chains(space, no_answers(), error=0.05))
+    assert sorted(at_once) == sorted(followed)
+    assert list(at_once) != list(followed)
 
 
 def test_answers_about_images_without_a_group_are_evidence_for_none() -> None:
