@@ -15,7 +15,7 @@ from annealing.tiles import tile_corners, tile_count
 from domain.arrays import FloatArray
 
 # On a CPU enough blocks for all cores, large enough that handing them out costs nothing
-_BLOCK_ROWS = {"cpu": 256, "cuda": 2048}
+_BLOCK_ROWS = {"cpu": 512, "cuda": 2048}
 
 
 class ClassifierBlocks:

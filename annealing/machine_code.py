@@ -104,9 +104,18 @@ def _engine(module: str) -> binding.ExecutionEngine:
 
 
 class _Writer:
-    """Writes the layers in LLVM's language, with vectors as long as the shape says.
+    """Writes the layers in LLVM's language.
 
-    Left to LLVM, vectors would be half as long on most processors with AVX-512.
+    What it writes, for each tile of images and each single one:
+
+        for each unit k: hidden[k] = max(single[k], others[k])
+        for each group g: sums = start[g]
+            for each unit k: sums += weights[g, k] * hidden[k]
+            logits += last[g] * max(sums, 0)
+
+    A hidden unit, a logit and a sum of each unit of a group are a tile wide: so many vectors, as
+    long as the shape says. Left to LLVM, most processors with AVX-512 got vectors of half the
+    length.
     """
 
     def __init__(self, function: ir.Function, shape: Shape) -> None:
@@ -162,27 +171,24 @@ class _Writer:
 
     def _sums(self, start: ir.Value, weights: ir.Value) -> _Values:
         """Of the units of a group, each in as many registers as a tile."""
-        group, registers = self._shape.group, self._shape.registers
+        size, group = _WHOLE(self._shape.tile), _WHOLE(self._shape.group)
 
         def unit(number: ir.Value, sums: _Values) -> _Values:
-            hidden = self._load(
-                self._at("hidden", self._code.mul(number, _WHOLE(self._shape.tile)))
-            )
-            here = self._moved(weights, self._code.mul(number, _WHOLE(group)))
-            factors = [self._everywhere(self._moved(here, _WHOLE(each))) for each in range(group)]
+            hidden = self._load(self._at("hidden", self._code.mul(number, size)))
+            factors = self._of_group(self._moved(weights, self._code.mul(number, group)))
             pairs = [(factor, each) for factor in factors for each in hidden]
             return [self._plus(total, *pair) for total, pair in zip(sums, pairs, strict=True)]
 
-        first = [self._everywhere(self._moved(start, _WHOLE(each))) for each in range(group)]
-        return self._loop("units", unit, [each for each in first for _ in range(registers)])
+        begun = [each for each in self._of_group(start) for _ in range(self._shape.registers)]
+        return self._loop("units", unit, begun)
 
     def _added(self, logits: _Values, sums: _Values, last: ir.Value) -> _Values:
         """Logits with what the units of a group add."""
         registers, added = self._shape.registers, list(logits)
+        factors = self._of_group(last)
         for number, total in enumerate(sums):
-            weight = self._everywhere(self._moved(last, _WHOLE(number // registers)))
             positive, place = self._larger(total, self._zero()), number % registers
-            added[place] = self._plus(added[place], weight, positive)
+            added[place] = self._plus(added[place], factors[number // registers], positive)
         return added
 
     def _loop(
@@ -222,12 +228,15 @@ class _Writer:
         lanes = self._shape.lanes
         return [self._moved(address, _WHOLE(n * lanes)) for n in range(self._shape.registers)]
 
+    def _of_group(self, address: ir.Value) -> _Values:
+        """A group's floats from memory, each in all lanes."""
+        places = [_WHOLE(each) for each in range(self._shape.group)]
+        return [self._everywhere(self._moved(address, place)) for place in places]
+
     def _everywhere(self, address: ir.Value) -> ir.Value:
         """One float from memory in all lanes."""
-        value, nothing = (
-            self._code.load(address, typ=_FLOAT),
-            ir.Constant(self._vector, ir.Undefined),
-        )
+        nothing = ir.Constant(self._vector, ir.Undefined)
+        value = self._code.load(address, typ=_FLOAT)
         first = self._code.insert_element(nothing, value, _PLACE(0))
         lanes = ir.Constant(ir.VectorType(_PLACE, self._shape.lanes), [0] * self._shape.lanes)
         return self._code.shuffle_vector(first, nothing, lanes)

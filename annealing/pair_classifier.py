@@ -7,12 +7,15 @@ and only the small layers behind run for each pair. Training it is not done here
 Source: ANNEAL, "binary classifier guided uncertainty estimation", eqs. 9-11.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from annealing.lanes import work_through
 from domain.arrays import FloatArray, IntArray
 
 _CHUNK_PAIRS = 512  # pairs at a time: the first layer in float64 stays in a core's cache
@@ -67,20 +70,44 @@ class PairClassifier:
         """P - 0.5, as tanh(z / 2) / 2 is exactly sigmoid(z) - 0.5."""
         pairs = np.sort(np.asarray(pairs, dtype=np.int64).reshape(-1, 2), axis=1)
         rows, places = np.unique(pairs, return_inverse=True)
-        first, second = self.projections(embeddings[rows])
-        places = places.reshape(-1, 2)
-        signed = np.empty(len(pairs))
-        for start in range(0, len(pairs), _CHUNK_PAIRS):
-            low, high = places[start : start + _CHUNK_PAIRS].T
-            value = np.tanh(self._logits(first[low] + second[high]) / 2) / 2
-            if self.symmetric:
-                value = (value + np.tanh(self._logits(first[high] + second[low]) / 2) / 2) / 2
-            signed[start : start + _CHUNK_PAIRS] = value
-        return signed
+        first, second = (torch.from_numpy(each) for each in self.projections(embeddings[rows]))
+        low, high = torch.from_numpy(places.reshape(-1, 2).T.copy())
+        signed = torch.empty(len(pairs), dtype=torch.float64)
+        logits, starts = _Small.of(self), range(0, len(pairs), _CHUNK_PAIRS)
 
-    def _logits(self, sides: FloatArray) -> FloatArray:
-        # By torch, which keeps to the one core of its lane; numpy takes all
-        second, last = (torch.from_numpy(each).double() for each in (self.second, self.last))
-        narrow = torch.mm(torch.from_numpy(np.maximum(sides, 0, out=sides)), second.T).numpy()
-        hidden = torch.from_numpy(np.maximum(narrow + self.second_bias, 0, out=narrow))
-        return torch.mv(hidden, last).numpy() + self.last_bias
+        def take(numbers: Iterator[int]) -> Iterator[None]:
+            for number in numbers:
+                part = slice(starts[number], starts[number] + _CHUNK_PAIRS)
+                value = logits(first, second, low[part], high[part]).div_(2).tanh_()
+                if self.symmetric:
+                    back = logits(first, second, high[part], low[part]).div_(2).tanh_()
+                    value.add_(back).div_(2)
+                signed[part] = value.div_(2)
+                yield
+
+        work_through(range(len(starts)), take)
+        return np.asarray(signed.numpy())
+
+
+@dataclass(frozen=True)
+class _Small:
+    """The layers behind the first one, in float64; by torch, which keeps to the core of a lane."""
+
+    weights: Tensor
+    bias: Tensor
+    last: Tensor
+    last_bias: float
+
+    @classmethod
+    def of(cls, classifier: PairClassifier) -> "_Small":
+        weights, bias, last = (
+            torch.tensor(each, dtype=torch.float64)
+            for each in (classifier.second, classifier.second_bias, classifier.last)
+        )
+        return cls(weights, bias, last, classifier.last_bias)
+
+    def __call__(self, first: Tensor, second: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        """[P] logits of pairs of rows of the projections as first and as second."""
+        wide = first.index_select(0, one).add_(second.index_select(0, other)).relu_()
+        narrow = torch.mm(wide, self.weights.T).add_(self.bias).relu_()
+        return torch.mv(narrow, self.last).add_(self.last_bias)
