@@ -53,7 +53,7 @@ class Effort:
         return 2 * (self.presses + self.slow_presses + self.plain_presses) + 100
 
 
-QUICK = Effort(presses=60, slow_presses=30, plain_presses=20, first_pages=3, of_ten=300)
+QUICK = Effort(presses=50, slow_presses=25, plain_presses=20, first_pages=3, of_ten=300)
 FULL = Effort(presses=400, slow_presses=150, plain_presses=100, first_pages=9, of_ten=5000)
 
 

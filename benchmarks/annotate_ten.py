@@ -51,6 +51,8 @@ def measure(folder: Path, archive: Path, browser: Browser, *, count: int) -> Fig
         served(project.folder) as address,
         _pages(browser, address, project) as pages,
     ):
+        endless.wait_until_it_trains(project)
+        pages[0].wait_for_timeout(2000)  # the first pages have settled
         begin_s = time.monotonic()
         _press(pages, count)
         took_s = time.monotonic() - begin_s
@@ -104,10 +106,9 @@ def _pages(browser: Browser, address: str, project: Project) -> Iterator[list[Pa
         context = browser.new_context(viewport={"width": 1400, "height": 900})
         context.add_init_script(path=SCRIPT)
         pages.append(context.new_page())
-        pages[-1].goto(f"{address}/annotate?member={member.member_id}", timeout=60_000)
+        pages[-1].goto(f"{address}/annotate?member={member.member_id}", wait_until="commit")
     for page in pages:
-        page.wait_for_function("() => window.anneal_bench.shows([])", timeout=60_000)
-    pages[0].wait_for_timeout(2000)  # the first pages have settled
+        page.wait_for_function("() => window.anneal_bench.shows([])", timeout=120_000)
     yield pages
     for page in pages:
         page.context.close()

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,16 +67,28 @@ def learn_from(project: Project, pairs: Sequence[Pair], *, groups: int) -> None:
 
 @contextmanager
 def training(project: Project) -> Iterator[None]:
-    """The project's worker, in the middle of a training."""
+    """The project's worker, which begins to train; see `wait_until_it_trains`."""
     job_queue.enqueue(project.jobs, jobs.TRAIN, {"strategy": "mgue"})
     command = [sys.executable, "cli.py", "--project", str(project.folder), "worker"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as worker:
         try:
-            _wait_until(lambda: _progress(project) >= FEATURES_READ)
             yield
         finally:
             worker.terminate()
             worker.wait()
+
+
+def wait_until_it_trains(project: Project) -> None:
+    """Until the training takes its steps, half a minute after the worker's start.
+
+    Raises:
+        RuntimeError: it does not come so far.
+    """
+    deadline_s = time.monotonic() + PATIENCE_S
+    while _progress(project) < FEATURES_READ:
+        if time.monotonic() > deadline_s:
+            raise RuntimeError("The worker does not begin to train.")
+        time.sleep(0.2)
 
 
 def trains(project: Project) -> bool:
@@ -94,11 +106,3 @@ def trains(project: Project) -> bool:
 def _progress(project: Project) -> float:
     job = jobs.newest(project, jobs.TRAIN)
     return 0.0 if job is None else job.progress
-
-
-def _wait_until(happened: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not happened():
-        if time.monotonic() > deadline_s:
-            raise RuntimeError("The worker does not begin to train.")
-        time.sleep(0.2)

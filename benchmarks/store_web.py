@@ -58,6 +58,7 @@ def measure(folder: Path, seconds: float) -> Figures:
     _ask_enough(project, CLIENTS * (each + 2 * AHEAD))
     begin = answers.last_event_id(project.store.reader())
     with endless.training(project), served(project.folder) as address:
+        endless.wait_until_it_trains(project)
         acks_ms, given = _answer_all(address, project, people, each)
         trained = endless.trains(project)
     stored = Counter(event.key for event in answers.events(project.store.reader(), after=begin))

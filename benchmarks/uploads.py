@@ -21,7 +21,7 @@ from labeling_store import images
 from workflow import queries
 from workflow.project import Project
 
-IMAGES = 60  # what is waited for is the model and the page, not the search among them
+IMAGES = 40  # what is waited for is the model and the page, not the search among them
 SOURCE_PX, UPLOAD_PX = 400, 1024
 MODEL_PX = 224
 LEARNT_FROM, KINDS = 150, 6
@@ -56,6 +56,7 @@ def measure(count: int) -> dict[str, object]:
         browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
         with endless.training(project), served(project.folder) as address:
             wait_for_lane(project)
+            endless.wait_until_it_trains(project)
             took_s = [upload_s(browser, address, drawn(rng, UPLOAD_PX)) for _ in range(count)]
             trained = endless.trains(project)
         browser.close()

@@ -159,7 +159,9 @@ def refusal(title: str, error: AccessError) -> None:
 
 
 def pager(key: str, *, more: bool) -> None:
-    """Buttons to the newer and older lines of a list, where there are any.
+    """Buttons to the newer and older lines of a list, where there are any; it stands above them.
+
+    Below, it would be pushed down when the list has come.
 
     Args:
         key: the list's, as in `session.page_number`.

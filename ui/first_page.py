@@ -2,12 +2,12 @@
 
 Streamlit's page asks for its server below the address that it was opened at, `/annotate` say, and a
 tenth of a second later at the root; it connects when that has answered; and it loads what draws a
-component when the script wants one. Here it is told where the server is, connects at once, and
-loads that while it loads itself.
+part when the script wants one, with a grey bar of another height in its place meanwhile. Here it is
+told where the server is, connects at once, and loads the parts of its page while it loads itself.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,22 @@ from ui import sign_in
 from ui.sitemap import HOME, PAGES
 
 _STATIC = Path(st.__file__).with_name("static")
-_DRAWS_COMPONENTS = "../lib/src/components/widgets/BidiComponent/BidiComponent.tsx"
+# What each page shows at once, by the names of Streamlit's sources, beside our own components.
+# Charts and tables are left out: they are large, and keep their room free.
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "overview": ("Button", "Metric", "PageLink", "Progress"),
+    "my_answers": ("Button", "Radio"),
+    "rounds": ("Button", "NumberInput", "Selectbox"),
+    "curves": ("Radio", "Selectbox", "Slider"),
+    "search": ("Button", "FileUploader", "Pagination", "Selectbox", "TextInput"),
+    "explore": ("Selectbox",),
+    "labels": ("Button", "PageLink", "Radio", "Selectbox"),
+    "conflicts": ("Button", "Radio"),
+    "people": ("Button", "Selectbox", "TextInput"),
+    "instructions": ("Button", "Multiselect", "TextArea", "TextInput"),
+    "project": ("Button", "FileUploader"),
+    "you": ("Button", "Selectbox", "TextInput"),
+}
 _SERVER = 'BACKEND_BASE_URL: new URL(".", location.href).href'
 # No other site's page may talk to this one from around it; that must be said to connect at once.
 _AT_ONCE = "HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false }"
@@ -28,35 +43,49 @@ _AT_ONCE = "HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthTok
 
 def page_routes() -> list[BaseRoute]:
     """The addresses of all pages, for `st.App(routes=…)`."""
+    described: Mapping[str, Any] = json.loads((_STATIC / "manifest.json").read_bytes())
+    return [_route(name, described) for name in PAGES]
+
+
+def _route(name: str, described: Mapping[str, Any]) -> Route:
+    links = _links(described, ("BidiComponent", *PARTS.get(name, ())))
     # Who signed in is known by a cookie that Streamlit only trusts beside another one, which it
     # sets when it is asked: there the page must ask first.
-    asking, at_once = _page(_SERVER), _page(f"{_SERVER}, {_AT_ONCE}")
+    asking, at_once = _page(_SERVER, links), _page(f"{_SERVER}, {_AT_ONCE}", links)
 
     async def serve(_: Request) -> Response:
         page = asking if sign_in.is_set_up() else at_once
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
-    return [Route("/" if name == HOME else f"/{name}", serve) for name in PAGES]
+    return Route("/" if name == HOME else f"/{name}", serve)
 
 
-def _page(told: str) -> str:
-    links = "".join(f'<link rel="modulepreload" crossorigin href="./{each}">' for each in _files())
+def _page(told: str, links: str) -> str:
     script = f"<script>window.__streamlit = {{ {told} }}</script>"
     page = (_STATIC / "index.html").read_text(encoding="utf-8")
     return page.replace("</head>", f"{script}{links}</head>")
 
 
-def _files() -> list[str]:
-    """The scripts that draw a component, without those that the page names itself."""
-    described: Mapping[str, Any] = json.loads((_STATIC / "manifest.json").read_bytes())
-    known = _needed(described, "index.html", set())
-    wanted = _needed(described, _DRAWS_COMPONENTS, set()) - known
-    return sorted(described[name]["file"] for name in wanted)
+def _links(described: Mapping[str, Any], parts: Iterable[str]) -> str:
+    """The scripts that draw these parts, without those that the page names itself."""
+    sources = [each for each in described if _part(each) in parts]
+    wanted = _imported(described, sources) - _imported(described, ["index.html"])
+    files = sorted(described[each]["file"] for each in wanted)
+    return "".join(f'<link rel="modulepreload" crossorigin href="./{each}">' for each in files)
 
 
-def _needed(described: Mapping[str, Any], name: str, found: set[str]) -> set[str]:
-    if name in described and name not in found:
-        found.add(name)
-        for each in described[name].get("imports", ()):
-            _needed(described, each, found)
+def _part(source: str) -> str:
+    """The name of what a source draws, as `Button` for `../lib/src/widgets/Button/Button.tsx`."""
+    return source.removesuffix(".tsx").rpartition("/")[2]
+
+
+def _imported(described: Mapping[str, Any], sources: Iterable[str]) -> set[str]:
+    """These sources and all that they import."""
+    found: set[str] = set()
+    waiting = [each for each in sources if each in described]
+    while waiting:
+        each = waiting.pop()
+        if each not in found:
+            found.add(each)
+            waiting += described[each].get("imports", ())
     return found

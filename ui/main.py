@@ -36,7 +36,6 @@ def present() -> Member | None:
 
 def refuse(error: AccessError) -> None:
     """In place of any page, for who may not come in or must say who they are."""
-    st.set_page_config(page_title="Anneal", page_icon=str(FAVICON), layout="wide")
     if sign_in.is_set_up():
         door.draw(error)
     else:
@@ -76,6 +75,8 @@ def menu_title(name: str, member: Member | None) -> str:
     return f"{title}: {as_text(member.name)}" if name == "you" and member is not None else title
 
 
+# First of all: content that is there before the page is wide would move.
+st.set_page_config(page_title="Anneal", page_icon=str(FAVICON), layout="wide")
 try:
     member = present()
 except AccessError as error:
@@ -93,8 +94,7 @@ pages = {
 }
 page = st.navigation(list(pages.values()), position="top")
 opened = next(name for name, each in pages.items() if each == page)
-title = f"{PAGES[opened][0]} · Anneal"
-st.set_page_config(page_title=title, page_icon=str(FAVICON), layout="wide")
+st.set_page_config(page_title=f"{PAGES[opened][0]} · Anneal")
 try:
     run_page(opened, member)
 except AnnealError as error:

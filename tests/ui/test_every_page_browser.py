@@ -1,7 +1,9 @@
 """Every page in a real browser, full of names that look like markup: nothing of them runs, whoever
 may not come in is refused kindly, and axe finds nothing serious."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from labeling_store import answers
 from tests.ui.annotator import SHOWN as PAIR
 from tests.ui.furnished import Furnished, furnish
 from tests.ui.screens import PREPARE, addresses, see_a_pair, settle
+from ui.first_page import PARTS
 from ui.sitemap import PAGES
 from workflow import conflicts, jobs
 from workflow.locks import held
@@ -31,6 +34,15 @@ NOT_OURS = (
     ("svg-img-alt", "_brush", "Vega draws the rectangle of a selection as a symbol without a name"),
 )
 DARK_SETTLED_MS = 400
+PART = re.compile(r"(\w+)\.[\w-]+\.js")
+SCROLLING = """
+(all) => all.flatMap((host) => {
+  const kept = host.closest("[data-testid=stElementContainer]");
+  const within = [...kept.querySelectorAll("*")].filter((each) => each.contains(host));
+  return [kept, ...within].filter((each) => each.scrollHeight > each.clientHeight + 1)
+    .map((each) => `${each.className}: ${each.scrollHeight} in ${each.clientHeight}`);
+})
+"""
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 420, "height": 860}
 ALSO_NARROW = ("annotate", "grid", "results", "explore", "labels", "people")  # drawn another way
 FOCUSED = """
@@ -84,6 +96,9 @@ def test_markup_in_names_does_nothing_and_axe_finds_nothing_serious(
     assert "hacked" not in reader.title()
     assert reader.locator("img[onerror]").count() == 0
     assert reader.locator("img[src*='x.example']").count() == 0
+    if name != "refused":  # it has the address of another page
+        assert parts_loaded_late(reader) == set()
+    assert galleries_that_scroll(reader) == []
     assert serious(reader) == []
     reader.emulate_media(color_scheme="dark")
     reader.wait_for_timeout(DARK_SETTLED_MS)
@@ -94,6 +109,21 @@ def test_markup_in_names_does_nothing_and_axe_finds_nothing_serious(
         assert serious(reader) == []
         reader.set_viewport_size(WIDE)
     reader.emulate_media(color_scheme="light")
+
+
+def parts_loaded_late(page: Page) -> set[str]:
+    """Of what Streamlit draws parts with, what the page had to ask for when it was drawn."""
+    loaded = page.evaluate("() => performance.getEntriesByType('resource').map((e) => e.name)")
+    named = page.request.get(page.url).text()
+    late = [PART.match(each.rpartition("/")[2]) for each in loaded]
+    names = {each[1] for each in late if each is not None and each[0] not in named}
+    return names & {*chain.from_iterable(PARTS.values())}
+
+
+def galleries_that_scroll(page: Page) -> list[str]:
+    """Pictures that do not fit into the room that is kept for them."""
+    found: list[str] = page.locator("[data-testid=stBidiComponentIsolated]").evaluate_all(SCROLLING)
+    return found
 
 
 def serious(page: Page, *, only: Sequence[str] = ()) -> list[str]:

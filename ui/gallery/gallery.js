@@ -18,7 +18,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (list.dataset.shown === shown) return;
   list.dataset.shown = shown;
   list.setAttribute("aria-label", data.name);
-  list.classList.toggle("single", data.items.length === 1);
+  list.dataset.count = data.items.length;
   const choose = (imageId) => setTriggerValue("chosen", imageId);
   list.replaceChildren(...data.items.map((item) => makeTile(item, data.access, choose)));
 }

@@ -7,12 +7,15 @@ because names of files must stay text.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
 from ui import session
 
 _HERE = Path(__file__).parent
+FEW = 2
+FEW_PX, TITLE_PX = 284, 24  # of so many pictures with their captions, and titles; see gallery.css
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,10 @@ _dispute = st.components.v2.component(
 def image_grid(
     tiles: Sequence[Tile], *, name: str, key: str, on_chosen: Callable[[int], None]
 ) -> None:
-    """A grid of pictures; a click, or Enter, on one calls back with its image id."""
+    """A grid of pictures; a click, or Enter, on one calls back with its image id.
+
+    One or two have a size of their own, whose room is kept free until they have come.
+    """
 
     def chosen() -> None:
         image_id = session.component_value(key, "chosen")
@@ -194,7 +200,9 @@ def image_grid(
             on_chosen(image_id)
 
     data = {"access": _access(), "name": name, "items": [asdict(tile) for tile in tiles]}
-    _grid(key=key, data=data, on_chosen_change=chosen)
+    room = FEW_PX + TITLE_PX * any(tile.title for tile in tiles)
+    height: int | Literal["content"] = room if len(tiles) <= FEW else "content"
+    _grid(key=key, data=data, height=height, on_chosen_change=chosen)
 
 
 def result_grid(

@@ -109,8 +109,8 @@ def draw_labels(wanted: LogFilter) -> None:
     shown = found[:PAGE_ROWS]
     paths = history.paths_of(project, [each.pair for each in shown])
     rows = [tables.label_row(label, paths) for label in shown]
-    label_table(rows, key="labels.table", on_action={"history": open_history})
     components.pager(key, more=len(found) > PAGE_ROWS)
+    label_table(rows, key="labels.table", on_action={"history": open_history})
 
 
 def deal_with(flag_id: str) -> None:
@@ -129,8 +129,8 @@ def draw_flags() -> None:
     shown = found[:PAGE_ROWS]
     paths = history.paths_of(project, [flag.image_ids for flag in shown])
     rows = [tables.flag_row(flag, paths) for flag in shown]
-    label_table(rows, key=key, on_action={"history": open_history, "done": deal_with})
     components.pager(key, more=len(found) > PAGE_ROWS)
+    label_table(rows, key=key, on_action={"history": open_history, "done": deal_with})
 
 
 def draw_history(asked: Pair) -> None:

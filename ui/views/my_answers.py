@@ -38,8 +38,8 @@ def draw_answers(name: str) -> None:
     paths = history.paths_of(project, [each.event.pair for each in shown])
     rows = [tables.own_row(each, paths) for each in shown]
     anew = {kind.value: partial(say, kind) for kind in tables.CHOICES}
-    label_table(rows, key="my_answers.table", on_action={"take_back": take_back, **anew})
     components.pager(key, more=len(found) > PAGE_ROWS)
+    label_table(rows, key="my_answers.table", on_action={"take_back": take_back, **anew})
 
 
 def draw_nothing(name: str) -> None:

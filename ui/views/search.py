@@ -108,10 +108,10 @@ def draw_archive_query(image_id: int, *, uploaded: bool = False) -> None:
         left, right = st.columns([1, 4], gap="large")
         with left:
             st.header("Query", anchor=False)
-            tiles = [Tile(image_id, image.path)]
-            image_grid(tiles, name="Query", key="search.query", on_chosen=choose)
             if not uploaded:  # the file is put away where it was chosen
                 st.button("Choose another image", key="search.other", on_click=choose_none)
+            tiles = [Tile(image_id, image.path)]
+            image_grid(tiles, name="Query", key="search.query", on_chosen=choose)
         with right:
             st.header("Most similar", anchor=False)
             only = draw_filter()
@@ -155,8 +155,8 @@ def draw_archive() -> None:
     start = (page - 1) * PAGE_IMAGES
     shown = found.images[start : start + PAGE_IMAGES]
     tiles = [Tile(each.image_id, each.path) for each in shown]
-    image_grid(tiles, name="Images of the archive", key="search.archive", on_chosen=choose)
     st.caption(shown_of(start, len(shown), found))
+    image_grid(tiles, name="Images of the archive", key="search.archive", on_chosen=choose)
 
 
 def shown_of(start: int, shown: int, found: Browsed) -> str:
