@@ -36,6 +36,12 @@ _SETTLEMENTS = f"""
     GROUP BY e.refers_to, e.member_id, e.answered_at
     ORDER BY newest DESC LIMIT :limit OFFSET :offset
 """  # noqa: S608 a constant
+_OF_WORD = f"""
+    SELECT e.key FROM event AS w JOIN event AS e ON e.refers_to IS w.refers_to
+        AND e.member_id = w.member_id AND e.answered_at = w.answered_at
+    WHERE w.key = :key AND w.kind = 'resolution' AND e.{_STANDING.strip()}
+    ORDER BY e.event_id
+"""  # noqa: S608 a constant
 _COUNT = f"""
     SELECT count(*) FROM (SELECT DISTINCT refers_to, member_id, answered_at FROM event AS e
         WHERE e.{_STANDING.strip()})
@@ -118,6 +124,11 @@ def count_settlements(db: sqlite3.Connection) -> int:
     """How many settlements stand."""
     (count,) = db.execute(_COUNT).fetchone()
     return int(count)
+
+
+def keys_of_settlement(db: sqlite3.Connection, key: str) -> list[str]:
+    """The keys of all that stands of the settlement that a resolution is part of."""
+    return [each for (each,) in db.execute(_OF_WORD, {"key": key})]
 
 
 def _part(key: str, number: int) -> str:

@@ -218,7 +218,7 @@ def _circumstances(logged: LoggedEvent) -> Iterator[str]:
     if logged.hidden_repeat:
         yield "A hidden repeat: asked a second time, to see whether the answer stays."
     if event.reason:
-        yield f"Why asked: {event.reason}"
+        yield event.reason if event.kind is Kind.RESOLUTION else f"Why asked: {event.reason}"
     if logged.similarity is not None:
         yield f"Similarity {logged.similarity:.2f} to the model then."
     if event.model:

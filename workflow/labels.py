@@ -2,11 +2,11 @@
 
 import uuid
 
-from domain.answers import Event, Kind, NewAnswer, PairLabel, Receipt
+from domain.answers import Event, Kind, NewAnswer, PairLabel, Receipt, ReceiptStatus
 from domain.clock import utc_now
 from domain.errors import InputError
 from domain.members import Member
-from labeling_store import answers, images
+from labeling_store import answers, images, settling
 from workflow.project import Project
 
 
@@ -24,7 +24,10 @@ def recent_answers(project: Project, member: Member, limit: int = 20) -> list[Ev
 def take_back(project: Project, member: Member, key: str) -> Receipt:
     """Void the answer of that key; labels that depended on it go, the question is open again.
 
+    Of a lead's word on a conflict, all that was settled with it goes.
+
     Raises:
+        AccessError: it is a lead's word, and the member is no lead.
         InputError: there is no such answer, or this member may not take it back.
     """
     event = answers.find_event(project.store.reader(), key)
@@ -32,6 +35,10 @@ def take_back(project: Project, member: Member, key: str) -> Receipt:
         raise InputError(
             f'There is no answer "{key}" to take back.', "Reload the page to see the current state."
         )
+    if event.kind is Kind.RESOLUTION:
+        words = settling.keys_of_settlement(project.store.reader(), key)
+        settling.take_settlement_back(project.store, member, words)
+        return Receipt(key, ReceiptStatus.STORED if words else ReceiptStatus.REPEATED)
     now = utc_now()
     void = NewAnswer(
         key=str(uuid.uuid4()),

@@ -2,13 +2,13 @@
 
 import pytest
 
-from domain.answers import Kind, NewAnswer
+from domain.answers import Kind, NewAnswer, ReceiptStatus
 from domain.errors import AccessError, InputError
 from domain.members import Member, Role
 from domain.pairs import Pair, pair
 from labeling_store import members, relations
 from tests.ui import stage
-from workflow import conflicts
+from workflow import conflicts, labels
 from workflow.conflicts import Dispute, Ruling
 from workflow.project import Project, local_owner
 from workflow.questions import submit_answers
@@ -140,6 +140,24 @@ def test_undo_brings_the_conflict_back(project: Project, dispute: Dispute, ids: 
     found = only(project)
     assert (found.own.pair, found.path) == (dispute.own.pair, dispute.path)
     assert conflicts.count_settled(project) == 0
+
+
+@pytest.mark.parametrize("word", [0, 1])
+def test_a_word_taken_back_by_itself_takes_its_settlement_back(
+    project: Project, dispute: Dispute, word: int
+) -> None:
+    """Half of a settlement would be something that no lead ever said."""
+    conflicts.settle(project, owner(project), dispute, Ruling.THIS, key="k")
+    (made,) = conflicts.list_settled(project, limit=9)
+    with project.store.transaction() as db:
+        ann = members.ensure_member(db, "ann", Role.ANNOTATOR)
+    with pytest.raises(AccessError):
+        labels.take_back(project, ann, made.words[word].key)
+    assert labels.take_back(project, owner(project), made.words[word].key).message == ""
+    assert conflicts.count_settled(project) == 0
+    assert only(project).conflict.pair == dispute.conflict.pair
+    again = labels.take_back(project, owner(project), made.words[1 - word].key)
+    assert again.status is ReceiptStatus.REPEATED
 
 
 def test_members_who_disagree_are_a_tie(project: Project, ids: list[int]) -> None:
