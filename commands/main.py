@@ -84,4 +84,17 @@ def main() -> int:
         return 2
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # a database that cannot be read is no bug
+        said = _in_words(error)
+        if said is None:
+            raise
+        show_error(said)
+        return 2
     return 0
+
+
+def _in_words(error: Exception) -> AnnealError | None:
+    # Not at the top: who asks for help waits for no database
+    from labeling_store.failures import in_words
+
+    return in_words(error)

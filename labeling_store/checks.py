@@ -22,7 +22,7 @@ _PARTS = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
 def damage(store: Store) -> list[str]:
     """Pages, indexes or CHECKs that are broken, and references that lead nowhere."""
     try:
-        with translated(store.path), store.snapshot() as db:
+        with translated(store.path, writing=False), store.snapshot() as db:
             found = db.execute(f"PRAGMA integrity_check({MOST_SHOWN})").fetchall()
             dangling = db.execute("PRAGMA foreign_key_check").fetchall()
     except StoreError as error:
@@ -60,7 +60,7 @@ def lost_answers(store: Store) -> list[str]:
 def stale_conflicts(store: Store) -> list[str]:
     """Whether the open conflicts are those that the log, read anew, says there are."""
     ledger = Ledger()
-    with translated(store.path), store.snapshot() as db:
+    with translated(store.path, writing=False), store.snapshot() as db:
         ledger.catch_up(db)
         kept = {each.pair: (each.event_id, each.evidence) for each in open_conflicts(db)}
     found = {
@@ -84,7 +84,7 @@ def check_copy(path: Path) -> None:
     """
     store = Store(path, read_only=True)
     try:
-        with translated(path):
+        with translated(path, writing=False):
             check_version(store.reader(), path)
         problems = damage(store)
     finally:

@@ -89,7 +89,7 @@ class Store:
         if journal is Journal.AUTO and not read_only:
             _refuse_network(path)
         store = cls(path, read_only=read_only, checkpoints=checkpoints, journal=journal)
-        with translated(path):
+        with translated(path, writing=False):
             if read_only:
                 check_version(store.reader(), path)
             else:
@@ -141,7 +141,7 @@ class Store:
         if db.in_transaction:
             yield db
             return
-        with translated(self.path):
+        with translated(self.path, writing=False):
             db.execute("BEGIN")
             try:
                 yield db
@@ -191,7 +191,7 @@ class Store:
                 held.connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        with translated(self.path):
+        with translated(self.path, writing=False):
             if self.read_only:
                 return _connect_for_reading(self.path)
             db = _connected(str(self.path))

@@ -23,14 +23,29 @@ _CAUSES = {
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's complaints about the file itself into a `StoreError` that says what to do."""
+def translated(path: Path, *, writing: bool = True) -> Iterator[None]:
+    """Turn SQLite's complaints about the file itself into a `StoreError` that says what to do.
+
+    Args:
+        path: the file.
+        writing: whether something was to be saved, which the error then says is not.
+    """
     try:
         yield
     except sqlite3.Error as error:
-        cause = _CAUSES.get(getattr(error, "sqlite_errorcode", -1) & 0xFF)
-        if cause is None:
+        said = in_words(error, f"Not saved: {path}" if writing else str(path))
+        if said is None:
             raise
-        full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
-        kind = DiskFullError if full else StoreError
-        raise kind(f"Not saved: {path} {cause[0]}.", cause[1]) from error
+        raise said from error
+
+
+def in_words(error: Exception, what: str = "The project's database") -> StoreError | None:
+    """What a failure of SQLite means to a user, where it is the file's and no bug; else None."""
+    if not isinstance(error, sqlite3.Error):
+        return None
+    code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+    cause = _CAUSES.get(code)
+    if cause is None:
+        return None
+    kind = DiskFullError if code == sqlite3.SQLITE_FULL else StoreError
+    return kind(f"{what} {cause[0]}.", cause[1])

@@ -6,6 +6,7 @@ import streamlit as st
 
 from domain.errors import AccessError, AnnealError
 from domain.members import Member, Role
+from labeling_store.failures import in_words
 from ui import components, session, sign_in
 from ui.components import as_text, show_error
 from ui.door import door
@@ -32,6 +33,14 @@ def present() -> Member | None:
     except AnnealError:
         return None
     return member
+
+
+def show_unreadable(error: Exception) -> None:
+    """A database that cannot be read, with the way out; a bug keeps its traceback."""
+    said = in_words(error)
+    if said is None:
+        raise error
+    show_error(said)
 
 
 def refuse(error: AccessError) -> None:
@@ -82,6 +91,9 @@ try:
 except AccessError as error:
     refuse(error)
     st.stop()
+except Exception as error:  # nobody is let in whose role cannot be read
+    show_unreadable(error)
+    st.stop()
 role = Role.OWNER if member is None else member.role
 pages = {
     name: st.Page(
@@ -99,3 +111,5 @@ try:
     run_page(opened, member)
 except AnnealError as error:
     show_error(error)
+except Exception as error:
+    show_unreadable(error)

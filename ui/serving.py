@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Match, Route
 
 from domain.errors import AccessError, AnnealError, ArchiveError, DiskFullError, InputError
 from domain.members import Member, require
+from labeling_store.failures import in_words
 from ui import access
 from ui.access import Guesses, RateLimit, Refusal
 from ui.endpoint import Call, Endpoint, Reply
@@ -76,6 +77,11 @@ class Gate:
                 return _refused(refusal)
             except AnnealError as error:
                 return _refused(Refusal(_status(error), error.message, error.hint))
+            except Exception as error:  # a database that cannot be read is no bug
+                said = in_words(error)
+                if said is None:
+                    raise
+                return _refused(Refusal(_status(said), said.message, said.hint))
 
         return Route(path, serve, methods=[endpoint.method], name=endpoint.name)
 

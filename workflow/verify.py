@@ -1,16 +1,18 @@
 """Whether a project is whole: its databases, the labels worked out, and the files referred to."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from archive.locate import image_file
-from domain.errors import AnnealError, ArchiveError, shortened
+from domain.errors import AnnealError, ArchiveError, StoreError, shortened
 from domain.images import ImageRecord
 from domain.jobs import Progress, part_of, silent
 from labeling_store import images, runs
 from labeling_store.checks import damage, lost_answers, missing_parts, stale_conflicts
+from labeling_store.failures import translated
 from workflow.backup import sha256_of
 from workflow.project import Project
 from workflow.run_files import is_usable, read_embeddings
@@ -46,7 +48,7 @@ def verify(
         seed: of the choice of these images.
         progress: told about the steps.
     """
-    records = images.list_images(project.store.reader())
+    records = _readable(project)
     chosen = _sample(records, sample, seed)
     steps: list[tuple[str, Callable[[], list[str]]]] = [
         ("The database of answers is not damaged", lambda: damage(project.store)),
@@ -60,15 +62,23 @@ def verify(
     problems: list[str] = []
     for number, (words, check) in enumerate(steps):
         progress(0.5 * number / len(steps), words)
-        problems += _found(check)
+        problems += _found(project, check)
     problems += _changed(project, chosen, part_of(progress, 0.5, 1.0))
     content = f"The content of {len(chosen):,} of them is as it was catalogued"
-    return Verdict((*(words for words, _ in steps), content), tuple(problems))
+    return Verdict((*(words for words, _ in steps), content), tuple(dict.fromkeys(problems)))
 
 
-def _found(check: Callable[[], list[str]]) -> list[str]:
+def _readable(project: Project) -> list[ImageRecord]:
+    """The catalogue; empty where it is so damaged that the checks will say so."""
+    with suppress(StoreError), translated(project.store.path, writing=False):
+        return images.list_images(project.store.reader())
+    return []
+
+
+def _found(project: Project, check: Callable[[], list[str]]) -> list[str]:
     try:
-        return check()
+        with translated(project.store.path, writing=False):
+            return check()
     except AnnealError as error:  # so damaged that it cannot even be looked at
         return [error.message]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import Run
+from tests.labeling_store.test_broken_disks import damage
 from workflow.backup import read_backup
 
 
@@ -62,6 +63,16 @@ def test_verify_says_in_words_what_is_wrong(run: Run, archive: Path) -> None:
     assert ill.json["ok"] is False
     assert "1 image files are missing" in ill.json["problems"][0]
     assert "1 problem was found" in ill.err
+
+
+def test_a_damaged_database_is_an_error_with_a_way_out_and_no_bug(run: Run, project: Path) -> None:
+    damage(project / "labels.db", "image")
+    for command in (["verify"], ["export", "--what", "labels", "--out", project / "x.csv"]):
+        refused = run(*command)
+        assert refused.status == 2
+        assert "Not saved" not in refused.err
+    assert "is damaged" in refused.err
+    assert "restore" in refused.err
 
 
 @pytest.mark.usefixtures("project")

@@ -10,12 +10,14 @@ from domain.answers import Kind
 from domain.members import Member, Role
 from labeling_store import answers
 from tests.labeling_store.building import said
+from tests.labeling_store.test_broken_disks import damage
 from tests.ui import stage
 from tests.ui.app import MAIN, show, table, words
+from tests.ui.client import Client
 from ui import components, session
 from ui.sitemap import HOME, PAGES
 from worker.agreement import report_on_people
-from workflow import jobs, labels, members, people
+from workflow import jobs, labels, members, people, tokens
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions
 
@@ -303,3 +305,26 @@ def test_members_are_added_get_roles_and_leave(project: Project) -> None:
     assert not app.exception
     assert [each.name for each in members.list_members(project)] == ["owner"]
     assert f"former member {bob.member_id}" in words(app)
+
+
+def test_a_database_whose_members_cannot_be_read_lets_nobody_in(
+    project: Project, ann: Member
+) -> None:
+    token = tokens.create_token(project, local_owner(project), "test").text
+    project.close()
+    damage(project.folder / "labels.db", "member")
+    app = show("overview", by=ann)
+    assert "is damaged" in words(app)
+    assert not app.get("page_link")
+    client = Client({"Authorization": f"Bearer {token}"})
+    reply = client.get("/api/session")
+    assert (reply.status_code, "is damaged" in reply.json()["message"]) == (503, True)
+    client.close()
+
+
+def test_a_page_of_a_damaged_database_says_so_with_the_way_out(project: Project) -> None:
+    project.close()
+    damage(project.folder / "labels.db", "image")
+    said = words(show("overview"))
+    assert "is damaged" in said
+    assert "restore" in said

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.labeling_store.test_broken_disks import damage
 from tests.pictures import write_archive
 from tests.ui import stage
 from workflow.creation import create_project
@@ -113,6 +114,15 @@ def test_harm_is_found_and_named(folder: Path, harm: Callable[[Path], None], wor
     harm(folder)
     found = problems(folder)
     assert any(words in problem for problem in found), found
+
+
+@pytest.mark.parametrize("table", ["image", "event", "conflict", "run"])
+def test_a_damaged_database_is_said_to_be_damaged(folder: Path, table: str) -> None:
+    damage(folder / "labels.db", table)
+    found = problems(folder)
+    assert any("labels.db" in problem for problem in found), found
+    assert not any("Not saved" in problem for problem in found)
+    assert len(set(found)) == len(found)
 
 
 def test_an_earlier_model_without_files_is_no_problem(folder: Path) -> None:
