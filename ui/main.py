@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from domain.errors import AccessError, AnnealError
+from domain.errors import AccessError, AnnealError, StoreError
 from domain.members import Member, Role
 from labeling_store.failures import in_words
 from ui import components, session, sign_in
@@ -23,12 +23,13 @@ def present() -> Member | None:
     Raises:
         AccessError: they left the project, must sign in first, or sit at another machine where
             nobody signs in.
+        StoreError: who they are cannot be read.
     """
     sign_in.check_near(st.context.ip_address)
     try:
         member = session.member()
         session.keep_in_address(member)
-    except AccessError:
+    except (AccessError, StoreError):
         raise
     except AnnealError:
         return None
@@ -91,7 +92,10 @@ try:
 except AccessError as error:
     refuse(error)
     st.stop()
-except Exception as error:  # nobody is let in whose role cannot be read
+except StoreError as error:  # nobody is let in whose role cannot be read
+    show_error(error)
+    st.stop()
+except Exception as error:
     show_unreadable(error)
     st.stop()
 role = Role.OWNER if member is None else member.role
