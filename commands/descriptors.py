@@ -33,7 +33,8 @@ def compare_descriptors(
     """Compare poolings of a network's last map, and sizes of images.
 
     Needs no project. Half of each class asks, the other half answers. Rows add one size after
-    another: 1, 1/√2, 1/2, 1/√8 and 1/4 of the sides, where networks can take them.
+    another: 1, 1/√2, 1/2, 1/√8 and 1/4 of the sides, where networks can take them. Poolings that
+    are done already are taken over.
     """
     study = DescriptorStudy(
         images=Path(images),

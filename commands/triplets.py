@@ -61,7 +61,8 @@ def compare_triplets(
     Needs no project. Heads learn from 60 % of the images; the labels of the k images of one fifth
     that are nearest to each image of the other fifth are compared with its own. The row frozen is
     the features before any training; triplets to 90 % are those until F1 had nine tenths of its
-    last value, and of what it gained over the frozen features.
+    last value, and of what it gained over the frozen features. An interrupted comparison goes on
+    where it was, and further methods and seeds join it.
     """
     study = TripletStudy(
         simulated_archive(images, out, settings.device, {**features, "depth": "head"}),

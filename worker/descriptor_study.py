@@ -7,10 +7,10 @@ Source: DCL, experiments on pooling and on scales: the sizes 1, 1/âˆš2, 1/2, 1/â
 sides, one after another added to those before.
 """
 
-import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from archive.scan import scan
 from domain.arrays import FloatArray, IntArray
 from domain.config import Backbone as BackboneName
 from domain.errors import InputError
-from domain.files import written_whole
+from domain.images import ScannedImage
 from domain.jobs import Progress, part_of, silent
 from retrieval.metrics import evaluate_retrieval
 from training.backbones import Backbone, build_backbone
@@ -29,6 +29,8 @@ from training.levels import level_maps
 from training.pooling import POOLINGS, mean_direction, resized
 from training.preprocessing import load_pixels, normalised
 from training.weights import load_weights
+from worker.kept_table import read_table, write_table
+from worker.simulation_options import program_digest
 
 CSV_NAME = "descriptors.csv"
 SCALES = (1.0, 2**-0.5, 0.5, 8**-0.5, 0.25)
@@ -76,9 +78,21 @@ class DescriptorRow:
     p_at_10: float
     recall_at_1: float
 
+    @classmethod
+    def parsed(cls, line: Mapping[str, str]) -> "DescriptorRow":
+        """A row of the table."""
+        shares = {name: float(line[name]) for name in COLUMNS[2:]}
+        return cls(line["pooling"], int(line["scales"]), **shares)
+
+
+COLUMNS = tuple(each.name for each in fields(DescriptorRow))
+
 
 def compare_descriptors(study: DescriptorStudy, progress: Progress = silent) -> list[DescriptorRow]:
     """The rows of `descriptors.csv`, by pooling and number of scales.
+
+    Poolings of an earlier comparison in the same folder are taken over where everything else is the
+    same, the program included.
 
     Args:
         study: see there.
@@ -102,21 +116,40 @@ def compare_descriptors(study: DescriptorStudy, progress: Progress = silent) -> 
             "are needed.",
             "Name a folder with one sub-folder for each class.",
         )
-    files = [study.images / each.path for each in images]
-    described = _described(files, study, part_of(progress, 0.2, 1.0))
-    labels = np.array([names.index(each.class_name or "") for each in images])
-    rows = list(_rows(described, labels, study))
-    _write(study.out, rows)
-    return rows
+    backbone = build_backbone(study.backbone, seed=0)
+    identity = _identity(study, images, load_weights(backbone, study.weights).sha256)
+    kept = read_table(study.out / CSV_NAME, identity, DescriptorRow.parsed)
+    left = tuple(dict.fromkeys(study.poolings))
+    left = tuple(name for name in left if name not in {row.pooling for row in kept})
+    if left:
+        labels = np.array([names.index(each.class_name or "") for each in images])
+        files = [study.images / each.path for each in images]
+        todo = replace(study, poolings=left)
+        described = _described(files, backbone, todo, part_of(progress, 0.2, 1.0))
+        kept += _rows(described, labels, todo)
+        write_table(study.out / CSV_NAME, identity, COLUMNS, map(astuple, kept))
+    return [row for name in dict.fromkeys(study.poolings) for row in kept if row.pooling == name]
+
+
+def _identity(
+    study: DescriptorStudy, images: Sequence[ScannedImage], weights_sha256: str
+) -> dict[str, Any]:
+    """All that a row depends on but its pooling."""
+    return {
+        "images": [[each.path, each.sha256] for each in images],
+        "weights": weights_sha256,
+        "scales": list(study.scales),
+        "seed": study.seed,
+        "size_px": study.size_px,
+        "program": program_digest(),
+    }
 
 
 def _described(
-    files: Sequence[Path], study: DescriptorStudy, progress: Progress
+    files: Sequence[Path], backbone: Backbone, study: DescriptorStudy, progress: Progress
 ) -> dict[tuple[str, float], Tensor]:
     """[N, D] unit vectors of each pooling and scale."""
     device = resolve_device(study.device)
-    backbone = build_backbone(study.backbone, seed=0)
-    load_weights(backbone, study.weights)
     backbone.to(device)
     pools = {name: POOLINGS[name]().to(device) for name in study.poolings}
     parts: dict[tuple[str, float], list[Tensor]] = {}
@@ -175,14 +208,3 @@ def _halves(labels: IntArray, seed: int) -> IntArray:
         rows = rng.permutation(np.flatnonzero(labels == label))
         halves.append(rows[: len(rows) // 2])
     return np.sort(np.concatenate(halves))
-
-
-def _write(out: Path, rows: Sequence[DescriptorRow]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    with (
-        written_whole(out / CSV_NAME) as draft,
-        draft.open("w", newline="", encoding="utf-8") as stream,
-    ):
-        writer = csv.DictWriter(stream, list(asdict(rows[0])))
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)

@@ -8,9 +8,9 @@ decide nothing.
 Source: DAS-RHDIS, experiments: 60/20/20 of the images, the first 10 retrieved.
 """
 
-import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,7 +21,6 @@ from archive.scan import scan
 from archive.splits import assign_parts
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.errors import InputError, shortened
-from domain.files import written_whole
 from domain.images import Part, ScannedImage
 from domain.jobs import Progress, named, part_of, silent
 from retrieval.multilabel_metrics import MultilabelScores, evaluate_multilabel
@@ -30,13 +29,16 @@ from training.head import TrainedHead, frozen_head
 from training.losses.catalogue import new_loss
 from training.losses.relevance import RelevanceLoss
 from training.multilabel_trainer import MultilabelSettings, train_multilabel_head
+from worker.kept_table import read_table, write_table
 from worker.simulation_archive import archive_features
-from worker.simulation_options import SimulationOptions
+from worker.simulation_options import SimulationOptions, program_digest
 
 CSV_NAME = "triplets.csv"
 FROZEN = "frozen"
 _SHARES = {Part.TRAIN: 0.6, Part.VALIDATION: 0.2, Part.TEST: 0.2}
 _TRIPLETS = "das_rhdis"
+_SCORES = tuple(each.name for each in fields(MultilabelScores))
+_COUNTS = ("triplets", "triplets_90", "triplets_90_gain")
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,14 @@ class TripletRow:
         scores = named_values.pop("scores")
         return {**named_values, **scores}
 
+    @classmethod
+    def parsed(cls, line: Mapping[str, str]) -> "TripletRow":
+        """What `cells` gave, as text."""
+        counts = {name: int(line[name]) if line[name] else None for name in _COUNTS}
+        shares = {name: float(line[name]) for name in _SCORES if name != "queries"}
+        scores = MultilabelScores(**shares, queries=int(line["queries"]))
+        return cls(line["method"], int(line["seed"]), int(line["out"]), scores, **counts)
+
 
 @dataclass(frozen=True)
 class _Data:
@@ -97,13 +107,23 @@ class _Data:
     labels: BoolArray
     split_groups: IntArray
 
+    def digest(self) -> str:
+        """Equal for the same images, features and labels."""
+        found = hashlib.sha256()
+        for values in (self.features.astype("<f4"), self.labels, self.split_groups):
+            found.update(np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()
+
 
 def compare_triplets(study: TripletStudy, progress: Progress = silent) -> list[TripletRow]:
     """The rows of `triplets.csv`, which is written anew after each training.
 
+    Rows of an earlier comparison in the same folder are taken over where everything but methods
+    and seeds is the same, the program included; so an interrupted one goes on.
+
     Args:
         study: see there.
-        progress: told method and seed; may raise `Cancelled`, what is done by then is written.
+        progress: told method and seed; may raise `Cancelled`, what is done by then is kept.
 
     Raises:
         InputError: a method is unknown, or the table does not fit the archive.
@@ -112,12 +132,21 @@ def compare_triplets(study: TripletStudy, progress: Progress = silent) -> list[T
     for method in study.methods:
         _loss_of(method)
     data = _read(study, part_of(progress, 0.0, 0.1))
-    rows: list[TripletRow] = []
-    study.archive.out.mkdir(parents=True, exist_ok=True)
-    for row in _rows(data, study, part_of(progress, 0.1, 1.0)):
-        rows.append(row)
-        _write(study.archive.out / CSV_NAME, rows)
-    return rows
+    identity = {
+        "data": data.digest(),
+        "settings": asdict(study.settings),
+        "k": study.k,
+        "program": program_digest(),
+    }
+    table = study.archive.out / CSV_NAME
+    cells = [(method, seed) for seed in study.seeds for method in (FROZEN, *study.methods)]
+    found = {(row.method, row.seed): row for row in read_table(table, identity, TripletRow.parsed)}
+    rest, todo = part_of(progress, 0.1, 1.0), [cell for cell in cells if cell not in found]
+    for row in _rows(data, study, todo, rest):
+        found[row.method, row.seed] = row
+        done = [found[cell].cells() for cell in cells if cell in found]
+        write_table(table, identity, list(row.cells()), (list(line.values()) for line in done))
+    return [found[cell] for cell in cells]
 
 
 def mean_rows(rows: Sequence[TripletRow]) -> list[TripletRow]:
@@ -191,8 +220,9 @@ def _matched(
     return [image for image, _ in found], table.values[[row for _, row in found]]
 
 
-def _rows(data: _Data, study: TripletStudy, progress: Progress) -> Iterator[TripletRow]:
-    cells = [(method, seed) for seed in study.seeds for method in (FROZEN, *study.methods)]
+def _rows(
+    data: _Data, study: TripletStudy, cells: Sequence[tuple[str, int]], progress: Progress
+) -> Iterator[TripletRow]:
     for place, (method, seed) in enumerate(cells):
         part = part_of(progress, place / len(cells), (place + 1) / len(cells))
         yield _row(data, study, method, seed, named(part, f"{method}, seed {seed}"))
@@ -245,10 +275,3 @@ def _row(
 def _loss_of(method: str) -> RelevanceLoss:
     anchors, plus, images = method.partition("+")
     return new_loss(_TRIPLETS, {"anchors": anchors, "images": images}) if plus else new_loss(method)
-
-
-def _write(path: Path, rows: Sequence[TripletRow]) -> None:
-    with written_whole(path) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0].cells()))
-        writer.writeheader()
-        writer.writerows(row.cells() for row in rows)

@@ -9,6 +9,7 @@ from tests.commands.conftest import Run
 from tests.pictures import write_archive
 from training.backbones import build_backbone
 from training.weights import save_backbone
+from worker import descriptor_study
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,32 @@ def test_every_pooling_has_a_row_for_each_size_added(
     assert all(0.25 < row["map"] <= 1 and 0 <= row["recall_at_1"] <= 1 for row in rows)
     with (tmp_path / "out" / "descriptors.csv").open(newline="") as stream:
         assert [float(row["map"]) for row in csv.DictReader(stream)] == [r["map"] for r in rows]
+
+
+def test_what_is_done_is_not_done_again(
+    run: Run, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, out = write_archive(tmp_path / "few", each=3), tmp_path / "out"
+    asked = [
+        "compare-descriptors", "--images", archive, "--out", out, "--backbone", "mobilenet_v2",
+        "--weights", weights, "--json", "--poolings",
+    ]  # fmt: skip
+    first = run(*asked, "mac").json["rows"]
+    done = list[tuple[str, ...]]()
+    real = descriptor_study._described
+    monkeypatch.setattr(
+        descriptor_study,
+        "_described",
+        lambda files, backbone, study, progress: (
+            done.append(study.poolings) or real(files, backbone, study, progress)
+        ),
+    )
+    assert run(*asked, "spoc,mac").json["rows"][5:] == first
+    assert run(*asked, "mac").json["rows"] == first
+    assert done == [("spoc",)]
+    (archive / "dots" / "dots00.png").unlink()
+    assert run(*asked, "mac").status == 0
+    assert done[1:] == [("mac",)]
 
 
 def test_an_unknown_pooling_is_told(run: Run, archive: Path, tmp_path: Path) -> None:

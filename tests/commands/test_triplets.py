@@ -2,11 +2,14 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from domain.errors import Cancelled
 from tests.commands.conftest import Run
 from tests.pictures import KINDS, write_archive
+from worker import triplet_study
 
 LABELS = ("lines", "round", "even")
 OF_KIND = {"stripes": "100", "checks": "110", "dots": "010", "plain": "001"}
@@ -50,6 +53,34 @@ def test_every_method_and_seed_has_a_row(
     assert [bool(row["triplets"]) for row in rows[:4]] == [False, True, True, False]
     with (tmp_path / "triplets.csv").open(newline="") as stream:
         assert [row["method"] for row in csv.DictReader(stream)] == [r["method"] for r in rows]
+
+
+def test_an_interrupted_comparison_goes_on_where_it_was(
+    run: Run, images: Path, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["compare-triplets", *options(images, labels, tmp_path), "--json"]
+    trained = list[str]()
+    real = triplet_study.train_multilabel_head
+
+    def train(*given: Any, **how: Any) -> Any:
+        if len(trained) == 1:
+            raise Cancelled("Stopped.")
+        trained.append("x")
+        return real(*given, **how)
+
+    monkeypatch.setattr(triplet_study, "train_multilabel_head", train)
+    two = ["--methods", "das+rhdis,ras+bis", "--seeds", "0"]
+    assert run(*asked, *two).status != 0
+    monkeypatch.setattr(
+        triplet_study, "train_multilabel_head", lambda *a, **b: trained.append("y") or real(*a, **b)
+    )
+    rows = run(*asked, *two).json["rows"]
+    assert trained == ["x", "y"]
+    assert [row["method"] for row in rows] == ["frozen", "das+rhdis", "ras+bis"]
+    again = run(*asked, *two, "--seeds", "0,1").json["rows"]
+    assert again[:3] == rows
+    assert trained == ["x", "y", "y", "y"]
+    assert run(*asked, *two, "--k", 2).json["rows"] != rows  # another question
 
 
 def test_the_seeds_are_averaged_for_reading(
