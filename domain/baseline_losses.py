@@ -1,6 +1,9 @@
 """The losses that the papers compare with, each on known pairs; a part of the catalogue."""
 
+from dataclasses import replace
+
 from domain.losses import LossChoice, LossParameter
+from domain.tuple_losses import MARGIN, NEGATIVES, RELAXATION, SHARPNESS, TAU
 
 _THRESHOLD = LossParameter(
     "threshold", 0.5, "λ, the cosine between both kinds of pairs.", minimum=-1, maximum=1
@@ -103,29 +106,7 @@ BASELINE_LOSSES = (
         sentence="Distribution consistency with one similar image an anchor.",
         source="DSLL (derived)",
         parameters=(
-            LossParameter(
-                "tau",
-                1.25,
-                "The distance that dissimilar images are pushed beyond.",
-                minimum=0,
-                maximum=2,
-            ),
-            LossParameter(
-                "margin",
-                1.2,
-                "Similar images are drawn within tau less this.",
-                minimum=0,
-                maximum=2,
-            ),
-            LossParameter("negatives", 5, "Dissimilar images of each image.", minimum=1),
-            LossParameter("sharpness", 50.0, "Of the derived weight.", minimum=0),
-            LossParameter(
-                "relaxation",
-                0.2,
-                "How much nearer the nearest kind may stay (derived).",
-                minimum=0,
-                maximum=1,
-            ),
+            *(replace(each, grid=()) for each in (TAU, MARGIN, NEGATIVES, SHARPNESS, RELAXATION)),
         ),
     ),
 )

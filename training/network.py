@@ -13,6 +13,10 @@ from domain.config import FullDepthSettings
 from training.backbones import Backbone
 from training.head import HeadModule
 
+# In the network at once on a CPU, so that its maps stay in the cache: forward and backward
+# MobileNetV2 learns from 72 images of 112 px in 0.89 of the processor time when 32 of them follow
+# 32 others, and from 64 images of 224 px in 0.66 when it is 8 and 8.
+CACHED_PIXELS = 32 * 112**2
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
@@ -31,17 +35,28 @@ class EmbeddingNetwork(nn.Module):
         self.backbone = backbone.to(memory_format=torch.channels_last)
         self.head = head
         self._half = half
+        self._in_parts = False
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, out] embeddings."""
+        rows = max(len(images), 1)
+        if self._in_parts and images.device.type == "cpu":
+            rows = max(CACHED_PIXELS // images.shape[-1] ** 2, 1)
+        return torch.cat([self._embedded(part) for part in torch.split(images, rows)])
+
+    def _embedded(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self._half):
             features = self.backbone(images)
         embeddings: Tensor = self.head(features.float())
         return embeddings
 
     def learn(self, *, batch_norm: str) -> None:
-        """Get ready for training; `frozen` normalises by the statistics that are there."""
+        """Get ready for training; `frozen` normalises by the statistics that are there.
+
+        Only then a part of a batch is embedded as it is in the batch.
+        """
         self.train()
+        self._in_parts = batch_norm == "frozen"
         if batch_norm == "frozen":
             for module in self.modules():
                 if isinstance(module, _NORMALISATIONS):

@@ -12,7 +12,7 @@ from torch import nn
 from domain.config import FullDepthSettings, TrainingSettings
 from domain.errors import Cancelled, InputError, JobError
 from tests.pictures import KINDS, texture
-from training import full_depth
+from training import full_depth, network
 from training.backbones import Backbone, backbone_sha256, build_backbone
 from training.full_depth import Retrained, retrain_backbone
 from training.judges import Judges
@@ -351,3 +351,20 @@ def test_any_loss_on_relevance_can_be_what_is_learnt(archive: Archive, tmp_path:
 def test_pixels_and_features_must_be_of_the_same_images(archive: Archive) -> None:
     with pytest.raises(InputError, match="79 images have features of 80"):
         _retrained(replace(archive, pixels=archive.pixels[1:]))
+
+
+def test_a_batch_in_parts_is_the_same_batch(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part's gradient adds up to the batch's, but for rounding; live statistics are of it all."""
+    full = FEW.full.model_copy(update={"fewest_steps": 1, "most_steps": 1})
+    live = full.model_copy(update={"batch_norm": "live"})
+    found = []
+    for pixels in (32 * 32 * 3, 1 << 30):
+        monkeypatch.setattr(network, "CACHED_PIXELS", pixels)
+        each = [_retrained(archive, FEW.model_copy(update={"full": how})) for how in (full, live)]
+        found.append([one.history[-1] for one in each])
+    (parts, live_parts), (whole, live_whole) = found
+    assert parts["loss"] == pytest.approx(whole["loss"], abs=1e-4)
+    assert parts["selection_auc"] == pytest.approx(whole["selection_auc"], abs=0.02)
+    assert live_parts == live_whole
