@@ -13,7 +13,7 @@ from workflow.project import Project, with_settings_of_now
 
 LOOK_EVERY_S = 1.0
 BACKUP_LOOK_EVERY_S = 60.0
-CHECKPOINT_EVERY_S = 30.0
+CHECKPOINT_EVERY_S = 5.0  # so that the log stays short where many answer
 AGAIN_EVERY_S = 10.0  # while all views are embedded: rounds that would disturb it wait for a moment
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Watch:
         return backups.ask_if_due(with_settings_of_now(self._project))
 
     def fold_logs(self) -> None:
-        """Fold what was written lately into the databases, every half minute; also during jobs."""
+        """Fold what was written lately into the databases, every few seconds; also during jobs."""
         now = time.monotonic()
         if now >= self._next_checkpoint:
             self._next_checkpoint = now + CHECKPOINT_EVERY_S
