@@ -78,7 +78,7 @@ class Ledger:
                 changed = self._rebuild(settled_everywhere(db))
             else:
                 newest = new[-1]["event_id"]
-                changed = self._replace(self._settled_by(db, new))
+                changed = self._take_in(db, new)
         except BaseException:  # half taken in
             self.forget()
             raise
@@ -165,10 +165,25 @@ class Ledger:
             self._clashes = {labels[place][0]: place for place in self._closure.contradicting()}
         return before.union(self._clashes, self._ties)
 
+    def _take_in(self, db: sqlite3.Connection, new: Sequence[sqlite3.Row]) -> set[Pair]:
+        """Take new events in, one by one while each is the first of its pair and gives it a label.
+
+        Such an event alone says all there is. After another kind of event, the rest together.
+        """
+        clashing = set[Pair]()
+        for place, (event_id, a, b, kind) in enumerate(new):
+            each, similar = Pair(a, b), _LABELS.get(kind)
+            if similar is None or each in self._settled:
+                return clashing | self._replace(self._settled_by(db, new[place:]))
+            self._settled[each] = Settled(similar, event_id)
+            if self._add(event_id, each, similar):
+                clashing.add(each)
+        return clashing
+
     def _settled_by(
         self, db: sqlite3.Connection, new: Sequence[sqlite3.Row]
     ) -> dict[Pair, Settled]:
-        """The state of the pairs of new events; a pair's first event alone says all there is."""
+        """The state of the pairs of new events."""
         found: dict[Pair, Settled | None] = {}
         for event_id, a, b, kind in new:
             each = Pair(a, b)
@@ -206,14 +221,14 @@ class Ledger:
         self._closure.rollback(kept)
         del self._order[kept:]
         for since, each in sorted({**left, **new}.items()):
-            if self._add(since, each):
+            if self._add(since, each, self._settled[each].similar is True):
                 clashed.add(each)
         return clashed
 
-    def _add(self, since: int, answered: Pair) -> bool:
+    def _add(self, since: int, answered: Pair, similar: bool) -> bool:
         """Take a label in; whether it clashes with those before it."""
         self._order.append(since)
-        outcome = self._closure.add(answered, self._settled[answered].similar is True)
+        outcome = self._closure.add(answered, similar)
         if outcome is not Outcome.CONFLICT:
             return False
         self._clashes[answered] = len(self._order) - 1

@@ -52,6 +52,20 @@ def test_a_claim_does_not_wait_for_the_disk_and_an_answer_does(store, ann):
     ]
 
 
+@pytest.mark.parametrize(("behind", "before"), [(20, 0), (21, 1)])
+def test_what_others_said_meanwhile_is_read_before_others_have_to_wait(store, ann, behind, before):
+    answers.record_answers(store, ann, [said(f"k{n}", 1, 2 + n) for n in range(behind)])
+    second = Store.open(store.path)
+    statements = []
+    second.reader().set_trace_callback(lambda each: statements.append(" ".join(each.split())))
+    answers.record_answers(second, ann, [said("k", 2, 3)])
+    lock = statements.index("BEGIN IMMEDIATE")
+    read = [each.startswith("SELECT event_id, a, b, kind") for each in statements]
+    assert sum(read[:lock]) == before
+    assert second.ledger.last_event_id == behind + 1
+    second.close()
+
+
 def test_after_a_claim_that_failed_answers_wait_for_the_disk_again(store):
     def fail():
         with store.transaction(durable=False) as db:
