@@ -120,13 +120,17 @@ class Shortlist:
             return
         with self._lock:
             if math.isinf(self._cut):
-                self._begin(block)
+                self._bound_by(block)
         if math.isinf(self._cut):
             self._take_exactly(block)
             return
         places, look = self._places(block), block.second_look
         if places is None and look is not None and look.block is not None:
             block = look.block()
+            places = self._places(block)
+        if places is None and block.second_look is None:  # better than all so far, perhaps
+            with self._lock:
+                self._bound_by(block)
             places = self._places(block)
         candidates = None if places is None else self._candidates(block, places)
         if candidates is None or len(candidates.keys) > self._few(block):
@@ -145,7 +149,7 @@ class Shortlist:
         order = np.lexsort((self._held.keys, quantised(distance)))[: self._count]
         return Ranked(pairs[order], distance[order])
 
-    def _begin(self, block: Block) -> None:
+    def _bound_by(self, block: Block) -> None:
         """Bound the best P by the pairs of a few rows of a block, if those are enough."""
         height, width = block.distance.shape
         pairs = min(max(_FIRST_PAIRS, _FIRST_PAIRS_EACH * self._count), _STRIP_PAIRS)
@@ -159,7 +163,8 @@ class Shortlist:
             rows = slice(block.first_row, block.first_row + height)
             first = self._strip(rows, slice(block.first_column, block.first_column + width))
         if len(first.keys) >= self._count:
-            self._cut = float(np.partition(first.upper, self._count - 1)[self._count - 1])
+            worst = np.partition(first.upper, self._count - 1)[self._count - 1]
+            self._cut = min(self._cut, float(worst))
 
     def _places(self, block: Block) -> Tensor | None:
         """Places in the flattened block of pairs that can be among the best; None if too many."""

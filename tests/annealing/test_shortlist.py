@@ -28,6 +28,13 @@ class Looked:
         return self.distance[rows, columns]
 
 
+class NeverAsked(Looked):
+    """Whose blocks nobody may ask for."""
+
+    def of_block(self, rows, columns):
+        raise AssertionError(f"asked for {rows} and {columns}")
+
+
 def distances(rng, rows, kind):
     if kind == "scattered":
         return rng.uniform(0, 1.5, (rows, rows))
@@ -130,3 +137,14 @@ def test_most_pairs_are_never_ranked_exactly(second_look, exactly):
         keeper.offer(block)
     assert tuples(keeper.best().pairs) == sorted_pairs(matrix, set())[:20]
     assert len(asked) == exactly
+
+
+def test_a_block_that_is_better_than_all_before_it_is_not_ranked_exactly():
+    rng = np.random.default_rng(0)
+    matrix = rng.uniform(1.0, 1.5, (192, 192))
+    matrix[:64, 64:128] = rng.uniform(0, 1, (64, 64))
+    keeper = Shortlist(192, 20, NeverAsked(matrix))
+    for row, column in [(0, 0), (0, 64), (0, 128), (64, 64), (64, 128), (128, 128)]:
+        part = torch.from_numpy(matrix[row : row + 64, column : column + 64]).float()
+        keeper.offer(Block(row, column, part.contiguous(), 1e-6))
+    assert tuples(keeper.best().pairs) == sorted_pairs(matrix, set())[:20]
