@@ -37,8 +37,10 @@ def ask_these(image_ids: Sequence[int]) -> None:
 def in_words(found: Among) -> str:
     """How many pairs the images make, and why some of them are not asked."""
     if found.images < 2:
-        return "No pair of them can be asked: it takes two different images to learn from."
-    nearest = " and lie nearest to the middle" if found.images == MOST_IMAGES else ""
+        return "No pair of these images can be asked: it takes two different ones to learn from."
+    nearest = (
+        " and lie nearest to the middle of the selection" if found.images == MOST_IMAGES else ""
+    )
     parts = [
         f"{found.known:,} known already" if found.known else "",
         f"{found.in_queue:,} in the round's queue" if found.in_queue else "",
@@ -46,7 +48,7 @@ def in_words(found: Among) -> str:
     ]
     pairs = counted(found.known + found.in_queue + len(found.open), "pair")
     return (
-        f"Among the {found.images} of them that can be learnt from{nearest} there are {pairs}: "
+        f"Among the {found.images} images that can be learnt from{nearest} there are {pairs}: "
         f"{', '.join(filter(None, parts))}."
     )
 

@@ -262,6 +262,19 @@ def test_curves_compare_two_models_image_by_image(make: Make) -> None:
     assert "Worse: 0 images" in words(app)
 
 
+def test_curves_lay_a_simulation_beside_the_own_models(make: Make) -> None:
+    trained(make())
+    app = show("curves")
+    app.file_uploader[0].upload("curve.csv", b"strategy,bits\nmgue,1\n").run()
+    (error,) = app.error
+    assert "no column seed" in error.value
+    table = b"strategy,seed,round,bits,map\nmgue,0,-1,0,0.5\nmgue,0,0,9,0.6\n"
+    app = show("curves")
+    app.file_uploader[0].upload("curve.csv", table).run()
+    assert not app.error
+    assert app.radio(key="curves.simulated_metric").options == ["mAP"]
+
+
 def test_search_without_embeddings_says_what_to_wait_for(make: Make) -> None:
     make()
     assert "still being prepared" in words(show("search"))

@@ -2,7 +2,15 @@
 
 import streamlit as st
 
-from ui import charts, components, curve_words, loss_comparison, session, tables
+from ui import (
+    charts,
+    components,
+    curve_words,
+    loss_comparison,
+    session,
+    simulations,
+    tables,
+)
 from ui.gallery.mount import Tile, image_grid
 from workflow import comparing, curves, explore, outlook, published
 from workflow.comparing import Change
@@ -167,6 +175,7 @@ if points:
     draw_histogram()
     with components.errors_shown():
         draw_comparison(points)
+    simulations.draw(trained)
     draw_figures(points)
 else:
     components.empty_state(

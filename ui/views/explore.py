@@ -64,11 +64,14 @@ def draw(shown: ArchiveMap, groups: list[Group]) -> None:
     if which in names:
         draw_images(list(names[which].image_ids), which)
     elif inside is None:
-        st.caption("Nothing is selected: draw a rectangle on the map. Some images of the archive:")
+        st.caption(
+            "Nothing is selected: draw a rectangle on the map to see its images and have pairs of "
+            "them asked. Some images of the archive:"
+        )
         draw_images(shown.spread_out(MOST_TILES // 4), "Some images of the archive")
     elif inside:
-        draw_images(inside, "Selected images")
         ask_these(inside)
+        draw_images(inside, "Selected images")
     else:
         components.empty_state("No image lies there", "Draw a rectangle around some points.")
 
