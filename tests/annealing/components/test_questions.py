@@ -90,6 +90,20 @@ def test_a_chain_asks_of_one_image_whether_it_belongs_to_one_group_after_another
         assert chain.kind is Question.WHICH_KIND
 
 
+def test_without_look_ups_images_come_first_whose_group_one_question_tells(
+    kinds: np.ndarray, answered: Answers
+) -> None:
+    rng = np.random.default_rng(0)
+    blurred = space_of(rng.normal(size=(KINDS, 12))[kinds] + 2 * rng.normal(size=(len(kinds), 12)))
+    found = beliefs(blurred, answered, error=0.05)
+
+    def surest(*, look_ups: bool) -> float:
+        chains = image_chains(Asker(blurred, found), 10, look_ups=look_ups)
+        return float(np.mean([found.probability[chain.pairs[0][0]].max() for chain in chains]))
+
+    assert surest(look_ups=False) > surest(look_ups=True) + 0.05
+
+
 def test_a_round_has_chains_for_each_answer_wanted(space: Space, answered: Answers) -> None:
     assert len(next_chains(space, answered, 25, error=0.05)) >= 25
 
