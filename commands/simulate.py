@@ -30,7 +30,7 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
     "--assumed-error", default=0.05, show_default=True, help="components: share of noise."
 )
 @click.option("--strict", is_flag=True, help="components: no look-ups within a round.")
-@click.option("--grids", is_flag=True, help="components: a chain is answered at one look.")
+@click.option("--grids", default=0, show_default=True, help="components: questions at one look.")
 @click.option("--repeat-share", default=0.0, show_default=True, help="components: asked twice.")
 @click.option("--initial", default="class", show_default=True, help="class|pairs|none.")
 @click.option("--lambda", "lams", default="3", show_default=True, help="MGUE's; one or more.")

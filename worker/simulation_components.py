@@ -5,7 +5,7 @@ a share of the answers is given to pairs for the second time, as projects hide t
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -117,23 +117,34 @@ class ComponentRounds:
         return answers
 
     def _of_chain(self, chain: Chain, left: int, rng: np.random.Generator) -> list[bool]:
-        """Answers up to the first "similar"; of strict rounds one; of grids all that are similar.
+        """Answers up to the first "similar"; of strict rounds one.
 
-        A grid's "dissimilar" ones behind the first "similar" are not sent, as nobody would have
-        been asked; "similar" ones are marked, and so sent.
+        Of grids also the other "similar" ones that are shown with it: they are marked, and so
+        sent. "Dissimilar" ones behind it are not, as nobody would have been asked.
         """
-        shown = 1 if self._options.strict else len(chain.pairs)
+        pairs = chain.pairs[:1] if self._options.strict else chain.pairs
+        most = max(1, self._options.grids)
         answers: list[bool] = []
-        for a, b in chain.pairs[:shown]:
-            found = any(answers)
-            if len(answers) == left or (found and not self._options.grids):
+        for start in range(0, len(pairs), most):
+            if any(answers) or len(answers) == left:
+                break
+            shown = pairs[start : start + most]
+            answers += self._of_screen(shown, left - len(answers), rng)
+            self._screens += 1
+            self._tiles += len(shown)
+        return answers
+
+    def _of_screen(
+        self, shown: Sequence[tuple[int, int]], left: int, rng: np.random.Generator
+    ) -> list[bool]:
+        answers: list[bool] = []
+        for a, b in shown:
+            if len(answers) == left:
                 break
             similar = bool(self._seed.answers(np.array([(a, b)]), rng)[0])
-            if similar or not found:
+            if similar or not any(answers):
                 self._said.add(a, b, similar)
                 answers.append(similar)
-        self._screens += 1 if self._options.grids else len(answers)
-        self._tiles += shown if self._options.grids else len(answers)
         return answers
 
     def _repeat(self, count: int, rng: np.random.Generator) -> int:

@@ -71,7 +71,7 @@ class SimulationOptions:
             set are no questions.
         confusion: the same for pairs of two classes that look alike.
         strict: `components` asks a round's questions as they were chosen before its first answer.
-        grids: `components` answers a chain of questions at one look.
+        grids: up to so many questions of a chain are answered at one look; 0: one by one.
         repeat_share: of the answers of `components`, how many are to pairs for the second time;
             they count as bits, and the share of wrong answers is reckoned from them.
         assumed_error: what `components` takes the share of wrong answers for.
@@ -105,7 +105,7 @@ class SimulationOptions:
     noise: float = 0.0
     confusion: float = 0.0
     strict: bool = False
-    grids: bool = False
+    grids: int = 0
     repeat_share: float = 0.0
     assumed_error: float = SelectionSettings().assumed_error
     initial: str = "class"
@@ -228,7 +228,7 @@ def _check_choice(name: str, value: str | None, allowed: Sequence[str | None]) -
 
 
 def _check_numbers(options: SimulationOptions) -> None:
-    least = {"rounds": 0, "bits_per_round": 1, "processes": 1, "image_size_px": 32}
+    least = {"rounds": 0, "grids": 0, "bits_per_round": 1, "processes": 1, "image_size_px": 32}
     for name, smallest in least.items():
         if getattr(options, name) < smallest:
             raise InputError(

@@ -43,10 +43,10 @@ def one_by_one() -> Played:
 
 @pytest.fixture(scope="module")
 def in_grids() -> Played:
-    return Played(grids=True)
+    return Played(grids=9)
 
 
-@pytest.mark.parametrize("changes", [{}, {"grids": True}, {"strict": True}, {"repeat_share": 0.1}])
+@pytest.mark.parametrize("changes", [{}, {"grids": 9}, {"strict": True}, {"repeat_share": 0.1}])
 def test_a_round_costs_exactly_its_bits(changes: dict[str, object]) -> None:
     rows = Played(**changes).all_rows
     assert [row.bits for row in rows] == [number * BITS for number in range(7)]
@@ -63,6 +63,14 @@ def test_grids_need_fewer_screens_for_as_many_answers(in_grids: Played) -> None:
     assert last.screens is not None
     assert last.tiles is not None
     assert last.screens < last.bits <= last.tiles
+
+
+def test_smaller_grids_show_less_on_more_screens(one_by_one: Played, in_grids: Played) -> None:
+    last = [played.all_rows[-1] for played in (one_by_one, Played(grids=2), in_grids)]
+    screens = [row.screens or 0 for row in last]
+    assert screens[0] > screens[1] > screens[2]
+    tiles = [row.tiles or 0 for row in last]
+    assert tiles[0] < tiles[1] < tiles[2]
 
 
 def test_a_grid_tells_all_groups_that_are_like_its_image(
