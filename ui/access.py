@@ -117,7 +117,9 @@ def _member_of_cookie(cookies: Mapping[str, str]) -> Member:
     signer = session.signer()
     member_id = signer.read_cookie(cookies.get(signer.cookie_name(), ""))
     if member_id is None:
-        raise _unproven("The session is missing or over.", "Reload the page.")
+        raise _unproven(
+            "The session is missing or over.", "Reload the page; a script sends a token."
+        )
     return standing(member_id)
 
 
