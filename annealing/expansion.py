@@ -7,10 +7,11 @@ numbers or image ids.
 Source: ANNEAL, transitivity of pair labels; the withholding rule is ours.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations, product
 
+from annealing.cuts import cut_off
 from annealing.one_step import one_step
 from annealing.proofs import Prover, reached
 from annealing.transitivity import Closure
@@ -199,8 +200,11 @@ class _Expansion:
 
     def count_implied(self) -> int:
         """How many relations `implied` gives, in time that does not grow with them."""
-        home, related = self._homes(), self._related()
-        total = sum(block.size() for block in self._blocks())
+        home, blocks = self._homes(), [*self._blocks()]
+        related = {
+            pair(block.numbers[0], block.others[0]) for block in blocks if block.others is not None
+        }
+        total = sum(block.size() for block in blocks)
         for (a, b), similar in self._taken.items():
             inside = home[a] == home[b] if similar else pair(home[a], home[b]) in related
             total -= inside
@@ -209,11 +213,6 @@ class _Expansion:
     def _homes(self) -> dict[int, int]:
         """The first number of the cell of each number."""
         return {n: cell[0] for cells in self._cells.values() for cell in cells for n in cell}
-
-    def _related(self) -> set[Pair]:
-        """The cells, by their first numbers, between which dissimilar relations hold."""
-        found = ((block.numbers, block.others) for block in self._blocks())
-        return {pair(near[0], far[0]) for near, far in found if far is not None}
 
     def _blocks(self) -> Iterator[_Block]:
         for cells in self._cells.values():
@@ -227,7 +226,7 @@ class _Expansion:
                     yield _Block(left, right)
 
     def _cells_of(self, root: int) -> list[list[int]]:
-        through = self._of_group.get(root, {})
+        through = [dispute for dispute in self._of_group.get(root, {}) if self._parts[dispute]]
         cells: dict[tuple[int, ...], list[int]] = {}
         for number in self._closure.members(root):
             place = tuple(self._parts[dispute].get(number, 0) for dispute in through)
@@ -246,34 +245,41 @@ class _Expansion:
     def _needs(
         self, root: int, other: int, links: Mapping[tuple[int, int], Sequence[Pair]]
     ) -> list[tuple[Mapping[int, int], set[tuple[int, int]]]]:
-        """For each dispute of two groups: its parts, and which two an answer outside it joins."""
+        """For each dispute of two groups: its parts, and which two an answer outside it joins.
+
+        Those that part nothing and leave an answer between the groups are none.
+        """
         through = {**self._of_group.get(root, {}), **self._of_group.get(other, {})}
         forth, back = links.get((root, other), ()), links.get((other, root), ())
         needs: list[tuple[Mapping[int, int], set[tuple[int, int]]]] = []
         for dispute in through:
             parts, disputed = self._parts[dispute], self._disputes[dispute]
+            if not parts and not all(each in disputed for each in (*forth, *back)):
+                continue
             joined = {_ends(parts, each) for each in forth if each not in disputed}
             joined |= {_ends(parts, each[::-1]) for each in back if each not in disputed}
             needs.append((parts, joined))
         return needs
 
     def _split(self, dispute: Set[Pair]) -> dict[int, int]:
-        """The parts into which groups fall without the dispute's similar answers, from 1 on."""
-        apart = {each for each in dispute if self._taken.get(each, False)}
-        roots = {self._closure.root(each.a) for each in apart}
-        parts: dict[int, int] = {}
-        for start in (number for root in roots for number in self._closure.members(root)):
-            if start in parts:
-                continue
-            parts[start] = part = len(parts) + 1
-            waiting = [start]
-            while waiting:
-                here = waiting.pop()
-                for there in self._closure.links().similar_to(here):
-                    if there not in parts and pair(here, there) not in apart:
-                        parts[there] = part
-                        waiting.append(there)
-        return parts
+        """The parts cut off from groups without the dispute's similar answers, from 1 on.
+
+        What is left of each group is 0, and nearly always all of it.
+        """
+        apart: dict[int, set[int]] = {}
+        ends: dict[int, set[int]] = {}  # of a group's answers in the dispute
+        for each in dispute:
+            if self._taken.get(each, False):
+                apart.setdefault(each.a, set()).add(each.b)
+                apart.setdefault(each.b, set()).add(each.a)
+                ends.setdefault(self._closure.root(each.a), set()).update(each)
+        links = self._closure.links()
+
+        def neighbours(number: int) -> Iterable[int]:
+            return (n for n in links.similar_to(number) if n not in apart.get(number, ()))
+
+        parts = [part for group in ends.values() for part in cut_off(group, neighbours)]
+        return {number: place for place, part in enumerate(parts, start=1) for number in part}
 
 
 def _ends(parts: Mapping[int, int], numbers: tuple[int, int]) -> tuple[int, int]:
