@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.clock import utc_now
-from domain.config import ProjectConfig, project_toml, read_config
+from domain.config import BackupSettings, ProjectConfig, project_toml, read_config
 from domain.errors import AnnealError, InputError, ProjectError, StoreError
 from domain.files import sync
 from domain.jobs import Progress, silent
@@ -197,8 +197,7 @@ def _damaged(name: str) -> InputError:
 
 def _keep(folder: Path, config: ProjectConfig) -> Path:
     """A backup of what is there; where it is too damaged for one, its files as they are."""
-    place = folder / config.backup.folder
-    place.mkdir(parents=True, exist_ok=True)
+    place = _place(folder, config)
     kept = place / f"{KEPT}{file_moment()}"
     try:
         present = _unguarded(folder)
@@ -210,6 +209,17 @@ def _keep(folder: Path, config: ProjectConfig) -> Path:
         return _keep_raw(folder, kept)
     finally:
         present.close()  # the last one to leave folds the write-ahead log into the file
+
+
+def _place(folder: Path, config: ProjectConfig) -> Path:
+    """Where the restored project lists its backups; inside it where that is not to be had here."""
+    place = folder / config.backup.folder
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        place = folder / BackupSettings().folder
+        place.mkdir(exist_ok=True)
+    return place
 
 
 def _unguarded(folder: Path) -> Project:

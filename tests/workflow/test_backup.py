@@ -205,6 +205,19 @@ def test_what_is_replaced_can_be_brought_back(folder: Path, kept: Backup) -> Non
     assert [path.name for path in folder.glob(".restoring*")] == []
 
 
+def test_what_is_replaced_stays_here_where_the_settings_name_another_machine_s_disk(
+    folder: Path, tmp_path: Path
+) -> None:
+    present = (folder / CONFIG_NAME).read_text()
+    (folder / CONFIG_NAME).write_text(present + '\n[backup]\nfolder = "/proc/none/backups"\n')
+    project = open_project(folder)
+    made = make_backup(project, tmp_path / "elsewhere.zip")
+    project.close()
+    done = closed(restore(made.path, folder, overwrite=True))
+    assert done.kept is not None
+    assert done.kept.parent == folder / "backups"
+
+
 def test_who_comes_after_a_restore_is_nobody_whom_the_restore_forgot(
     folder: Path, kept: Backup
 ) -> None:
