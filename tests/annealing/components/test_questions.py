@@ -5,6 +5,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from annealing.components.beliefs import beliefs
 from annealing.components.choosing import next_chains
@@ -299,3 +301,29 @@ def test_while_all_answers_are_one_group_others_are_compared_with_it() -> None:
     chains = next_chains(space, said, 20, error=0.05)
     compared = {image for chain in chains for pair in chain.pairs for image in pair}
     assert compared >= set(range(4, 12))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    images=st.integers(1, 14),
+    said=st.integers(0, 40),
+    wanted=st.integers(0, 60),
+    copies=st.booleans(),
+    look_ups=st.booleans(),
+)
+def test_a_round_asks_different_open_pairs_and_the_same_again(
+    seed: int, images: int, said: int, wanted: int, copies: bool, look_ups: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    vectors, kinds = rng.normal(size=(images, 6)), rng.integers(0, 3, images)
+    space = space_of(np.ones((images, 6)) if copies else vectors)
+    upper = rng.permutation(np.stack(np.triu_indices(images, 1), axis=1))
+    answers, unclear = truth(upper[:said].tolist(), kinds), upper[said : said + 2].tolist()
+    options = {"error": 0.05, "look_ups": look_ups, "unclear": [tuple(each) for each in unclear]}
+    chains = next_chains(space, answers, wanted, **options)
+    pairs = keys(chains)
+    assert len(pairs) == len(set(pairs))
+    assert set(pairs) <= {tuple(each) for each in upper[said + 2 :].tolist()}
+    assert all(chain.pairs for chain in chains)
+    assert chains == next_chains(space, answers, wanted, **options)
