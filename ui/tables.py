@@ -220,12 +220,20 @@ def _circumstances(logged: LoggedEvent) -> Iterator[str]:
     if event.reason:
         yield event.reason if event.kind is Kind.RESOLUTION else f"Why asked: {event.reason}"
     if logged.similarity is not None:
-        yield f"Similarity {logged.similarity:.2f} to the model then."
+        yield f"Similarity {logged.similarity:.2f} to the model then{_aside(logged)}."
     if event.model:
         yield f"Model {event.model}."
     if event.answer_ms is not None:
         yield f"{event.answer_ms / 1000:.1f} s."
     yield f"Event {event.event_id}."
+
+
+def _aside(logged: LoggedEvent) -> str:
+    """How far the pair was from the model's threshold, where it had one."""
+    if logged.similarity is None or logged.threshold is None:
+        return ""
+    away = logged.similarity - logged.threshold
+    return f", {abs(away):.2f} {'below' if away < 0 else 'above'} its threshold"
 
 
 def _round(number: int | None) -> str:

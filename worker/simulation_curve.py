@@ -121,14 +121,15 @@ def draw_curve(
 
 
 def _draw(axes: Axes, points: FloatArray, colour: str, label: str, *, is_bound: bool) -> None:
-    """A line of points [bits, mean, half width of the band]."""
+    """A line of points [bits, mean, half width of the band]; a band ends where figures do."""
     bits, mean, band = points.T
+    low, high = np.clip([mean - band, mean + band], 0, 1)
     if is_bound and len(points):
         axes.axhline(mean[-1], color=colour, ls="--", label=f"{label} ({bits[-1]:,.0f} bits)")
-        axes.axhspan(mean[-1] - band[-1], mean[-1] + band[-1], color=colour, alpha=0.1, lw=0)
+        axes.axhspan(low[-1], high[-1], color=colour, alpha=0.1, lw=0)
         return
     axes.plot(bits, mean, marker="o", markersize=4, color=colour, label=label)
-    axes.fill_between(bits, mean - band, mean + band, color=colour, alpha=0.2, lw=0)
+    axes.fill_between(bits, low, high, color=colour, alpha=0.2, lw=0)
 
 
 def _draw_across(axes: Axes, published: Mapping[str, float]) -> None:

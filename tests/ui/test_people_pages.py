@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from domain.answers import Kind
+from domain.answers import Event, Kind, Source
+from domain.history import LoggedEvent
 from domain.members import Member, Role
+from domain.pairs import Pair
 from labeling_store import answers
 from tests.labeling_store.building import said
 from tests.labeling_store.test_broken_disks import damage
 from tests.ui import stage
 from tests.ui.app import MAIN, show, table, words
 from tests.ui.client import Client
-from ui import components, session
+from ui import components, session, tables
 from ui.sitemap import HOME, PAGES
 from worker.agreement import report_on_people
 from workflow import jobs, labels, members, people, tokens
@@ -247,6 +249,25 @@ def test_the_history_of_a_pair_tells_who_what_why_and_what_was_taken_back(
     assert "Taken back by owner." in rows[-1]["note"]
     assert "Why asked: Because." in rows[-1]["note"]
     assert [len(row["actions"]) for row in rows] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "told"),
+    [
+        (0.5, "Similarity 0.42 to the model then, 0.08 below its threshold."),
+        (0.4, "Similarity 0.42 to the model then, 0.02 above its threshold."),
+        (None, "Similarity 0.42 to the model then."),
+    ],
+)
+def test_the_history_of_a_pair_tells_how_far_it_was_from_the_threshold(
+    threshold: float | None, told: str
+) -> None:
+    asked = Pair(1, 3)
+    event = Event(
+        1, "key", Kind.SIMILAR, Source.CLICK, asked, "ann", "now", None, None, 1, "r001", None, None
+    )
+    logged = LoggedEvent(event, 1, None, None, False, 0.42, threshold)
+    assert told in tables.history_row(logged).note
 
 
 @pytest.mark.parametrize("pair", ["1-2", "3-1", "1-1", "x", "1-2-3", "-", "9-99999999999999999999"])

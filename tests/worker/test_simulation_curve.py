@@ -1,5 +1,6 @@
 """The picture of a simulation: a paper's figures across it, where the archive is the paper's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,19 @@ def test_published_figures_are_lines_across_the_paper_s_metric_only(
     assert [text.get_text() for text in theirs.texts] == list(published)
     assert not [line for line in honest.lines if line.get_linestyle() == ":"]
     assert (tmp_path / simulation_curve.PICTURE_NAME).exists()
+
+
+@pytest.mark.parametrize("strategy", ["mgue", "all"])
+def test_no_band_goes_beyond_what_a_figure_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
+) -> None:
+    """Two seeds 0.2 apart: their band would reach from -0.37 to 2.17."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    rows = [
+        replace(a_row(), strategy=strategy, seed=seed, map_at_5_hits=value)
+        for seed, value in enumerate((1.0, 0.8))
+    ]
+    draw_curve(tmp_path, rows)
+    low, high = drawn[0].axes[0].dataLim.intervaly
+    assert (low, high) == (0, 1)
