@@ -36,6 +36,7 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
 @click.option("--lambda", "lams", default="3", show_default=True, help="MGUE's; one or more.")
 @click.option("--clip", default="none", show_default=True, help="MGUE's threshold: none|means.")
 @click.option("--guard", is_flag=True, help="Leave useless thresholds, as projects do.")
+@click.option("--literal-bcgue", is_flag=True, help="The paper's classifier, not symmetric.")
 @click.option("--implied-gain", default=0.0, show_default=True, help="Weight of implied labels.")
 @click.option("--retrieval-space", default="auto", show_default=True, help="auto|head|backbone.")
 @archive_options
@@ -49,6 +50,7 @@ def simulate(
     seeds: str,
     lams: str,
     tune: tuple[str, ...],
+    literal_bcgue: bool,
     settings: Settings,
     **rest: object,
 ) -> None:
@@ -62,6 +64,7 @@ def simulate(
     goes on where it was.
     """
     full = tuned(FullDepthSettings(), tune)
+    training = TrainingSettings(full=full, classifier_symmetric=not literal_bcgue)
     options = simulated_archive(
         images,
         out,
@@ -71,7 +74,7 @@ def simulate(
             "strategies": names(strategy),
             "seeds": numbers("--seeds", seeds, int),
             "lams": numbers("--lambda", lams, float),
-            "training": TrainingSettings(full=full),
+            "training": training,
         },
     )
     with progress_bar("Simulating") as progress:

@@ -1,8 +1,12 @@
 """Options that do not go together are refused, never passed over."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.commands.conftest import Run
+from worker.simulate import Simulation
+from worker.simulation_options import SimulationOptions
 
 
 @pytest.mark.parametrize("option", ["--cancel", "--retry"])
@@ -41,3 +45,19 @@ def test_an_old_sqlite_is_said_where_the_worker_starts(
     assert "Warning: SQLite" in run("worker").err
     monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 51, 3))
     assert "SQLite" not in run("worker").err
+
+
+def test_bcgue_is_simulated_as_in_the_paper_where_that_is_asked_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[SimulationOptions] = []
+
+    def simulated(options: SimulationOptions, progress: object) -> Simulation:
+        asked.append(options)
+        return Simulation((), ())
+
+    monkeypatch.setattr("commands.simulate.run_simulation", simulated)
+    for more in ((), ("--literal-bcgue",)):
+        run("simulate", "--images", tmp_path, "--out", tmp_path / "out", *more)
+    assert [each.training.classifier_symmetric for each in asked] == [True, False]
+    assert asked[0].identity() != asked[1].identity()
