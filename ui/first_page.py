@@ -3,7 +3,8 @@
 Streamlit's page asks for its server below the address that it was opened at, `/annotate` say, and a
 tenth of a second later at the root; it connects when that has answered; and it loads what draws a
 part when the script wants one, with a grey bar of another height in its place meanwhile. Here it is
-told where the server is, connects at once, and loads the parts of its page while it loads itself.
+told where the server is, connects at once, and loads the parts of its page while it loads itself;
+and it is wide from the first moment.
 """
 
 import json
@@ -37,6 +38,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "you": ("Button", "Selectbox", "TextInput"),
 }
 _SERVER = 'BACKEND_BASE_URL: new URL(".", location.href).href'
+# Pages are wide, which Streamlit learns from the script: till then it would draw in a column.
+WIDE = "<style>.stMainBlockContainer { max-width: none !important }</style>"
 # No other site's page may talk to this one from around it; that must be said to connect at once.
 _AT_ONCE = "HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false }"
 
@@ -63,7 +66,7 @@ def _route(name: str, described: Mapping[str, Any]) -> Route:
 def _page(told: str, links: str) -> str:
     script = f"<script>window.__streamlit = {{ {told} }}</script>"
     page = (_STATIC / "index.html").read_text(encoding="utf-8")
-    return page.replace("</head>", f"{script}{links}</head>")
+    return page.replace("</head>", f"{script}{WIDE}{links}</head>")
 
 
 def _links(described: Mapping[str, Any], parts: Iterable[str]) -> str:

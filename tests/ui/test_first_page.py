@@ -11,10 +11,18 @@ from playwright.sync_api import Page, expect
 from starlette.applications import Starlette
 
 from ui import sign_in
-from ui.first_page import page_routes
+from ui.first_page import WIDE, page_routes
 from ui.sitemap import HOME, PAGES
 
 STATIC = Path(st.__file__).with_name("static")
+MOVED = """
+    window.moved = [];
+    new PerformanceObserver((list) => {
+      for (const shift of list.getEntries()) {
+        moved.push(...shift.sources.map(({ node }) => node?.dataset?.testid ?? ""));
+      }
+    }).observe({ type: "layout-shift", buffered: true });
+"""
 TOLD = re.compile(r"<script>window\.__streamlit = \{ (.+) \}</script>")
 
 
@@ -36,7 +44,8 @@ def test_each_page_is_streamlits_own_and_knows_its_server(path: str) -> None:
     assert "BACKEND_BASE_URL" in told[1]
     assert "HOST_CONFIG" in told[1]
     assert reply.text.index(told[0]) < reply.text.index("</head>")
-    own = re.sub(r'<link rel="modulepreload"[^>]*>', "", reply.text.replace(told[0], ""))
+    without = reply.text.replace(told[0], "").replace(WIDE, "")
+    own = re.sub(r'<link rel="modulepreload"[^>]*>', "", without)
     plain = re.sub(r'<link rel="modulepreload"[^>]*>', "", (STATIC / "index.html").read_text())
     assert own == plain
 
@@ -71,3 +80,13 @@ def test_a_page_asks_for_its_server_nowhere_but_at_the_root(page: Page, address:
     page.get_by_role("link", name="Search").click()
     expect(page.get_by_role("heading", name="Search", level=1)).to_be_visible()
     assert page.url == f"{address}/search"
+
+
+@pytest.mark.browser
+def test_a_page_is_wide_from_the_first_moment(page: Page, address: str) -> None:
+    page.add_init_script(MOVED)
+    page.goto(f"{address}/you")
+    expect(page.get_by_role("heading", name="You", level=1)).to_be_visible(timeout=30_000)
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
+    assert "stMainBlockContainer" not in page.evaluate("moved")
