@@ -210,8 +210,13 @@ def test_batches_side_by_side_give_the_same_features_and_free_their_threads(
 def test_each_file_is_decoded_once(backbone, tmp_path, monkeypatch):
     images = write_images(tmp_path / "images", random_pixels(3))
     read = []
-    whole = preprocessing.read_image
-    monkeypatch.setattr(preprocessing, "read_image", lambda path: read.append(path) or whole(path))
+    whole = preprocessing.read_planes
+
+    def counted(path, bands):
+        read.append(path)
+        return whole(path, bands)
+
+    monkeypatch.setattr(preprocessing, "read_planes", counted)
     embed(images, backbone)
     assert sorted(read) == sorted(path for _, path in images)
 
