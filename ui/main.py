@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from domain.errors import AccessError, AnnealError, StoreError
+from domain.errors import AccessError, AnnealError, ProjectError
 from domain.members import Member, Role
 from labeling_store.failures import in_words
 from ui import components, session, sign_in
@@ -23,15 +23,13 @@ def present() -> Member | None:
     Raises:
         AccessError: they left the project, must sign in first, or sit at another machine where
             nobody signs in.
-        StoreError: who they are cannot be read.
+        AnnealError: who they are cannot be told.
     """
     sign_in.check_near(st.context.ip_address)
     try:
         member = session.member()
         session.keep_in_address(member)
-    except (AccessError, StoreError):
-        raise
-    except AnnealError:
+    except ProjectError:
         return None
     return member
 
@@ -92,7 +90,7 @@ try:
 except AccessError as error:
     refuse(error)
     st.stop()
-except StoreError as error:  # nobody is let in whose role cannot be read
+except AnnealError as error:  # nobody is let in whose role cannot be told
     show_error(error)
     st.stop()
 except Exception as error:

@@ -10,7 +10,7 @@ import streamlit as st
 from starlette.applications import Starlette
 from streamlit.testing.v1 import AppTest
 
-from domain.errors import AccessError, DiskFullError
+from domain.errors import AccessError, AnnealError, DiskFullError, JobError
 from domain.members import Member, Role
 from tests.ui.app import MAIN, opened, words
 from tests.ui.client import HOST, Client
@@ -78,13 +78,14 @@ def test_a_member_is_who_the_provider_says_whatever_the_address_says(
     assert not app.button
 
 
+@pytest.mark.parametrize("error", [DiskFullError, JobError])
 def test_who_cannot_be_written_down_as_a_member_is_not_let_in(
-    project: Project, ann: Member, monkeypatch: pytest.MonkeyPatch
+    project: Project, ann: Member, monkeypatch: pytest.MonkeyPatch, error: type[AnnealError]
 ) -> None:
-    """The first sign-in is stored; on a full disk nobody may be taken for the owner instead."""
+    """The first sign-in is stored; whatever fails then, nobody is taken for the owner instead."""
 
     def fail(*_: object, **__: object) -> None:
-        raise DiskFullError("Not saved: the disk is full.", "Free some space.")
+        raise error("Not saved: the disk is full.", "Free some space.")
 
     monkeypatch.setattr(sign_ins.sign_ins, "take", fail)
     app = show("overview", {**ANN, "email": "ann@example.org", "email_verified": True})
