@@ -42,7 +42,7 @@ def test_few_parts_and_parts_of_a_gpu_stay_in_one_thread(two_threads, parts, dev
     assert {thread for _, thread, _ in done} == {threading.get_ident()}
 
 
-@pytest.mark.parametrize("parts", [3, 40])
+@pytest.mark.parametrize("parts", [3, 4000])
 def test_an_error_of_a_part_is_told_and_ends_the_work(two_threads, parts):
     done = []
 
@@ -56,7 +56,7 @@ def test_an_error_of_a_part_is_told_and_ends_the_work(two_threads, parts):
 
     with pytest.raises(ValueError, match="part 2"):
         work_through(range(parts), work)
-    assert len(done) < 20
+    assert len(done) < parts / 2 + 2  # others go on until the thread of part 2 gets its turn
     assert torch.get_num_threads() == 2
 
 

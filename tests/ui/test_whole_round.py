@@ -32,11 +32,11 @@ from workflow.project import CONFIG_NAME, Project
 from workflow.questions import round_progress
 from workflow.run_files import read_embeddings
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(2400)]
 
 ROOT = Path(__file__).parents[2]
 PREPARED_WITHIN_S = 900.0  # five minutes on two free cores; CI may be busier
-TRAINED_WITHIN_S = 300.0
+TRAINED_WITHIN_S = 900.0  # seconds, unless other programs want both cores: it is at nice 19
 STORED_WITHIN_S = 30.0
 SHOWN = "section.annotate .stage img"
 UNDO_AT, RELOAD_AT = 5, 40  # questions into the round
