@@ -27,6 +27,7 @@ _SEGMENT = 128  # distances of which only the least is looked at, until it is sm
 _SPARE = 65_536  # candidates held beyond P before they are ranked exactly: 1.5 MB
 _PENDING = 4096  # candidates that wait until the bound is made tighter
 _CROWDED = 64  # where more than one in 64 pairs needs its exact distance, a block is cheaper
+_SECOND_LOOKS = 16  # where more than one in 16 needs a second look, a better block is cheaper
 _FEW_EACH = 4  # candidates for each of P that are few, of however small a block
 _STRIP_PAIRS = 2**18  # pairs of a block that are ranked exactly at a time: 2 MB of distances
 _FIRST_PAIRS = 2**17  # pairs that the first bound comes from: what 3 blocks take
@@ -54,13 +55,11 @@ class SecondLook:
         error: how far such a distance can be from the exact one.
         block: makes a better block of the same pairs, for where much is left open; None if
             nothing is better than single pairs.
-        worth: up to which share of a block's pairs single ones are cheaper than that block.
     """
 
     distance: Callable[[Tensor, Tensor], Tensor]
     error: float
     block: "Callable[[], Block] | None" = None
-    worth: float = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ class Shortlist:
         look, most = block.second_look, self._few(block)
         if look is not None:
             enough = 0 if look.block is not None else self._count
-            most = max(enough, int(block.distance.numel() * look.worth))
+            most = max(enough, block.distance.numel() // _SECOND_LOOKS)
         return _places_up_to(block.distance, self._limit(block.error), most)
 
     def _few(self, block: Block) -> int:
