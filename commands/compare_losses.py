@@ -19,14 +19,11 @@ from worker.loss_study import (
     compare_on_project,
     trainings_of,
 )
-from worker.loss_study_table import Row, Summary, summaries, with_choice
+from worker.loss_study_table import CHECKPOINT, FROZEN, Row, Summary, summaries, with_choice
 from worker.simulation_options import SimulationOptions
 
 _METRIC = "map"
-_HEADINGS = (
-    *("training", "seeds", "mAP", "±", "over checkpoint", "±", "seeds above"),
-    *("seeds kept", "held out"),
-)
+_HELD_OUT = ("seeds kept", "held out")
 
 
 @click.command("compare-losses")
@@ -44,6 +41,14 @@ _HEADINGS = (
 )
 @click.option("--seeds", default="0,1,2,3,4", show_default=True, help="Whole numbers with commas.")
 @click.option("--tune", metavar="NAME=VALUE", multiple=True, help="Of [finetuning], as steps=100.")
+@click.option(
+    "--from",
+    "start",
+    type=click.Choice([CHECKPOINT, FROZEN]),
+    default=CHECKPOINT,
+    show_default=True,
+    help="Train its head further, or a new one on frozen features.",
+)
 @click.option("--gaps", is_flag=True, help="Measure the loss of small batches, too.")
 @click.option("--run", "run_name", metavar="NAME", help="Of the project: start from this model.")
 @click.option("--images", metavar="DIR", help="Instead of a project: an archive of class folders.")
@@ -76,7 +81,7 @@ def compare_losses(
     settings: Settings,
     **simulation: object,
 ) -> None:
-    """Train further with each loss from the same checkpoint; write table and picture.
+    """Train with each loss from the same start; write table and picture.
 
     From the answers of the project's model; or, with --images, from simulated answers of an
     archive whose folders are classes (as many as simulate asks), or from its class labels. An
@@ -84,7 +89,7 @@ def compare_losses(
     """
     project = None if images else settings.open()
     base = FineTuningSettings() if project is None else project.config.finetuning
-    spread = simulation.pop("tuned_propagation")
+    spread, start = simulation.pop("tuned_propagation"), simulation.pop("start")
     chosen = names(losses) if losses else tuple(loss.name for loss in LOSSES)
     options = StudyOptions(
         out=Path(out),
@@ -95,6 +100,7 @@ def compare_losses(
         train_share=train_share,
         device=settings.device,
         gaps=gaps,
+        alone=start == FROZEN,
     )
     with progress_bar("Comparing") as progress:
         if project is not None:
@@ -104,7 +110,7 @@ def compare_losses(
             given = {**simulation, "strategies": asks, "depth": "head"}
             archive = simulated_archive(str(images), out, settings.device, given)
             rows = _on_archive(options, archive, relations, progress)
-    _show(rows, out, settings)
+    _show(rows, options, settings)
 
 
 def _on_archive(
@@ -117,13 +123,16 @@ def _on_archive(
     raise InputError(f"--relations {relations}; must be answers or classes.")
 
 
-def _show(rows: list[Row], out: str, settings: Settings) -> None:
-    found = summaries(with_choice(rows), _METRIC)
+def _show(rows: list[Row], options: StudyOptions, settings: Settings) -> None:
+    out, over = str(options.out), options.over
+    compared = rows if options.alone else with_choice(rows)  # alone, nothing is held out
+    found = summaries(compared, _METRIC, over=over)
     cells = [_line(each) for each in found]
+    headings = ("training", "seeds", "mAP", "±", f"over {over}", "±", "seeds above", *_HELD_OUT)
     show(
         {"out": out, "rows": [vars(row) for row in rows], "means": [vars(each) for each in found]},
         as_json=settings.as_json,
-        text=lambda: f"{table(cells, _HEADINGS)}\n{out}/losses.csv and losses.png written.",
+        text=lambda: f"{table(cells, headings)}\n{out}/losses.csv and losses.png written.",
     )
 
 

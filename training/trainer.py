@@ -20,7 +20,8 @@ from domain.errors import InputError
 from domain.jobs import Progress, part_of, silent
 from training.fitting import Fitting, one_thread
 from training.head import SelectionScore, TrainedHead, check_features, frozen_head
-from training.objectives import JointObjective, PairObjective
+from training.losses.relevance import RelevanceLoss
+from training.objectives import JointObjective, PairObjective, RelevanceObjective
 from training.samplers import RelationBatches
 from training.selection import SelectionSet, compare_with_frozen, hold_out
 
@@ -156,9 +157,7 @@ class _PairTraining:
         self, known: KnownPairs, steps: int, *, classifier: bool, progress: Progress
     ) -> TrainedHead:
         """A head after so many steps."""
-        batches = RelationBatches(
-            known.rows, known.similar, known.weights, neighbours=self._fitting.neighbours
-        )
+        batches = self._batches(known)
         if not classifier:
             return self._fitting.fit(batches, PairObjective(self._settings), steps, progress)
         generator = torch.Generator().manual_seed(self._seed + _CLASSIFIER_SEED)
@@ -167,12 +166,57 @@ class _PairTraining:
         symmetric = self._settings.classifier_symmetric
         return replace(head, classifier=joint.network.classifier(symmetric=symmetric))
 
+    def with_loss(
+        self, known: KnownPairs, loss: RelevanceLoss, steps: int, progress: Progress
+    ) -> TrainedHead:
+        """A head after so many steps of another loss."""
+        return self._fitting.fit(self._batches(known), RelevanceObjective(loss), steps, progress)
+
+    def _batches(self, known: KnownPairs) -> RelationBatches:
+        return RelationBatches(
+            known.rows, known.similar, known.weights, neighbours=self._fitting.neighbours
+        )
+
 
 def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
     """The more is known, the longer: epochs over the similar pairs, within bounds."""
     anchors = settings.epochs * int(known.similar.sum())
     steps = anchors // settings.batch_anchors
     return min(max(steps, settings.fewest_steps), settings.most_steps)
+
+
+def train_with_loss(
+    features: FloatArray,
+    known: KnownPairs,
+    loss: RelevanceLoss,
+    settings: TrainingSettings,
+    *,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    progress: Progress = silent,
+) -> TrainedHead:
+    """A head that one loss alone has trained from its start, to compare losses.
+
+    Whatever the loss, the same seed gives the same first weights and the same batches, and nothing
+    is held out to choose by.
+
+    Args:
+        features: [N, D] frozen features of the training images only.
+        known: pairs of their rows.
+        loss: of a batch's embeddings and relevance matrix.
+        settings: of heads; what is not known keeps its structure as in `train_head`.
+        steps: of training.
+        seed, device, progress: see `train_head`.
+
+    Raises:
+        InputError: no pair is known, or features that are not finite.
+        JobError: the loss is no longer a number.
+    """
+    check_features(features, width=features.shape[-1])
+    with one_thread():
+        training = _PairTraining(Fitting(features, settings, seed, device))
+        return training.with_loss(known, loss, steps, progress)
 
 
 def judge_features(

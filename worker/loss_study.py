@@ -1,4 +1,4 @@
-"""Losses compared: each trains further from the same checkpoint, over several seeds.
+"""Losses compared over several seeds: each trains the same checkpoint further, or a head alone.
 
 Every cell, a loss with its settings and a seed, is kept as soon as it is done, so that an
 interrupted comparison goes on. Figures of images that no training has seen are for reporting; what
@@ -9,7 +9,7 @@ Source: the comparisons and sweeps of OSAP, DCL, PEDC and DAS-RHDIS.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ from domain.loss_catalogue import loss_choice, sweep_choice
 from domain.losses import Value
 from training.device import resolve_device
 from training.finetuning import fine_tune
-from training.head import frozen_head
+from training.head import TrainedHead, frozen_head
 from training.losses.catalogue import new_loss
+from training.losses.relevance import RelevanceLoss
+from training.trainer import train_with_loss
 from worker.backbone import archive_features
 from worker.loss_gaps import gap_figures
 from worker.loss_study_sources import Source, answers_source, classes_source, project_source
@@ -64,6 +66,9 @@ class StudyOptions:
         train_share: with class labels, the share of each class that is trained on.
         device: auto, cpu or cuda.
         gaps: whether to measure how far the loss of small batches is from that of all images.
+        alone: whether each loss trains a new head on the frozen features, in as many steps as
+            `finetuning` allows and with its batches, in place of the checkpoint's. Nothing is held
+            out then.
     """
 
     out: Path
@@ -74,6 +79,12 @@ class StudyOptions:
     train_share: float = 0.5
     device: str = "auto"
     gaps: bool = False
+    alone: bool = False
+
+    @property
+    def over(self) -> str:
+        """What gains are counted from."""
+        return FROZEN if self.alone else CHECKPOINT
 
 
 SourceOf = Callable[[int, Progress], Source]
@@ -186,7 +197,7 @@ def _compare(
     if not options.seeds or not options.trainings:
         raise InputError("Nothing is to be compared.", "Name a loss and a seed.")
     finetuning = options.finetuning.model_dump(mode="json")
-    identity = {**identity, "finetuning": finetuning, "gaps": options.gaps}
+    identity = {**identity, "finetuning": finetuning, "gaps": options.gaps, "alone": options.alone}
     seeds = tuple(dict.fromkeys(options.seeds))
     names = [FROZEN, CHECKPOINT, *(each.name for each in options.trainings)]
     found = {(row.training, row.seed): row for row in reusable_rows(options.out, identity)}
@@ -197,7 +208,7 @@ def _compare(
             order = [(name, each) for each in seeds for name in names]
             write_rows(options.out, [found[key] for key in order if key in found], identity)
     rows = [found[name, seed] for seed in seeds for name in names]
-    draw(options.out, rows)
+    draw(options.out, rows, over=options.over)
     return rows
 
 
@@ -226,6 +237,44 @@ def _cell(
     source: Source, training: Training, seed: int, options: StudyOptions, progress: Progress
 ) -> Row:
     began, loss = time.perf_counter(), new_loss(training.loss, training.settings)
+    trained = _alone if options.alone else _further
+    head, row = trained(source, loss, Row(training.name, seed), options, progress)
+    seconds, metrics = time.perf_counter() - began, dict(source.measure(head))
+    if options.gaps:
+        metrics |= gap_figures(loss, head, source.features, source.known, seed=seed)
+    return replace(row, seconds=seconds, metrics=metrics)
+
+
+def _alone(
+    source: Source, loss: RelevanceLoss, row: Row, options: StudyOptions, progress: Progress
+) -> tuple[TrainedHead, Row]:
+    """A new head that only this loss has trained."""
+    tuning = options.finetuning
+    settings = source.training.model_copy(
+        update={
+            "batch_anchors": tuning.batch_anchors,
+            "batch_others": tuning.batch_others,
+            "learning_rate": tuning.learning_rate,
+            "structure_weight": tuning.structure_weight,
+        }
+    )
+    head = train_with_loss(
+        source.features,
+        source.known,
+        loss,
+        settings,
+        steps=tuning.steps,
+        seed=row.seed,
+        device=resolve_device(options.device),
+        progress=progress,
+    )
+    return head, replace(row, steps=tuning.steps)
+
+
+def _further(
+    source: Source, loss: RelevanceLoss, row: Row, options: StudyOptions, progress: Progress
+) -> tuple[TrainedHead, Row]:
+    """The checkpoint's head, trained further for as long as held-out images gain."""
     found = fine_tune(
         source.start,
         source.features,
@@ -233,22 +282,16 @@ def _cell(
         loss,
         options.finetuning,
         retrain=source.retrain,
-        seed=seed,
+        seed=row.seed,
         device=resolve_device(options.device),
         progress=progress,
     )
-    score, seconds = found.selection, time.perf_counter() - began
-    metrics = dict(source.measure(found.head))
-    if options.gaps:
-        metrics |= gap_figures(loss, found.head, source.features, source.known, seed=seed)
-    return Row(
-        training.name,
-        seed,
+    score = found.selection
+    return found.head, replace(
+        row,
         steps=found.steps,
         better=found.is_better,
         before=None if score is None else score.before,
         after=None if score is None else score.after,
         uncertainty=None if score is None else score.uncertainty,
-        seconds=seconds,
-        metrics=metrics,
     )

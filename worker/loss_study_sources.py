@@ -48,6 +48,7 @@ class Source:
         known: pairs of them.
         start: the checkpoint.
         retrain: makes it without some images' answers; remembers the last it made.
+        training: how heads are trained.
         measure: figures of images that no training has seen, by name.
     """
 
@@ -55,6 +56,7 @@ class Source:
     known: KnownPairs
     start: TrainedHead
     retrain: Retrain
+    training: TrainingSettings
     measure: Measure
 
 
@@ -84,7 +86,14 @@ def answers_source(
     # Where the head did worse than the frozen features, the simulation went on with these.
     start = retrain(np.zeros(len(own.features), bool)) if last.head.is_frozen else last.head
 
-    return Source(own.features, known, start, remembered(retrain), partial(_measured, own))
+    return Source(
+        own.features,
+        known,
+        start,
+        remembered(retrain),
+        options.training,
+        partial(_measured, own),
+    )
 
 
 def _groups_source(own: SimulationSeed, progress: Progress) -> Source:
@@ -101,7 +110,14 @@ def _groups_source(own: SimulationSeed, progress: Progress) -> Source:
         )
 
     known = pairs_of(relations_of(last.answers))
-    return Source(own.features, known, last.head, remembered(retrain), partial(_measured, own))
+    return Source(
+        own.features,
+        known,
+        last.head,
+        remembered(retrain),
+        own.options.training,
+        partial(_measured, own),
+    )
 
 
 def _measured(own: SimulationSeed, head: TrainedHead) -> Mapping[str, float]:
@@ -129,7 +145,7 @@ def classes_source(
     similar = labels[rows[:, 0]] == labels[rows[:, 1]]
     known = KnownPairs(rows, similar, np.ones(len(rows), np.float32))
     start = retrain(np.zeros(len(labels), dtype=bool))
-    return Source(features, known, start, remembered(retrain), measure)
+    return Source(features, known, start, remembered(retrain), options.training, measure)
 
 
 def project_source(
@@ -143,8 +159,14 @@ def project_source(
     def measure(head: TrainedHead) -> Mapping[str, float]:
         return retrieval_quality(archive.records, head.embed(archive.features))
 
-    known = training.known(groups=isinstance(start.module, GroupHead))
-    return Source(training.features, known, start, remembered(training.retrain(start)), measure)
+    return Source(
+        training.features,
+        training.known(groups=isinstance(start.module, GroupHead)),
+        start,
+        remembered(training.retrain(start)),
+        project.config.training,
+        measure,
+    )
 
 
 def remembered(retrain: Retrain) -> Retrain:

@@ -20,9 +20,10 @@ CHOSEN = "chosen by held-out images"
 _BLUE, _GREY = "#0072B2", "#6b727c"
 HELD_OUT = "held_out"  # stands for the average precision of held-out images
 _PANELS = {
-    "map": "mAP over the checkpoint's (points)",
-    HELD_OUT: "average precision of held-out images over the checkpoint's (points)",
+    "map": "mAP over {}'s (points)",
+    HELD_OUT: "average precision of held-out images over {}'s (points)",
 }
+_IN_WORDS = {CHECKPOINT: "the checkpoint", FROZEN: "the frozen features"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Summary:
 
     Attributes:
         mean, spread: of a metric (standard deviation; 0 with one seed).
-        gain, gain_spread: over the checkpoint of the same seed.
+        gain, gain_spread: over the checkpoint of the same seed, or what else is compared with.
         wins: seeds in which it was above.
         kept: seeds in which held-out images said so.
         held_out: mean of `after`; None without.
@@ -111,9 +112,13 @@ def with_choice(rows: Sequence[Row]) -> list[Row]:
     return [*rows, *chosen]
 
 
-def summaries(rows: Sequence[Row], metric: str) -> list[Summary]:
-    """Each training over its seeds, the best mean first; those without the metric are left out."""
-    start = {row.seed: row.metrics.get(metric) for row in rows if row.training == CHECKPOINT}
+def summaries(rows: Sequence[Row], metric: str, *, over: str = CHECKPOINT) -> list[Summary]:
+    """Each training over its seeds, the best mean first; those without the metric are left out.
+
+    Args:
+        over: the training whose row of the same seed gains are counted from.
+    """
+    start = {row.seed: row.metrics.get(metric) for row in rows if row.training == over}
     found = []
     for training in dict.fromkeys(row.training for row in rows):
         own = [row for row in rows if row.training == training and metric in row.metrics]
@@ -122,17 +127,22 @@ def summaries(rows: Sequence[Row], metric: str) -> list[Summary]:
     return sorted(found, key=lambda each: -each.mean)
 
 
-def draw(out: Path, rows: Sequence[Row]) -> None:
-    """`losses.png`: a line a training, a dot a seed, the mean: what each gained over its start."""
+def draw(out: Path, rows: Sequence[Row], *, over: str = CHECKPOINT) -> None:
+    """`losses.png`: a line a training, a dot a seed, the mean: what each gained over its start.
+
+    Args:
+        over: `checkpoint` or `frozen`; of the latter no images were held out.
+    """
     tuned = [row for row in rows if row.training not in (FROZEN, CHECKPOINT)]
     names = list(dict.fromkeys(row.training for row in tuned))
-    gains = {metric: {n: _gains(rows, n, metric) for n in names} for metric in _PANELS}
+    shown = _PANELS if over == CHECKPOINT else {"map": _PANELS["map"]}
+    gains = {metric: {n: _gains(rows, n, metric, over) for n in names} for metric in shown}
     order = sorted(names, key=lambda name: -_mean(gains["map"][name]))
     figure = Figure(figsize=(11, 1.4 + 0.3 * len(names)), layout="constrained")
-    panels = figure.subplots(1, len(_PANELS), sharey=True)
-    for axes, (metric, title) in zip(panels, _PANELS.items(), strict=True):
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, (metric, title) in zip(panels, shown.items(), strict=True):
         _draw(axes, order[::-1], gains[metric])
-        axes.set(xlabel=title)
+        axes.set(xlabel=title.format(_IN_WORDS[over]))
         axes.grid(alpha=0.3)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
@@ -150,9 +160,9 @@ def _draw(axes: Axes, names: Sequence[str], gains: Mapping[str, FloatArray]) -> 
             axes.scatter([values.mean()], [place], s=50, color=_BLUE, zorder=3)
 
 
-def _gains(rows: Sequence[Row], training: str, metric: str) -> FloatArray:
+def _gains(rows: Sequence[Row], training: str, metric: str, over: str) -> FloatArray:
     """In points, of the seeds in which both are known."""
-    start = {row.seed: row.metrics.get(metric) for row in rows if row.training == CHECKPOINT}
+    start = {row.seed: row.metrics.get(metric) for row in rows if row.training == over}
     found = []
     for row in rows:
         before, after = start.get(row.seed), row.metrics.get(metric)

@@ -9,7 +9,9 @@ from domain.errors import Cancelled, InputError, JobError
 from retrieval.metrics import evaluate_retrieval
 from tests.training.clusters import Clusters, clusters
 from training.head import TrainedHead, frozen_head
-from training.trainer import train_head
+from training.losses.catalogue import new_loss
+from training.losses.relevance import LossValue, RelevanceLoss
+from training.trainer import KnownPairs, train_head, train_with_loss
 
 CPU = torch.device("cpu")
 QUICK = TrainingSettings(
@@ -45,6 +47,42 @@ def test_a_trained_head_retrieves_unseen_images_better_than_frozen_features() ->
     assert not head.is_frozen
     assert head.note == ""
     assert _precision(head, archive, unseen) > _precision(frozen, archive, unseen) + 0.15
+
+
+def _alone(archive: Clusters, loss: RelevanceLoss, *, steps: int, seed: int = 0) -> TrainedHead:
+    pairs, similar = archive.pairs(600)
+    known = KnownPairs(pairs, similar, np.ones(len(pairs), np.float32))
+    return train_with_loss(archive.features, known, loss, QUICK, steps=steps, seed=seed, device=CPU)
+
+
+@pytest.mark.parametrize("name", ["triplet", "osap", "dcl", "n_pair"])
+def test_a_loss_alone_teaches_a_head_from_its_start(name: str) -> None:
+    archive, unseen = clusters(), clusters(seed=1)
+    head = _alone(archive, new_loss(name), steps=60)
+    frozen = frozen_head(archive.features)
+    assert _precision(head, archive, unseen) > _precision(frozen, archive, unseen) + 0.15
+
+
+def test_losses_alone_share_first_weights_and_batches() -> None:
+    archive, batches = clusters(), dict[str, list[torch.Tensor]]()
+
+    def seen(name: str) -> RelevanceLoss:
+        loss = new_loss(name)
+
+        def called(embeddings: torch.Tensor, relevance: torch.Tensor) -> LossValue:
+            batches.setdefault(name, []).append(relevance)
+            starts.setdefault(name, embeddings.detach())
+            return loss(embeddings, relevance)
+
+        return called
+
+    starts = dict[str, torch.Tensor]()
+    for name in ("contrastive", "smooth_ap"):
+        _alone(archive, seen(name), steps=3)
+    first, second = starts.values()
+    assert torch.equal(first, second)
+    for one, other in zip(*batches.values(), strict=True):
+        assert torch.equal(one.nan_to_num(nan=2), other.nan_to_num(nan=2))
 
 
 def test_the_loss_falls() -> None:

@@ -74,6 +74,21 @@ def test_each_loss_starts_from_the_checkpoint_of_the_simulation(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("archive")
+def test_from_frozen_features_each_loss_trains_a_head_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_study, "fine_tune", None)  # nothing is trained further
+    longer = QUICK.model_copy(update={"steps": 30, "learning_rate": 3e-3})
+    options = _options(tmp_path, seeds=(0,), finetuning=longer, alone=True)
+    frozen, _, *alone = compare_on_classes(options, SIMULATION)
+    assert [row.steps for row in alone] == [30, 30]
+    assert all(row.metrics["map"] > frozen.metrics["map"] + 0.1 for row in alone)
+    assert alone[0].metrics != alone[1].metrics
+    assert {row.after for row in alone} == {None}
+    assert options.over == FROZEN
+
+
+@pytest.mark.usefixtures("archive")
 def test_the_loss_of_small_batches_is_compared_with_that_of_all_images(tmp_path: Path) -> None:
     ranking = (Training("smooth_ap", {"tau": 0.001}),)
     options = _options(tmp_path, trainings=ranking, seeds=(0,), gaps=True)
@@ -234,6 +249,13 @@ def test_means_are_over_seeds_and_gains_within_them() -> None:
     assert (first.mean, first.gain) == (pytest.approx(0.7), pytest.approx(0.2))
     assert first.spread == pytest.approx(np.std([0.6, 0.8], ddof=1))
     assert first.held_out == pytest.approx(0.7)
+
+
+def test_gains_can_be_counted_from_the_frozen_features() -> None:
+    rows = [_row(FROZEN, 0, 0.1), *ROWS[:3]]
+    gains = {each.training: each.gain for each in summaries(rows, "map", over=FROZEN)}
+    assert gains["a"] == pytest.approx(0.5)
+    assert gains[CHECKPOINT] == pytest.approx(0.4)
 
 
 def test_rows_are_the_same_when_they_are_read_again(tmp_path: Path) -> None:
