@@ -8,17 +8,12 @@ from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
 from commands.study_options import archive_options, names, numbers, simulated_archive, tuned
 from domain.answers import Propagation
-from domain.config import FineTuningSettings
+from domain.config import FineTuningSettings, FullDepthSettings
 from domain.errors import InputError
 from domain.jobs import Progress
-from domain.loss_catalogue import LOSSES, SWEEPS
-from worker.loss_study import (
-    StudyOptions,
-    compare_on_answers,
-    compare_on_classes,
-    compare_on_project,
-    trainings_of,
-)
+from domain.loss_catalogue import FULL_DEPTH_LOSSES, LOSSES, SWEEPS
+from worker.loss_study import compare_on_answers, compare_on_classes, compare_on_project
+from worker.loss_study_options import StudyOptions, trainings_of
 from worker.loss_study_table import CHECKPOINT, FROZEN, Row, Summary, summaries, with_choice
 from worker.simulation_options import SimulationOptions
 
@@ -49,6 +44,14 @@ _HELD_OUT = ("seeds kept", "held out")
     show_default=True,
     help="Train its head further, or a new one on frozen features.",
 )
+@click.option(
+    "--depth",
+    type=click.Choice(["head", "full"]),
+    default="head",
+    show_default=True,
+    help="Train heads, or with --images whole networks.",
+)
+@click.option("--image-size-px", default=224, show_default=True, help="Of images in the network.")
 @click.option("--gaps", is_flag=True, help="Measure the loss of small batches, too.")
 @click.option("--run", "run_name", metavar="NAME", help="Of the project: start from this model.")
 @click.option("--images", metavar="DIR", help="Instead of a project: an archive of class folders.")
@@ -90,12 +93,17 @@ def compare_losses(
     project = None if images else settings.open()
     base = FineTuningSettings() if project is None else project.config.finetuning
     spread, start = simulation.pop("tuned_propagation"), simulation.pop("start")
-    chosen = names(losses) if losses else tuple(loss.name for loss in LOSSES)
+    full = simulation.pop("depth") == "full"
+    if full and project is not None:
+        raise InputError("--depth full compares networks on class folders only.", "Give --images.")
+    known = FULL_DEPTH_LOSSES if full else LOSSES
+    chosen = names(losses) if losses else tuple(loss.name for loss in known)
     options = StudyOptions(
         out=Path(out),
-        trainings=trainings_of(chosen, sweeps=sweeps, settings=values),
+        trainings=trainings_of(chosen, sweeps=sweeps, settings=values, full=full),
         seeds=numbers("--seeds", seeds, int),
-        finetuning=tuned(base, tune),
+        finetuning=base if full else tuned(base, tune),
+        full=tuned(FullDepthSettings(), tune) if full else None,
         propagation=None if spread is None else Propagation(str(spread)),
         train_share=train_share,
         device=settings.device,

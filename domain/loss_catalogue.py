@@ -11,7 +11,7 @@ from domain.baseline_losses import BASELINE_LOSSES
 from domain.errors import InputError
 from domain.losses import LossChoice, LossParameter, Sweep, sweeps_of
 from domain.ranking_losses import RANKING_LOSSES, RANKING_SWEEPS
-from domain.tuple_losses import TUPLE_LOSSES, TUPLE_SWEEPS
+from domain.tuple_losses import PEDC, TUPLE_LOSSES, TUPLE_SWEEPS
 
 Choice = TypeVar("Choice", LossChoice, Sweep)
 
@@ -54,14 +54,13 @@ LOSSES = (
     *BASELINE_LOSSES,
 )
 
+FULL_DEPTH_LOSSES = (*LOSSES, PEDC)
+
 SWEEPS: tuple[Sweep, ...] = (
-    *(sweep for loss in LOSSES for sweep in sweeps_of(loss)),
+    *(sweep for loss in FULL_DEPTH_LOSSES for sweep in sweeps_of(loss)),
     *RANKING_SWEEPS,
     *TUPLE_SWEEPS,
 )
-
-PROXIES = "pedc"  # learns proxies beside the network, and sees images turned: at full depth only
-FULL_DEPTH_LOSSES = (*(loss.name for loss in LOSSES), PROXIES)
 
 
 def loss_choice(name: str) -> LossChoice:
@@ -71,6 +70,15 @@ def loss_choice(name: str) -> LossChoice:
         InputError: there is none.
     """
     return _named(name, LOSSES, "loss")
+
+
+def full_depth_choice(name: str) -> LossChoice:
+    """The loss of that name, of those that a whole network can learn with.
+
+    Raises:
+        InputError: there is none.
+    """
+    return _named(name, FULL_DEPTH_LOSSES, "loss")
 
 
 def sweep_choice(name: str) -> Sweep:

@@ -165,7 +165,47 @@ TUPLE_LOSSES = (
     ),
 )
 
+# Learns proxies beside the network, and sees images turned: at full depth only.
+PEDC = LossChoice(
+    name="pedc",
+    title="Proxies and turned images (PEDC)",
+    sentence="Draws each image to a learnt point of its group, names the group, and keeps an image "
+    "near itself turned.",
+    source="PEDC, eqs. 4-10",
+    parameters=(
+        LossParameter(
+            "proxy_weight",
+            0.5,
+            "λ, of the distances to proxies and of turned images.",
+            minimum=0,
+            grid=(0.1, 0.5, 1.0, 2.0),
+        ),
+        LossParameter(
+            "rotation_weight",
+            1.0,
+            "δ, of turned images within that.",
+            minimum=0,
+            grid=(0.0, 0.5, 1.0, 2.0),
+        ),
+        LossParameter(
+            "class_weight",
+            1.0,
+            "ξ, of telling groups by a layer of their own.",
+            minimum=0,
+            grid=(0.0, 0.5, 1.0, 2.0),
+        ),
+        LossParameter("alpha", 16.0, "How sharply distances are told apart.", minimum=0),
+        LossParameter("temperature", 0.1, "Of turned images.", minimum=0.001),
+    ),
+)
+
 TUPLE_SWEEPS = (
+    Sweep(
+        name="pedc-parts",
+        sentence="PEDC: all of it, without turned images, without names, and names alone.",
+        loss="pedc",
+        settings=({}, {"rotation_weight": 0.0}, {"class_weight": 0.0}, {"proxy_weight": 0.0}),
+    ),
     Sweep(
         name="das_rhdis-selection",
         sentence="Representative triplets: each choice of anchors with each choice of images.",

@@ -4,7 +4,7 @@ import torch
 
 from domain.arrays import FloatArray
 from domain.config import TrainingSettings
-from domain.loss_catalogue import PROXIES
+from domain.tuple_losses import PEDC
 from training.losses.catalogue import new_loss
 from training.objectives import Objective, PairObjective, RelevanceObjective
 from training.proxy_objective import ProxyObjective, ProxySettings, first_proxies, groups_of_pairs
@@ -19,7 +19,7 @@ def new_objective(
     seed: int,
     device: torch.device,
 ) -> Objective:
-    """The objective that `settings.full.loss` names, with the loss's default parameters.
+    """The objective that `settings.full` names, with its parameters.
 
     Args:
         settings: see there; of the contrastive loss also the margin.
@@ -34,13 +34,14 @@ def new_objective(
     name = settings.full.loss
     if name == "contrastive":
         return PairObjective(settings)
-    if name != PROXIES:
-        return RelevanceObjective(new_loss(name))
+    if name != PEDC.name:
+        return RelevanceObjective(new_loss(name, settings.full.parameters))
     groups = groups_of_pairs(known.rows, known.similar, images=len(embeddings))
+    parts = PEDC.values(settings.full.parameters)
     return ProxyObjective(
         groups,
         first_proxies(embeddings, groups),
-        ProxySettings(),
+        ProxySettings(**{part: float(value) for part, value in parts.items()}),
         generator=torch.Generator().manual_seed(seed),
         device=device,
     )

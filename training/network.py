@@ -71,12 +71,18 @@ def half_precision(settings: FullDepthSettings, device: torch.device) -> bool:
 def adam(
     network: EmbeddingNetwork, beside: list[nn.Parameter], settings: FullDepthSettings
 ) -> torch.optim.Adam:
-    """An optimiser with a learning rate for the backbone, and one for head and objective."""
+    """An optimiser with a learning rate for pretrained weights, and one for everything else.
+
+    Of a backbone that fuses the maps of another, that other one is pretrained.
+    """
+    pretrained = list(network.backbone.trunk.parameters())
+    known = {id(each) for each in pretrained}
+    fused = [each for each in network.backbone.parameters() if id(each) not in known]
     return torch.optim.Adam(
         [
-            {"params": list(network.backbone.parameters()), "lr": settings.backbone_learning_rate},
+            {"params": pretrained, "lr": settings.backbone_learning_rate},
             {
-                "params": [*network.head.parameters(), *beside],
+                "params": [*fused, *network.head.parameters(), *beside],
                 "lr": settings.head_learning_rate,
             },
         ]

@@ -33,7 +33,6 @@ class ProxySettings:
         alpha: how sharply distances to proxies are told apart.
         temperature: of the rotation loss.
         proxy_weight, rotation_weight, class_weight: λ, δ and ξ; see `pedc_total`.
-        smallest: images that a group needs to have a proxy.
     """
 
     alpha: float = 16.0
@@ -41,7 +40,6 @@ class ProxySettings:
     proxy_weight: float = 0.5
     rotation_weight: float = 1.0
     class_weight: float = 1.0
-    smallest: int = 2
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
-"""Losses compared over several seeds: each trains the same checkpoint further, or a head alone.
+"""Losses compared over several seeds: each trains the same checkpoint further, or starts anew.
+
+Heads on frozen features are compared, or whole networks.
 
 Every cell, a loss with its settings and a seed, is kept as soon as it is done, so that an
 interrupted comparison goes on. Figures of images that no training has seen are for reporting; what
@@ -7,27 +9,23 @@ held-out answers would choose stands beside them.
 Source: the comparisons and sweeps of OSAP, DCL, PEDC and DAS-RHDIS.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from domain.answers import Propagation
-from domain.config import FineTuningSettings
 from domain.errors import InputError
 from domain.jobs import Progress, named, part_of, silent
-from domain.loss_catalogue import loss_choice, sweep_choice
-from domain.losses import Value
 from training.device import resolve_device
-from training.finetuning import fine_tune
-from training.head import TrainedHead, frozen_head
-from training.losses.catalogue import new_loss
-from training.losses.relevance import RelevanceLoss
-from training.trainer import train_with_loss
 from worker.backbone import archive_features
-from worker.loss_gaps import gap_figures
-from worker.loss_study_sources import Source, answers_source, classes_source, project_source
+from worker.loss_study_heads import HeadCells
+from worker.loss_study_networks import NetworkCells
+from worker.loss_study_options import StudyOptions, Training
+from worker.loss_study_sources import (
+    answered_images,
+    answers_source,
+    classed_images,
+    classes_source,
+    project_source,
+)
 from worker.loss_study_table import CHECKPOINT, FROZEN, Row, draw, reusable_rows, write_rows
 from worker.simulation_archive import SimulationArchive, read_archive
 from worker.simulation_options import SimulationOptions, checked, program_digest
@@ -39,78 +37,20 @@ _ARCHIVE_SHARE = 0.1  # of the progress bar
 _SOURCE_SHARE = 0.3  # of a seed's: the rounds of its simulation
 
 
-@dataclass(frozen=True)
-class Training:
-    """A loss with the parameters that are not the default."""
+class Cells(Protocol):
+    """What is compared with one seed; figures are of images that no training has seen."""
 
-    loss: str
-    settings: Mapping[str, Value] = field(default_factory=dict)
+    def frozen(self) -> Mapping[str, float]:
+        """Figures of the features as they are."""
 
-    @property
-    def name(self) -> str:
-        """As it stands in tables."""
-        return " ".join([self.loss, *(f"{k}={v}" for k, v in self.settings.items())])
+    def checkpoint(self, progress: Progress) -> Mapping[str, float]:
+        """Figures of what the contrastive loss made of the same relations."""
 
-
-@dataclass(frozen=True)
-class StudyOptions:
-    """A comparison of losses.
-
-    Attributes:
-        out: where `losses.csv`, `losses.png` and `options.json` are written.
-        trainings: what is compared.
-        seeds: each draws its own answers, or holds other images out.
-        finetuning: how each is trained.
-        propagation: with answers of a simulation, how far they imply others for the losses; None:
-            as far as for the checkpoint.
-        train_share: with class labels, the share of each class that is trained on.
-        device: auto, cpu or cuda.
-        gaps: whether to measure how far the loss of small batches is from that of all images.
-        alone: whether each loss trains a new head on the frozen features, in as many steps as
-            `finetuning` allows and with its batches, in place of the checkpoint's. Nothing is held
-            out then.
-    """
-
-    out: Path
-    trainings: tuple[Training, ...]
-    seeds: tuple[int, ...] = (0,)
-    finetuning: FineTuningSettings = field(default_factory=FineTuningSettings)
-    propagation: Propagation | None = None
-    train_share: float = 0.5
-    device: str = "auto"
-    gaps: bool = False
-    alone: bool = False
-
-    @property
-    def over(self) -> str:
-        """What gains are counted from."""
-        return FROZEN if self.alone else CHECKPOINT
+    def trained(self, training: Training, progress: Progress) -> Row:
+        """What a loss made of them."""
 
 
-SourceOf = Callable[[int, Progress], Source]
-
-
-def trainings_of(
-    losses: tuple[str, ...], *, sweeps: tuple[str, ...] = (), settings: tuple[str, ...] = ()
-) -> tuple[Training, ...]:
-    """What is compared: the settings of sweeps, each once; without a sweep these losses.
-
-    Args:
-        settings: NAME=VALUE for all of the losses; one without that parameter is refused.
-
-    Raises:
-        InputError: an unknown loss, sweep or parameter.
-    """
-    if sweeps:
-        chosen = [sweep_choice(name) for name in dict.fromkeys(sweeps)]
-        swept = [Training(each.loss, values) for each in chosen for values in each.settings]
-        return tuple({each.name: each for each in swept}.values())
-    trainings = []
-    for name in dict.fromkeys(losses):
-        choice = loss_choice(name)
-        usual, values = choice.values(), choice.read(settings)
-        trainings.append(Training(name, {k: v for k, v in values.items() if v != usual[k]}))
-    return tuple(trainings)
+CellsOf = Callable[[int, Progress], Cells]
 
 
 def compare_on_answers(
@@ -130,8 +70,11 @@ def compare_on_answers(
     archive = read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
     spread = options.propagation or simulation.spread
 
-    def source(seed: int, progress: Progress) -> Source:
-        return answers_source(archive, simulation, spread, seed, progress)
+    def cells(seed: int, progress: Progress) -> Cells:
+        if options.full is not None:
+            images = answered_images(archive, simulation, spread, seed, progress)
+            return NetworkCells(archive, images, simulation, options, seed)
+        return HeadCells(answers_source(archive, simulation, spread, seed, progress), options, seed)
 
     identity = {
         **simulation.identity(),
@@ -139,7 +82,7 @@ def compare_on_answers(
         "strategy": simulation.strategies[0],
         "of_the_losses": spread.value,
     }
-    return _compare(options, source, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
+    return _compare(options, cells, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
 
 
 def compare_on_classes(
@@ -155,12 +98,16 @@ def compare_on_classes(
         raise InputError(f"--train-share {options.train_share}; it must lie between 0 and 1.")
     archive: SimulationArchive = read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
 
-    def source(seed: int, progress: Progress) -> Source:
-        return classes_source(archive, simulation, options.train_share, seed)
-
     share = options.train_share
+
+    def cells(seed: int, progress: Progress) -> Cells:
+        if options.full is not None:
+            images = classed_images(archive, share, seed)
+            return NetworkCells(archive, images, simulation, options, seed)
+        return HeadCells(classes_source(archive, simulation, share, seed), options, seed)
+
     identity = {**simulation.identity(), "archive": archive.digest, "train_share": share}
-    return _compare(options, source, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
+    return _compare(options, cells, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
 
 
 def compare_on_project(
@@ -177,8 +124,9 @@ def compare_on_project(
     first = part_of(progress, 0.0, _ARCHIVE_SHARE)
     archive = archive_features(project, device, first, views=views, of=parent.name)
 
-    def source(seed: int, progress: Progress) -> Source:
-        return project_source(project, archive, parent, seed, device=device)
+    def cells(seed: int, progress: Progress) -> Cells:
+        source = project_source(project, archive, parent, seed, device=device)
+        return HeadCells(source, options, seed)
 
     identity = {
         "project": project.config.name,
@@ -187,23 +135,22 @@ def compare_on_project(
         "training": project.config.training.model_dump(mode="json"),
         "program": program_digest(),
     }
-    return _compare(options, source, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
+    return _compare(options, cells, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
 
 
 def _compare(
-    options: StudyOptions, source: SourceOf, identity: Mapping[str, Any], progress: Progress
+    options: StudyOptions, cells: CellsOf, identity: Mapping[str, Any], progress: Progress
 ) -> list[Row]:
     """All rows, seed by seed: frozen features, checkpoint, and each training."""
     if not options.seeds or not options.trainings:
         raise InputError("Nothing is to be compared.", "Name a loss and a seed.")
-    finetuning = options.finetuning.model_dump(mode="json")
-    identity = {**identity, "finetuning": finetuning, "gaps": options.gaps, "alone": options.alone}
+    identity = {**identity, **options.identity()}
     seeds = tuple(dict.fromkeys(options.seeds))
     names = [FROZEN, CHECKPOINT, *(each.name for each in options.trainings)]
     found = {(row.training, row.seed): row for row in reusable_rows(options.out, identity)}
     for place, seed in enumerate(seeds):
         share = part_of(progress, place / len(seeds), (place + 1) / len(seeds))
-        for row in _missing(seed, options, source, found, named(share, f"seed {seed}")):
+        for row in _missing(seed, options, cells, found, named(share, f"seed {seed}")):
             found[row.training, seed] = row
             order = [(name, each) for each in seeds for name in names]
             write_rows(options.out, [found[key] for key in order if key in found], identity)
@@ -215,7 +162,7 @@ def _compare(
 def _missing(
     seed: int,
     options: StudyOptions,
-    source: SourceOf,
+    cells: CellsOf,
     done: Mapping[tuple[str, int], Row],
     progress: Progress,
 ) -> Iterator[Row]:
@@ -223,75 +170,13 @@ def _missing(
     missing = [each for each in options.trainings if (each.name, seed) not in done]
     if not missing and (CHECKPOINT, seed) in done:
         return
-    start = source(seed, part_of(progress, 0.0, _SOURCE_SHARE))
-    yield Row(FROZEN, seed, metrics=start.measure(frozen_head(start.features)))
-    yield Row(CHECKPOINT, seed, metrics=start.measure(start.start))
+    own = cells(seed, part_of(progress, 0.0, _SOURCE_SHARE / 2))
+    if (CHECKPOINT, seed) not in done:
+        yield Row(FROZEN, seed, metrics=own.frozen())
+        first = named(part_of(progress, _SOURCE_SHARE / 2, _SOURCE_SHARE), CHECKPOINT)
+        yield Row(CHECKPOINT, seed, metrics=own.checkpoint(first))
     share = (1 - _SOURCE_SHARE) / max(1, len(missing))
     for place, training in enumerate(missing):
         begin = _SOURCE_SHARE + place * share
         inner = named(part_of(progress, begin, begin + share), training.name)
-        yield _cell(start, training, seed, options, inner)
-
-
-def _cell(
-    source: Source, training: Training, seed: int, options: StudyOptions, progress: Progress
-) -> Row:
-    began, loss = time.perf_counter(), new_loss(training.loss, training.settings)
-    trained = _alone if options.alone else _further
-    head, row = trained(source, loss, Row(training.name, seed), options, progress)
-    seconds, metrics = time.perf_counter() - began, dict(source.measure(head))
-    if options.gaps:
-        metrics |= gap_figures(loss, head, source.features, source.known, seed=seed)
-    return replace(row, seconds=seconds, metrics=metrics)
-
-
-def _alone(
-    source: Source, loss: RelevanceLoss, row: Row, options: StudyOptions, progress: Progress
-) -> tuple[TrainedHead, Row]:
-    """A new head that only this loss has trained."""
-    tuning = options.finetuning
-    settings = source.training.model_copy(
-        update={
-            "batch_anchors": tuning.batch_anchors,
-            "batch_others": tuning.batch_others,
-            "learning_rate": tuning.learning_rate,
-            "structure_weight": tuning.structure_weight,
-        }
-    )
-    head = train_with_loss(
-        source.features,
-        source.known,
-        loss,
-        settings,
-        steps=tuning.steps,
-        seed=row.seed,
-        device=resolve_device(options.device),
-        progress=progress,
-    )
-    return head, replace(row, steps=tuning.steps)
-
-
-def _further(
-    source: Source, loss: RelevanceLoss, row: Row, options: StudyOptions, progress: Progress
-) -> tuple[TrainedHead, Row]:
-    """The checkpoint's head, trained further for as long as held-out images gain."""
-    found = fine_tune(
-        source.start,
-        source.features,
-        source.known,
-        loss,
-        options.finetuning,
-        retrain=source.retrain,
-        seed=row.seed,
-        device=resolve_device(options.device),
-        progress=progress,
-    )
-    score = found.selection
-    return found.head, replace(
-        row,
-        steps=found.steps,
-        better=found.is_better,
-        before=None if score is None else score.before,
-        after=None if score is None else score.after,
-        uncertainty=None if score is None else score.uncertainty,
-    )
+        yield own.trained(training, inner)

@@ -60,6 +60,50 @@ class Source:
     measure: Measure
 
 
+@dataclass(frozen=True)
+class Images:
+    """Which images of an archive learn, and what is known of them.
+
+    Attributes:
+        train, test: rows of the archive, each in ascending order.
+        known: pairs of places in `train`.
+    """
+
+    train: IntArray
+    test: IntArray
+    known: KnownPairs
+
+
+def answered_images(
+    archive: SimulationArchive,
+    options: SimulationOptions,
+    spread: Propagation,
+    seed: int,
+    progress: Progress,
+) -> Images:
+    """What the answers of a simulation say; see `answers_source`. No test image takes part."""
+    own = SimulationSeed(archive, options, seed)
+    parts = own.parts
+    test = np.sort(np.concatenate([parts.queries, parts.gallery]))
+    if options.strategies[0] == COMPONENTS:
+        *_, grouped = ComponentRounds(own).states(progress)
+        return Images(parts.train, test, pairs_of(relations_of(grouped.answers)))
+    (variant,) = options.variants()[:1]
+    *_, last = PairRounds(own, variant).states(progress)
+    known = pairs_of(known_relations(last.answers, spread, proofs=False))
+    return Images(parts.train, test, known)
+
+
+def classed_images(archive: SimulationArchive, train_share: float, seed: int) -> Images:
+    """All relations between a share of each class; near duplicates stay on one side."""
+    train = _training_images(archive, train_share, seed)
+    labels = archive.labels[train]
+    rows = np.stack(np.triu_indices(len(labels), 1), axis=1)
+    similar = labels[rows[:, 0]] == labels[rows[:, 1]]
+    known = KnownPairs(rows, similar, np.ones(len(rows), np.float32))
+    return Images(np.flatnonzero(train), np.flatnonzero(~train), known)
+
+
 def answers_source(
     archive: SimulationArchive,
     options: SimulationOptions,
@@ -131,21 +175,16 @@ def classes_source(
     archive: SimulationArchive, options: SimulationOptions, train_share: float, seed: int
 ) -> Source:
     """All relations between training images, split by class; test images query one another."""
-    train = _training_images(archive, train_share, seed)
-    test = np.flatnonzero(~train)
-    features, labels = archive.features[train], archive.labels[train]
+    images = classed_images(archive, train_share, seed)
+    features, labels = archive.features[images.train], archive.labels[images.train]
     device = resolve_device(options.device)
     retrain = _class_checkpoint(features, labels, options.training, seed=seed, device=device)
 
     def measure(head: TrainedHead) -> Mapping[str, float]:
-        vectors = head.embed(archive.features[test])
-        return _by_classes(archive, vectors, archive.labels[test])
+        return by_classes(archive, head.embed(archive.features[images.test]), images.test)
 
-    rows = np.stack(np.triu_indices(len(labels), 1), axis=1)
-    similar = labels[rows[:, 0]] == labels[rows[:, 1]]
-    known = KnownPairs(rows, similar, np.ones(len(rows), np.float32))
     start = retrain(np.zeros(len(labels), dtype=bool))
-    return Source(features, known, start, remembered(retrain), options.training, measure)
+    return Source(features, images.known, start, remembered(retrain), options.training, measure)
 
 
 def project_source(
@@ -214,9 +253,11 @@ def _class_checkpoint(
     return retrain
 
 
-def _by_classes(
-    archive: SimulationArchive, vectors: FloatArray, labels: IntArray
+def by_classes(
+    archive: SimulationArchive, vectors: FloatArray, rows: IntArray
 ) -> Mapping[str, float]:
+    """Figures of images in these rows of the archive, each queried against the others."""
+    labels = archive.labels[rows]
     found = evaluate_leave_one_out(vectors, labels)
     own = evaluate_leave_one_out(vectors, labels, include_self=True)
     figures = {f"p_at_{k}": value for k, value in found.precision.items()}

@@ -3,7 +3,13 @@
 import pytest
 
 from domain.errors import InputError
-from domain.loss_catalogue import LOSSES, SWEEPS, loss_choice, sweep_choice
+from domain.loss_catalogue import (
+    LOSSES,
+    SWEEPS,
+    full_depth_choice,
+    loss_choice,
+    sweep_choice,
+)
 from domain.losses import LossChoice, LossParameter, sweeps_of
 
 LOSS = LossChoice(
@@ -77,7 +83,7 @@ def test_names_lead_to_losses_and_sweeps() -> None:
 def test_sweeps_set_what_their_loss_has() -> None:
     for sweep in SWEEPS:
         for settings in sweep.settings:
-            assert loss_choice(sweep.loss).values(settings)
+            assert full_depth_choice(sweep.loss).values(settings)
 
 
 @pytest.mark.parametrize("choice", [loss_choice, sweep_choice])

@@ -13,9 +13,11 @@ from domain.errors import Cancelled, InputError
 from training import full_depth
 from training.backbones import Backbone, backbone_sha256, build_backbone
 from training.full_depth import Retrained, retrain_backbone
+from training.head import Projection, Standardise
 from training.loss_objectives import new_objective
 from training.losses.osap import OSAP
-from training.objectives import PairObjective, RelevanceObjective
+from training.network import EmbeddingNetwork, adam
+from training.objectives import Objective, PairObjective, RelevanceObjective
 from training.pixels import ResidentPixels
 from training.preprocessing import normalised
 from training.proxy_objective import ProxyObjective
@@ -94,8 +96,50 @@ def test_the_named_loss_is_the_objective(loss: str, kind: type) -> None:
 
 
 def test_an_unknown_loss_is_no_setting() -> None:
-    with pytest.raises(ValueError, match=r"must be one of contrastive, triplet, .*pedc"):
+    with pytest.raises(ValueError, match=r"no loss tripplet. Take one of contrastive, .*pedc"):
         FullDepthSettings(loss="tripplet")
+
+
+def test_the_losses_parameters_can_be_set() -> None:
+    embeddings = np.random.default_rng(0).normal(size=(IMAGES, 8))
+
+    def made(loss: str, **parameters: float) -> Objective:
+        wanted = settings(loss, parameters=parameters)
+        return new_objective(wanted, known_pairs(), embeddings, seed=0, device=CPU)
+
+    assert made("osap", omega=0.6) == RelevanceObjective(OSAP(omega=0.6))
+    batch = Batch(np.arange(4), *(np.zeros((4, 4)) for _ in range(3)))
+    rows = torch.nn.functional.normalize(torch.randn(8, 8, generator=torch.manual_seed(0)))
+    values = [
+        made("pedc", **parameters)(rows, batch, np.random.default_rng(0)).item()
+        for parameters in ({}, {"rotation_weight": 0.0}, {"class_weight": 0.0})
+    ]
+    assert len(set(values)) == 3
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters", "words"),
+    [
+        ("osap", {"colour": 1.0}, "has no colour"),
+        ("pedc", {"class_weight": -1.0}, "at least 0"),
+        ("contrastive", {"margin": 0.3}, "training.margin"),
+    ],
+)
+def test_parameters_that_the_loss_has_not_are_no_settings(
+    loss: str, parameters: dict[str, float], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        FullDepthSettings(loss=loss, parameters=parameters)
+
+
+def test_what_fuses_maps_learns_as_fast_as_the_head() -> None:
+    backbone = build_backbone("resnet18_pbffn")
+    network = EmbeddingNetwork(backbone, Projection(Standardise(768), 16, 8))
+    optimiser = adam(network, [], FullDepthSettings())
+    slow, fast = ({id(each) for each in group["params"]} for group in optimiser.param_groups)
+    assert slow == {id(each) for each in backbone.trunk.parameters()}
+    assert slow | fast == {id(each) for each in network.parameters()}
+    assert optimiser.param_groups[0]["lr"] < optimiser.param_groups[1]["lr"]
 
 
 def test_proxies_need_groups_that_differ() -> None:

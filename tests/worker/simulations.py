@@ -15,14 +15,16 @@ from worker.simulation_options import SimulationOptions
 QUICK = TrainingSettings(hidden=16, out=8, components=16, fewest_steps=5, most_steps=5)
 
 
-def folder_of_classes(root: Path, *, classes: int = 3, images: int = 20) -> Path:
+def folder_of_classes(
+    root: Path, *, classes: int = 3, images: int = 20, strength: float = 60
+) -> Path:
     """Small JPEGs; each class has a colour of its own under the noise."""
     rng = np.random.default_rng(0)
     for label in range(classes):
         folder = root / f"class{label}"
         folder.mkdir(parents=True)
         colour = np.zeros(3)
-        colour[label % 3] = 60
+        colour[label % 3] = strength
         for number in range(images):
             pixels = 90 + colour + rng.normal(0, 40, size=(24, 24, 3))
             image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))

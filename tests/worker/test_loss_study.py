@@ -15,15 +15,9 @@ from tests.worker.simulations import bare_archive, bare_options
 from tests.worker.test_finetuning import trained as trained  # fixtures
 from tests.worker.test_finetuning import trained_folder as trained_folder
 from training.group_head import GroupHead
-from worker import loss_study
-from worker.loss_study import (
-    StudyOptions,
-    Training,
-    compare_on_answers,
-    compare_on_classes,
-    compare_on_project,
-    trainings_of,
-)
+from worker import loss_study, loss_study_heads
+from worker.loss_study import compare_on_answers, compare_on_classes, compare_on_project
+from worker.loss_study_options import StudyOptions, Training, trainings_of
 from worker.loss_study_sources import classes_source
 from worker.loss_study_table import (
     CHECKPOINT,
@@ -77,7 +71,7 @@ def test_each_loss_starts_from_the_checkpoint_of_the_simulation(tmp_path: Path) 
 def test_from_frozen_features_each_loss_trains_a_head_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_study, "fine_tune", None)  # nothing is trained further
+    monkeypatch.setattr(loss_study_heads, "fine_tune", None)  # nothing is trained further
     longer = QUICK.model_copy(update={"steps": 30, "learning_rate": 3e-3})
     options = _options(tmp_path, seeds=(0,), finetuning=longer, alone=True)
     frozen, _, *alone = compare_on_classes(options, SIMULATION)
@@ -111,9 +105,9 @@ def test_an_interrupted_comparison_goes_on_where_it_was(
     with pytest.raises(Cancelled):
         compare_on_answers(_options(tmp_path / "cut"), SIMULATION, stop)
     trained_anew = list[str]()
-    real = loss_study.fine_tune
+    real = loss_study_heads.fine_tune
     monkeypatch.setattr(
-        loss_study, "fine_tune", lambda *a, **b: trained_anew.append("x") or real(*a, **b)
+        loss_study_heads, "fine_tune", lambda *a, **b: trained_anew.append("x") or real(*a, **b)
     )
     again = compare_on_answers(_options(tmp_path / "cut"), SIMULATION)
     assert len(trained_anew) == 1
@@ -126,8 +120,10 @@ def test_rows_of_other_options_are_not_taken_over(
 ) -> None:
     compare_on_answers(_options(tmp_path, seeds=(0,)), SIMULATION)
     calls = list[str]()
-    real = loss_study.fine_tune
-    monkeypatch.setattr(loss_study, "fine_tune", lambda *a, **b: calls.append("x") or real(*a, **b))
+    real = loss_study_heads.fine_tune
+    monkeypatch.setattr(
+        loss_study_heads, "fine_tune", lambda *a, **b: calls.append("x") or real(*a, **b)
+    )
     compare_on_answers(_options(tmp_path, seeds=(0,)), SIMULATION)
     assert not calls
     other = QUICK.model_copy(update={"learning_rate": 2e-3})
@@ -140,13 +136,13 @@ def test_losses_can_learn_from_more_than_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = list[int]()
-    real = loss_study.fine_tune
+    real = loss_study_heads.fine_tune
 
     def spy(start: Any, features: Any, pairs: Any, *rest: Any, **options: Any) -> Any:
         known.append(len(pairs))
         return real(start, features, pairs, *rest, **options)
 
-    monkeypatch.setattr(loss_study, "fine_tune", spy)
+    monkeypatch.setattr(loss_study_heads, "fine_tune", spy)
     simulation = replace(SIMULATION, propagation="off")
     for spread in (None, Propagation.CLOSURE):
         options = _options(tmp_path, seeds=(0,), trainings=TWO[:1], propagation=spread)
@@ -159,9 +155,11 @@ def test_a_head_of_groups_is_trained_further_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts = list[Any]()
-    real = loss_study.fine_tune
+    real = loss_study_heads.fine_tune
     monkeypatch.setattr(
-        loss_study, "fine_tune", lambda start, *a, **b: starts.append(start) or real(start, *a, **b)
+        loss_study_heads,
+        "fine_tune",
+        lambda start, *a, **b: starts.append(start) or real(start, *a, **b),
     )
     simulation = replace(SIMULATION, strategies=("components",), initial="none")
     options = _options(tmp_path, seeds=(0,), trainings=TWO[:1])
