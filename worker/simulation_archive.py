@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from archive.duplicates import duplicate_groups, split_groups
-from archive.scan import scan
+from archive.scan import Scan, scan
 from archive.splits import assign_parts
 from domain.arrays import FloatArray, IntArray
 from domain.config import Views
@@ -74,7 +74,7 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
     if len(classes) < 2:
         raise InputError(
             f"{str(options.images)!r} has {len(classes)} classes; a simulation needs 2 or more.",
-            "The oracle answers by folder names: name a folder with one sub-folder for each class.",
+            _classes_hint(found),
         )
     features, notes = archive_features(options, images, part_of(progress, 0.3, 1.0))
     number = {name: label for label, name in enumerate(classes)}
@@ -92,6 +92,14 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
         class_names=tuple(classes),
         files=_files(options, images),
     )
+
+
+def _classes_hint(found: Scan) -> str:
+    hint = "The oracle answers by folder names: name a folder with one sub-folder for each class."
+    if not found.quarantined:
+        return hint
+    first = found.quarantined[0]
+    return f"{hint} {len(found.quarantined)} were put aside, first {first.path!r}: {first.reason}"
 
 
 def split(archive: SimulationArchive, seed: int) -> SeedSplit:

@@ -217,6 +217,20 @@ def test_fewer_than_two_classes_are_refused(
         simulate(replace(base, images=images, out=tmp_path / "out"))
 
 
+def test_classes_put_aside_are_named_where_too_few_are_left(
+    base: SimulationOptions, tmp_path: Path
+) -> None:
+    elsewhere = folder_of_classes(tmp_path / "elsewhere")
+    images = tmp_path / "images"
+    images.mkdir()
+    for folder in elsewhere.iterdir():
+        (images / folder.name).symlink_to(folder)
+    with pytest.raises(InputError, match="0 classes") as caught:
+        simulate(replace(base, images=images, out=tmp_path / "out"))
+    assert "were put aside" in caught.value.hint
+    assert "Links to folders are not followed" in caught.value.hint
+
+
 def test_a_missing_archive_is_an_archive_error(base: SimulationOptions, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="nowhere"):
         simulate(replace(base, images=tmp_path / "nowhere", out=tmp_path / "out"))
