@@ -11,8 +11,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from annealing.pool import Keys
@@ -92,6 +90,9 @@ def cluster_rows(vectors: FloatArray, clusters: int, *, rng: np.random.Generator
 
     Source: k-means++ (Arthur and Vassilvitskii, 2007), one start, at most 50 iterations.
     """
+    from sklearn.cluster import KMeans  # takes seconds to import: not for every start of a worker
+    from sklearn.exceptions import ConvergenceWarning
+
     means = KMeans(
         n_clusters=max(1, min(clusters, _different(vectors))),
         n_init=1,

@@ -11,12 +11,11 @@ import copy
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision import models
 
 from domain.errors import InputError
 from training.own_networks import FUSED_WIDTH, FusedNetwork, ShallowNetwork
@@ -42,24 +41,40 @@ class _Architecture:
     pretrained: str = ""
 
 
+def _of_torchvision(
+    name: str, feature_dim: int, classifier: str, *stages: tuple[str, int]
+) -> _Architecture:
+    def make() -> nn.Module:
+        from torchvision.models import get_model  # takes seconds: not for every start of a worker
+
+        network: nn.Module = get_model(name)
+        return network
+
+    return _Architecture(make, feature_dim, classifier, stages, pretrained=name)
+
+
 _TORCHVISION = {
-    "resnet18": _Architecture(models.resnet18, 512, "fc", (("layer4", 512), ("layer3", 256))),
-    "resnet50": _Architecture(models.resnet50, 2048, "fc", (("layer4", 2048), ("layer3", 1024))),
-    "mobilenet_v2": _Architecture(
-        models.mobilenet_v2,
-        1280,
-        "classifier",
-        (("features.18", 1280), ("features.17", 320), ("features.13", 96)),
-    ),
-    "vgg16": _Architecture(
-        models.vgg16, 512, "classifier", (("features.30", 512), ("features.23", 512))
-    ),
-    "densenet121": _Architecture(
-        models.densenet121,
-        1024,
-        "classifier",
-        (("features.relu5", 1024), ("features.transition3.relu", 1024)),
-    ),
+    each.pretrained: each
+    for each in (
+        _of_torchvision("resnet18", 512, "fc", ("layer4", 512), ("layer3", 256)),
+        _of_torchvision("resnet50", 2048, "fc", ("layer4", 2048), ("layer3", 1024)),
+        _of_torchvision(
+            "mobilenet_v2",
+            1280,
+            "classifier",
+            ("features.18", 1280),
+            ("features.17", 320),
+            ("features.13", 96),
+        ),
+        _of_torchvision("vgg16", 512, "classifier", ("features.30", 512), ("features.23", 512)),
+        _of_torchvision(
+            "densenet121",
+            1024,
+            "classifier",
+            ("features.relu5", 1024),
+            ("features.transition3.relu", 1024),
+        ),
+    )
 }
 _FUSED_SUFFIX = "_pbffn"
 
@@ -78,7 +93,7 @@ def _fused(name: str) -> _Architecture:
 
 
 _ARCHITECTURES = {
-    **{name: replace(each, pretrained=name) for name, each in _TORCHVISION.items()},
+    **_TORCHVISION,
     **{f"{name}{_FUSED_SUFFIX}": _fused(name) for name in _TORCHVISION},
     "s_cnn": _Architecture(
         ShallowNetwork, 64, "classifier", (("features.11", 64), ("features.7", 32))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2.functional import gaussian_blur
 
 from training.preprocessing import IMAGENET, BandStatistics, normalised
 
@@ -109,6 +108,8 @@ def _softened(views: Tensor, settings: ViewSettings, generator: torch.Generator)
     rows = torch.nonzero(chosen)[:, 0].to(views.device)
     if not len(rows):
         return views
+    from torchvision.transforms.v2.functional import gaussian_blur  # takes seconds to import
+
     return views.index_copy(0, rows, gaussian_blur(views[rows], [_BLUR_PX, _BLUR_PX], [sigma]))
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import norm
-from scipy.stats import t as student_t
+from scipy.special import ndtri, stdtrit
 
 from domain.arrays import BoolArray, FloatArray, IntArray
 from retrieval.pair_metrics import roc_auc
@@ -158,7 +157,7 @@ class _Implied:
 
 def _widening(groups: int) -> float:
     """How much further chance reaches where a standard error comes from few groups."""
-    return float(student_t.ppf(_LIKELY, groups - 1) / norm.ppf(_LIKELY))
+    return float(stdtrit(groups - 1, _LIKELY) / ndtri(_LIKELY))
 
 
 def _cosines(head: TrainedHead, features: FloatArray, pairs: IntArray) -> FloatArray:

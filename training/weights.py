@@ -16,7 +16,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torchvision.models import get_model_weights
 
 from domain.errors import InputError, ModelError, shortened
 from domain.files import written_whole
@@ -153,6 +152,8 @@ def _load_download(backbone: Backbone, progress: Progress) -> WeightsInfo:
 
 def _download_url(name: str) -> str:
     """Where torchvision keeps its default weights of an architecture."""
+    from torchvision.models import get_model_weights  # takes seconds: only where it is needed
+
     url: str = get_model_weights(name).DEFAULT.url
     return url
 

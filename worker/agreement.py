@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
 from domain.arrays import IntArray
 from domain.clock import utc_now
@@ -82,9 +81,24 @@ def fleiss_kappa(counts: IntArray) -> float | None:
     return float((same.mean() - by_chance) / (1 - by_chance))
 
 
+def cohen_kappa(labels: Sequence[tuple[bool, bool]]) -> float | None:
+    """Agreement of two raters who say yes or no of the same subjects; -1…1.
+
+    Returns:
+        0 is what chance would bring, 1 full agreement; None where it is undefined: there are no
+        subjects, or both always say the same one thing.
+
+    Source: Cohen (1960), A coefficient of agreement for nominal scales.
+    """
+    said = np.array(labels, dtype=bool).reshape(-1, 2)
+    if len(np.unique(said)) < 2:
+        return None
+    first, second = said.mean(axis=0)
+    by_chance = first * second + (1 - first) * (1 - second)
+    same = float((said[:, 0] == said[:, 1]).mean())
+    return float((same - by_chance) / (1 - by_chance))
+
+
 def _agreement(who: tuple[int, int], labels: Sequence[tuple[bool, bool]]) -> Agreement:
-    first, second = zip(*labels, strict=True)
-    one_label = len({*first, *second}) == 1  # then it is 0 / 0
-    kappa = None if one_label else float(cohen_kappa_score(first, second))
     agreed = sum(a == b for a, b in labels)
-    return Agreement(who[0], who[1], len(labels), agreed, kappa)
+    return Agreement(who[0], who[1], len(labels), agreed, cohen_kappa(labels))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
@@ -17,7 +17,13 @@ from domain.people import Activity, Agreement
 from labeling_store import answers, members
 from labeling_store.agreement import Word, newest_report
 from tests.projects import answer
-from worker.agreement import agreements, fleiss_kappa, label_counts, report_on_people
+from worker.agreement import (
+    agreements,
+    cohen_kappa,
+    fleiss_kappa,
+    label_counts,
+    report_on_people,
+)
 from worker.foreground import run_to_end
 from workflow import jobs
 from workflow.project import Project, local_owner
@@ -66,6 +72,12 @@ def test_fleiss_kappa_depends_on_no_order_and_not_on_the_number_of_subjects(rows
     for same in (counts[::-1], counts[:, ::-1], np.tile(counts, (times, 1))):
         found = fleiss_kappa(same)
         assert found == (expected if expected is None else pytest.approx(expected))
+
+
+@given(said=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30))
+def test_cohen_kappa_is_that_of_scikit_learn(said) -> None:
+    assume(len({each for both in said for each in both}) == 2)  # else it is 0 / 0
+    assert cohen_kappa(said) == pytest.approx(cohen_kappa_score(*zip(*said, strict=True)))
 
 
 def test_two_members_are_compared_on_their_common_pairs_only() -> None:

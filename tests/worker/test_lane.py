@@ -49,6 +49,15 @@ def break_settings(project: Project) -> str:
     return whole
 
 
+def test_a_lane_starts_without_what_only_some_jobs_need() -> None:
+    """Loading it takes longer than all else at the start, and people wait for a worker."""
+    listed = "import sys, worker.lane, worker.quick; print(*sys.modules)"
+    command = [sys.executable, "-c", listed]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"torchvision", "sklearn", "pandas", "matplotlib", "scipy.stats"} & {*loaded}
+
+
 def test_each_job_has_the_settings_of_its_time(project: Project, seen: list[int]) -> None:
     path = project.folder / CONFIG_NAME
     assert do_next(project) is JobState.DONE
