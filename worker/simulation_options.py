@@ -32,6 +32,11 @@ _FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weight
     *("strategies", "lams", "seeds", "device", "processes"),
 )
 _DECIDES_FIGURES = ("annealing", "archive", "domain", "retrieval", "training", "worker")
+DECIDES_NO_FIGURE = (  # but how figures are kept and drawn, and how jobs of projects are run
+    *("worker/kept_table.py", "worker/simulation_curve.py", "worker/loss_study_table.py"),
+    *("worker/foreground.py", "worker/lane.py", "worker/quick.py", "worker/report.py"),
+    *("worker/stopping.py", "worker/supervisor.py", "worker/watching.py"),
+)
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,9 @@ def program_digest() -> str:
     root = Path(__file__).parents[1]
     for package in _DECIDES_FIGURES:
         for path in sorted((root / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+            name = path.relative_to(root).as_posix()
+            if name not in DECIDES_NO_FIGURE:
+                digest.update(f"{name}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

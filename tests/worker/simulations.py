@@ -39,6 +39,21 @@ def random_weights(folder: Path) -> Path:
     return path
 
 
+def drawn_options(folder: Path, **changes: object) -> SimulationOptions:
+    """Options on 60 drawn images of 32 px, whose features are cached in the folder."""
+    values: dict[str, object] = {
+        "images": folder_of_classes(folder / "images"),
+        "out": folder / "unused",
+        "cache": folder / "cache",
+        "weights": random_weights(folder),
+        "backbone": "mobilenet_v2",
+        "image_size_px": 32,
+        "device": "cpu",
+        "training": QUICK,
+    }
+    return SimulationOptions(**{**values, **changes})  # type: ignore[arg-type]
+
+
 def bare_archive(*, images: int = 100, classes: int = 5) -> SimulationArchive:
     """Features without any picture."""
     made = clusters(images=images, classes=classes)

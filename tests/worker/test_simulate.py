@@ -13,11 +13,11 @@ from PIL import Image
 from domain.config import Views
 from domain.errors import ArchiveError, Cancelled, InputError, ModelError
 from domain.jobs import silent
-from tests.worker.simulations import QUICK, bare_options, folder_of_classes, random_weights
+from tests.worker.simulations import QUICK, bare_options, drawn_options, folder_of_classes
 from worker.simulate import simulate
 from worker.simulation_archive import read_archive
 from worker.simulation_curve import Row
-from worker.simulation_options import SimulationOptions, Variant, checked
+from worker.simulation_options import DECIDES_NO_FIGURE, SimulationOptions, Variant, checked
 
 CONTRACT = (
     "strategy,seed,round,bits,answers,known_pairs,map_at_5_hits,map_at_5_min,map,p_at_5,p_at_10,"
@@ -28,20 +28,12 @@ CONTRACT = (
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> SimulationOptions:
     """Options on an archive of three classes; its features are cached once for all tests."""
-    folder = tmp_path_factory.mktemp("simulation")
-    return SimulationOptions(
-        images=folder_of_classes(folder / "images"),
-        out=folder / "unused",
-        cache=folder / "cache",
-        weights=random_weights(folder),
-        backbone="mobilenet_v2",
-        image_size_px=32,
+    return drawn_options(
+        tmp_path_factory.mktemp("simulation"),
         strategies=("mgue", "random"),
         seeds=(0, 1),
         rounds=1,
         bits_per_round=10,
-        device="cpu",
-        training=QUICK,
     )
 
 
@@ -346,6 +338,18 @@ def test_a_change_of_what_decides_figures_is_another_program(
     (tmp_path / package).mkdir()
     (tmp_path / package / "new.py").write_text("changed = True\n")
     assert bare_options().identity() != before
+
+
+@pytest.mark.parametrize("name", DECIDES_NO_FIGURE)
+def test_rows_outlive_a_change_of_how_they_are_drawn(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (Path(__file__).parents[2] / name).is_file()
+    monkeypatch.setattr("worker.simulation_options.__file__", str(tmp_path / "worker" / "own.py"))
+    before = bare_options().identity()
+    (tmp_path / "worker").mkdir()
+    (tmp_path / name).write_text("changed = True\n")
+    assert bare_options().identity() == before
 
 
 def test_only_a_variant_of_lambda_reads_lambda() -> None:

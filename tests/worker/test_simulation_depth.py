@@ -1,6 +1,5 @@
 """A simulation at full depth: what is evaluated, what a curve goes on with, what is left."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from domain.config import FullDepthSettings
 from domain.errors import Cancelled
 from domain.jobs import silent
-from tests.worker.simulations import QUICK, folder_of_classes, random_weights
+from tests.worker.simulations import QUICK, drawn_options
 from training.backbones import build_backbone
 from training.full_depth import Retrained
 from training.preprocessing import load_pixels, normalised
@@ -27,30 +26,17 @@ from worker.simulation_archive import read_archive, split
 from worker.simulation_curve import Row
 from worker.simulation_options import SimulationOptions
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 FEW_STEPS = FullDepthSettings(
     fewest_steps=2, most_steps=2, batch_anchors=4, batch_others=2, evaluate_every=2
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> SimulationOptions:
     """Options on 60 images of 32 px under a network that never learnt anything."""
-    folder = tmp_path_factory.mktemp("simulation")
-    return SimulationOptions(
-        images=folder_of_classes(folder / "images"),
-        out=folder / "unused",
-        cache=folder / "cache",
-        weights=random_weights(folder),
-        backbone="mobilenet_v2",
-        image_size_px=32,
+    return drawn_options(
+        tmp_path_factory.mktemp("simulation"),
         depth="full",
         strategies=("random",),
         initial="none",
@@ -58,7 +44,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> SimulationOptions:
         seeds=(0,),
         rounds=2,
         bits_per_round=60,
-        device="cpu",
         training=QUICK.model_copy(update={"full": FEW_STEPS}),
     )
 
