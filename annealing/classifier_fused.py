@@ -39,7 +39,7 @@ class FusedClassifier:
         `shape` is None for what suits this processor.
         """
         self._layers = compiled(shape or best_shape())
-        self._small = _Small.of(classifier, self._layers.shape)
+        self._small = _GroupedLayers.of(classifier, self._layers.shape)
         self._forth = self._small.order(classifier, first, second)
         self._back = self._small.order(classifier, second, first) if classifier.symmetric else None
         self.error = float32_error(classifier, first, second)
@@ -53,7 +53,7 @@ class FusedLane:
     """Makes blocks with buffers of its own."""
 
     def __init__(
-        self, layers: Layers, small: "_Small", forth: "_Order", back: "_Order | None"
+        self, layers: Layers, small: "_GroupedLayers", forth: "_Order", back: "_Order | None"
     ) -> None:
         self._layers, self._small = layers, small
         self._orders = (forth,) if back is None else (forth, back)
@@ -115,7 +115,7 @@ class _Order:
 
 
 @dataclass(frozen=True)
-class _Small:
+class _GroupedLayers:
     """The small layers, in groups of units of which the last is filled up with zeros.
 
     Logits are halved, so that their tanh is 2 P - 1.
@@ -133,7 +133,7 @@ class _Small:
     bias: float
 
     @classmethod
-    def of(cls, classifier: PairClassifier, shape: Shape) -> "_Small":
+    def of(cls, classifier: PairClassifier, shape: Shape) -> "_GroupedLayers":
         missing = -len(classifier.last) % shape.group
         weights = np.pad(classifier.second, ((0, missing), (0, 0)))
         grouped = weights.reshape(-1, shape.group, weights.shape[1]).transpose(0, 2, 1)

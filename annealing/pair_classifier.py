@@ -73,7 +73,7 @@ class PairClassifier:
         first, second = (torch.from_numpy(each) for each in self.projections(embeddings[rows]))
         low, high = torch.from_numpy(places.reshape(-1, 2).T.copy())
         signed = torch.empty(len(pairs), dtype=torch.float64)
-        logits, starts = _Small.of(self), range(0, len(pairs), _CHUNK_PAIRS)
+        logits, starts = _LaterLayers.of(self), range(0, len(pairs), _CHUNK_PAIRS)
 
         def take(numbers: Iterator[int]) -> Iterator[None]:
             for number in numbers:
@@ -90,7 +90,7 @@ class PairClassifier:
 
 
 @dataclass(frozen=True)
-class _Small:
+class _LaterLayers:
     """The layers behind the first one, in float64; by torch, which keeps to the core of a lane."""
 
     weights: Tensor
@@ -99,7 +99,7 @@ class _Small:
     last_bias: float
 
     @classmethod
-    def of(cls, classifier: PairClassifier) -> "_Small":
+    def of(cls, classifier: PairClassifier) -> "_LaterLayers":
         weights, bias, last = (
             torch.tensor(each, dtype=torch.float64)
             for each in (classifier.second, classifier.second_bias, classifier.last)

@@ -1,6 +1,7 @@
 """Shared by all tests: where the real images are, and how many tests used them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +19,17 @@ LONGEST = (  # modules of minutes
 # How long an example takes says what else the machine does, and fails nobody's test.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch on one core: numbers are the same on every machine, and a busy one is no slower."""
+    import torch  # most tests need it not
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -226,6 +226,18 @@ def download(label: str, content: Callable[[], str | bytes], file_name: str) -> 
     )
 
 
+def choice(label: str, titles: Mapping[str, str], key: str, *, help_text: str | None = None) -> str:
+    """One of several names, shown by their titles side by side; the first at first."""
+    return st.radio(
+        label,
+        list(titles),
+        horizontal=True,
+        format_func=lambda name: titles[name],
+        key=key,
+        help=help_text,
+    )
+
+
 def figure(label: str, value: int, help_text: str) -> None:
     """One of a row of counts."""
     st.metric(label, f"{value:,}", border=True, help=help_text)

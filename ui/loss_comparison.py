@@ -42,13 +42,8 @@ def draw(compared: Mapping[str, Sequence[CurvePoint]]) -> None:
     points = compared[parent]
     figures = [name for name in _FIGURES if any(_figure(each, name, points) for each in points)]
     if figures:
-        figure = st.radio(
-            "Figure",
-            figures,
-            horizontal=True,
-            format_func=lambda name: _FIGURES[name],
-            key="curves.loss_figure",
-        )
+        titles = {name: _FIGURES[name] for name in figures}
+        figure = components.choice("Figure", titles, "curves.loss_figure")
         components.chart(chart(points, figure))
     columns = dict.fromkeys(_FIGURES.values(), _PERCENT)
     rows = [_row(each, figures, points) for each in points]

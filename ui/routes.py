@@ -51,13 +51,16 @@ def api_routes() -> list[BaseRoute]:
 def endpoints(threads: Threads) -> list[Endpoint]:
     """All endpoints, in the order in which they are described."""
     described: list[Endpoint] = []
+    annotating, lists = Annotating(threads), Lists(threads)
 
     async def describe_all(_: Call) -> Reply:
         return JSONResponse(describe(described))
 
     described += [
-        *_for_annotators(Annotating(threads)),
-        *_lists(Lists(threads)),
+        *_sessions(annotating),
+        *_questions(annotating),
+        *_lists(lists),
+        *_answered(lists),
         Endpoint(
             "GET",
             "/api/openapi.json",
@@ -71,7 +74,7 @@ def endpoints(threads: Threads) -> list[Endpoint]:
     return described
 
 
-def _for_annotators(api: Annotating) -> list[Endpoint]:
+def _sessions(api: Annotating) -> list[Endpoint]:
     return [
         Endpoint(
             "GET",
@@ -103,6 +106,11 @@ def _for_annotators(api: Annotating) -> list[Endpoint]:
             own_page=True,
             status=HTTPStatus.NO_CONTENT,
         ),
+    ]
+
+
+def _questions(api: Annotating) -> list[Endpoint]:
+    return [
         Endpoint(
             "POST",
             "/api/pairs",
@@ -187,6 +195,11 @@ def _lists(api: Lists) -> list[Endpoint]:
             query=ImagesQuery,
             reply=ImagesReply,
         ),
+    ]
+
+
+def _answered(api: Lists) -> list[Endpoint]:
+    return [
         Endpoint(
             "GET",
             "/api/labels",

@@ -41,14 +41,9 @@ def draw(points: Sequence[CurvePoint]) -> None:
         return
     with components.errors_shown():
         rows = simulated.read_simulation(brought.getvalue(), [*RETRIEVAL_METRICS])
-        offered = [name for name in RETRIEVAL_METRICS if any(name in row.metrics for row in rows)]
-        metric = st.radio(
-            "Metric of the simulations",
-            offered,
-            horizontal=True,
-            format_func=lambda name: RETRIEVAL_METRICS[name],
-            key="curves.simulated_metric",
-        )
+        there = {name for row in rows for name in row.metrics}
+        offered = {name: title for name, title in RETRIEVAL_METRICS.items() if name in there}
+        metric = components.choice("Metric of the simulations", offered, "curves.simulated_metric")
         components.chart(chart(simulated.bands(rows, metric), points, metric))
 
 

@@ -75,32 +75,27 @@ def fine_tune_run(
         progress=progress,
     )
     rival = _rival(project, parent)
-    record = FineTuning(
-        parent=parent.name,
-        loss=params["loss"],
-        parameters=values,
-        steps=found.steps,
-        verdict=_verdict(found, parent, rival),
-        device=device_in_words(device),
-        **_figures(found.selection),
-    )
-    report.log(record.verdict)
-    made = replace(
-        parent,
-        name=free_name(project, f"{parent.name.split('+', 1)[0]}-{params['loss']}"),
-        created_at=utc_now(),
-        active=_takes_over(found, rival),
-    )
+    verdict = _verdict(found, parent, rival)
+    report.log(verdict)
+    name = free_name(project, f"{parent.name.split('+', 1)[0]}-{params['loss']}")
     return keep_run(
         project,
         archive,
-        made,
+        replace(parent, name=name, created_at=utc_now(), active=_takes_over(found, rival)),
         found.head.embed(archive.features),
         training.relations,
         found.head.history,
         partial(save_head, found.head),
         made_by=report.key,
-        fine_tuning=record.as_toml(),
+        fine_tuning=FineTuning(
+            parent=parent.name,
+            loss=params["loss"],
+            parameters=values,
+            steps=found.steps,
+            verdict=verdict,
+            device=device_in_words(device),
+            **_figures(found.selection),
+        ).as_toml(),
     )
 
 

@@ -44,12 +44,6 @@ UNREADABLE = (
 )  # fmt: skip
 
 
-# What zipfile and json make of a file that is no zip, is cut off, or is encrypted.
-_UNREADABLE = (
-    OSError, KeyError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile,
-)  # fmt: skip
-
-
 class PackedFile(BaseModel):
     """One file of a backup."""
 

@@ -11,21 +11,9 @@ from annealing.forest import Forest
 from annealing.transitivity import Closure
 from domain.answers import Propagation
 from domain.pairs import Pair, pair
+from tests.annealing.closure_reference import fixed_point
 
 PAIRS = [Pair(a, b) for a, b in combinations(range(7), 2)]
-
-
-def fixed_point(labels):
-    known = dict(labels)
-    while True:
-        new = {}
-        for (left, y_left), (right, y_right) in combinations(known.items(), 2):
-            ends = set(left) ^ set(right)
-            if len(ends) == 2 and (y_left or y_right):
-                new[pair(*ends)] = y_left and y_right
-        if new.items() <= known.items():
-            return known
-        known = {**new, **known}
 
 
 def disputes_of(labels):

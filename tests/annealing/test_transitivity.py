@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from annealing.one_step import one_step
 from annealing.transitivity import Closure, Outcome
 from domain.pairs import Pair, pair
+from tests.annealing.closure_reference import fixed_point
 
 ORACLES = json.loads((Path(__file__).parent.parent / "fixtures/transitivity.json").read_text())
 FEW_PAIRS = [Pair(a, b) for a, b in combinations(range(6), 2)]
@@ -17,21 +18,6 @@ FEW_PAIRS = [Pair(a, b) for a, b in combinations(range(6), 2)]
 
 def labels_of(annotated):
     return {pair(a, b): bool(y) for a, b, y in annotated}
-
-
-def brute_force(labels):
-    """Every relation that follows, by applying the two rules until nothing is new."""
-    known = dict(labels)
-    while True:
-        new = {}
-        for (left, y_left), (right, y_right) in combinations(known.items(), 2):
-            ends = set(left) ^ set(right)
-            if len(ends) == 2 and (y_left or y_right):
-                new[pair(*ends)] = y_left and y_right
-        if new.items() <= known.items():
-            return known
-        assert all(known.get(q, y) == y for q, y in new.items()), "contradiction accepted"
-        known.update(new)
 
 
 def answers(max_size=25):
@@ -128,7 +114,7 @@ class ClosureAgainstBruteForce(RuleBasedStateMachine):
         conflict = self.known[-1].get(answered, similar) != similar
         taken = self.accepted[-1] if conflict else {**self.accepted[-1], answered: similar}
         self.accepted.append(taken)
-        self.known.append(brute_force(taken))
+        self.known.append(fixed_point(taken))
 
     @rule(together=answers(max_size=8))
     def extend(self, together):
@@ -167,7 +153,7 @@ class ClosureAgainstBruteForce(RuleBasedStateMachine):
             assert proof == ()
             return
         accepted = self.accepted[-1]
-        assert brute_force({q: accepted[q] for q in proof})[proven] == similar
+        assert fixed_point({q: accepted[q] for q in proof})[proven] == similar
         assert len(set(proof)) == len(proof)
         if proven in accepted:
             assert proof == (proven,)

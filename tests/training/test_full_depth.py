@@ -25,6 +25,7 @@ from training.trainer import KnownPairs, checked_pairs
 from training.warmup import measure_statistics
 from training.weights import load_weights
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 IMAGES = 80
 FULL = FullDepthSettings(
@@ -93,14 +94,6 @@ def _archive(backbone: Backbone, pixels: np.ndarray, labels: np.ndarray, *, pair
     similar = labels[rows[:, 0]] == labels[rows[:, 1]]
     known = checked_pairs(rows, similar, np.ones(len(rows)), images=len(pixels))
     return Archive(pixels, torch.cat(blocks).numpy(), known, backbone)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _retrained(

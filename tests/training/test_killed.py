@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +23,7 @@ from training.preprocessing import normalised
 from training.trainer import checked_pairs
 from training.warmup import measure_statistics
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 IMAGES, STEPS, KILLED_AFTER = 40, 5, 3
 SETTINGS = TrainingSettings(
     components=0,
@@ -35,14 +35,6 @@ SETTINGS = TrainingSettings(
         fewest_steps=STEPS, most_steps=STEPS, batch_anchors=4, batch_others=2, evaluate_every=2
     ),
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _retrained(state: Path | None, progress: Progress) -> Retrained:

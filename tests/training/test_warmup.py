@@ -18,14 +18,6 @@ NO_COLOUR_CHANGE = {"jitter": 0.0, "tint": 0.0}
 
 
 @pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def images(tmp_path):
     """Six images, each of two strong colours in a grain of its own."""
     rng = np.random.default_rng(0)

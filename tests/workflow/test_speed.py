@@ -1,23 +1,10 @@
 """What a training takes is told from what was measured on this machine."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from domain.config import Depth
-from tests.pictures import write_archive
-from workflow.creation import create_project
 from workflow.project import Project
 from workflow.speed import Speed, depth_used, expected_words, note_speed, read_speed
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    images = write_archive(tmp_path / "images", each=3)
-    made = create_project(tmp_path / "project", images=images).project
-    yield made
-    made.close()
 
 
 def test_what_was_measured_stays_until_the_device_changes(project: Project) -> None:

@@ -22,17 +22,6 @@ EFFORT_NAMES = {"bits": "Bits", "minutes": "Minutes"}
 project = session.project()
 
 
-def choose_effort() -> str:
-    return st.radio(
-        "Against",
-        list(charts.EFFORTS),
-        horizontal=True,
-        format_func=lambda name: EFFORT_NAMES[name],
-        key="curves.effort",
-        help=curve_words.EFFORT_HELP,
-    )
-
-
 def draw_retrieval(points: list[CurvePoint], effort: str) -> None:
     st.header("Retrieval", anchor=False)
     metrics = charts.retrieval_metrics(points)
@@ -44,14 +33,8 @@ def draw_retrieval(points: list[CurvePoint], effort: str) -> None:
         )
         return
     st.caption(curve_words.RETRIEVAL_WORDS, width=components.READABLE_PX)
-    metric = st.radio(
-        "Metric",
-        metrics,
-        horizontal=True,
-        format_func=lambda name: charts.RETRIEVAL_METRICS[name],
-        key="curves.metric",
-        help=curve_words.METRIC_HELP,
-    )
+    titles = {name: charts.RETRIEVAL_METRICS[name] for name in metrics}
+    metric = components.choice("Metric", titles, "curves.metric", help_text=curve_words.METRIC_HELP)
     theirs = published.published_figures(project) if metric == charts.OF_THE_PAPERS else {}
     components.chart(charts.retrieval_chart(points, metric, effort=effort, published=theirs))
 
@@ -166,7 +149,9 @@ components.page_header(
 )
 points = curves.quality_curve(project)
 if points:
-    against = choose_effort()
+    against = components.choice(
+        "Against", EFFORT_NAMES, "curves.effort", help_text=curve_words.EFFORT_HELP
+    )
     trained = [point for point in points if point.fine_tuning is None]
     draw_retrieval(trained, against)
     draw_judged(trained, against)
