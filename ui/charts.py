@@ -22,7 +22,7 @@ VERMILION = "#cf5b00"
 GREY = "#7b828c"  # for lines of reference
 TEXT = "currentColor"  # of the page around: Streamlit's own grey is too faint on white
 EFFORTS: Mapping[str, str] = {
-    "bits": "bits (similar and dissimilar answers)",
+    "bits": "bits (similar and different answers)",
     "minutes": "minutes of people's time",
 }
 GUESSING = 0.5
@@ -121,7 +121,7 @@ def judged_chart(
 
 
 def histogram_chart(histogram: SimilarityHistogram) -> Drawing:
-    """Similar pairs above the axis, dissimilar pairs below it, with the model's threshold."""
+    """Similar pairs above the axis, different ones below it, with the model's threshold."""
     rows = _mirrored(histogram)
     top = max((abs(row["share"]) for row in rows), default=1.0) * 1.15
     bars = (
@@ -137,7 +137,7 @@ def histogram_chart(histogram: SimilarityHistogram) -> Drawing:
                 axis=alt.Axis(labelExpr="format(abs(datum.value), '.0%')", tickCount=6),
             ),
             y2=alt.datum(0),
-            color=_colour("kind:N", ["similar", "dissimilar"]),
+            color=_colour("kind:N", ["similar", "different"]),
             tooltip=[
                 alt.Tooltip("kind:N", title="answered"),
                 alt.Tooltip("low:Q", title="from", format=".2f"),
@@ -253,7 +253,7 @@ def _across(value: float, words: str, scale: alt.Scale) -> AnyChart:
 
 
 def _mirrored(histogram: SimilarityHistogram) -> list[dict[str, Any]]:
-    sides = (("similar", histogram.similar, 1.0), ("dissimilar", histogram.dissimilar, -1.0))
+    sides = (("similar", histogram.similar, 1.0), ("different", histogram.dissimilar, -1.0))
     edges = list(zip(histogram.edges, histogram.edges[1:], strict=False))
     return [
         {
@@ -273,7 +273,7 @@ def _side_labels(histogram: SimilarityHistogram, top: float) -> list[alt.Chart]:
     low = histogram.edges[0]
     sides = (
         (f"answered similar ({sum(histogram.similar)})", top, BLUE, 10),
-        (f"answered dissimilar ({sum(histogram.dissimilar)})", -top, VERMILION, -10),
+        (f"answered different ({sum(histogram.dissimilar)})", -top, VERMILION, -10),
     )
     return [
         _chart([{"low": low, "share": y}])
@@ -326,5 +326,5 @@ def _histogram_words(histogram: SimilarityHistogram) -> str:
     line = "no threshold yet" if threshold is None else f"threshold {threshold:.2f}"
     return (
         f"Histogram of similarity: {sum(histogram.similar)} similar and "
-        f"{sum(histogram.dissimilar)} dissimilar pairs, {line}."
+        f"{sum(histogram.dissimilar)} different pairs, {line}."
     )

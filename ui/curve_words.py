@@ -24,8 +24,8 @@ FAIRNESS_WORDS = (
     "random pairs among them compare models fairly."
 )
 JUDGED_WORDS: Mapping[str, str] = {
-    "auc": "How well a model ranks similar above dissimilar pairs, on answers it had not seen.",
-    "balanced_accuracy": "How often a model says what people say, similar and dissimilar pairs "
+    "auc": "How well a model ranks similar above different pairs, on answers it had not seen.",
+    "balanced_accuracy": "How often a model says what people say, similar and different pairs "
     "counting the same, on answers it had not seen.",
 }
 HISTOGRAM_WORDS = (

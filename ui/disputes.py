@@ -11,16 +11,16 @@ from workflow.conflicts import Claim, Dispute, Ruling
 Paths = Mapping[int, str]
 _SAID = {
     Kind.SIMILAR: "similar",
-    Kind.DISSIMILAR: "not similar",
+    Kind.DISSIMILAR: "different",
     Kind.UNSURE: "unsure",
     Kind.SKIP: "skipped",
 }
-_DECIDED = {True: "settled as similar", False: "settled as not similar", None: "set aside"}
+_DECIDED = {True: "settled as similar", False: "settled as different", None: "set aside"}
 _EARLIER = Choice(Ruling.EARLIER.value, "Earlier answers are right")
 _THIS = "This answer is right"
 _TIE_CHOICES = (
     Choice(Ruling.SIMILAR.value, "They are similar"),
-    Choice(Ruling.DISSIMILAR.value, "They are not similar"),
+    Choice(Ruling.DISSIMILAR.value, "They are different"),
 )
 
 

@@ -17,7 +17,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from ui import sign_in
+from domain.errors import AnnealError
+from labeling_store.failures import in_words
+from ui import access, session, sign_in
+from ui.access import Refusal
+from ui.annotate.first import first_questions
+from ui.serving import Threads
 from ui.sitemap import HOME, PAGES
 
 _STATIC = Path(st.__file__).with_name("static")
@@ -47,18 +52,22 @@ _AT_ONCE = "HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthTok
 def page_routes() -> list[BaseRoute]:
     """The addresses of all pages, for `st.App(routes=…)`."""
     described: Mapping[str, Any] = json.loads((_STATIC / "manifest.json").read_bytes())
-    return [_route(name, described) for name in PAGES]
+    threads = Threads(1, "page")
+    return [_route(name, described, threads) for name in PAGES]
 
 
-def _route(name: str, described: Mapping[str, Any]) -> Route:
+def _route(name: str, described: Mapping[str, Any], threads: Threads) -> Route:
     links = _links(described, ("BidiComponent", *PARTS.get(name, ())))
     # Who signed in is known by a cookie that Streamlit only trusts beside another one, which it
     # sets when it is asked: there the page must ask first.
     asking, at_once = _page(_SERVER, links), _page(f"{_SERVER}, {_AT_ONCE}", links)
 
-    async def serve(_: Request) -> Response:
-        page = asking if sign_in.is_set_up() else at_once
-        return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
+    async def serve(request: Request) -> Response:
+        if sign_in.is_set_up():
+            return _html(asking)
+        if name != "annotate":
+            return _html(at_once)
+        return _html(at_once, await threads.run(_early, request))
 
     return Route("/" if name == HOME else f"/{name}", serve)
 
@@ -67,6 +76,27 @@ def _page(told: str, links: str) -> str:
     script = f"<script>window.__streamlit = {{ {told} }}</script>"
     page = (_STATIC / "index.html").read_text(encoding="utf-8")
     return page.replace("</head>", f"{script}{WIDE}{links}</head>")
+
+
+def _html(page: str, script: str = "") -> Response:
+    """The page, with a script of the reader's own, which nobody keeps."""
+    headers = {"Cache-Control": "no-store" if script else "no-cache"}
+    return HTMLResponse(page.replace("</head>", f"{script}</head>"), headers=headers)
+
+
+def _early(request: Request) -> str:
+    """The script that asks for the reader's first questions; none where they will be refused."""
+    try:
+        access.check_host(request)
+        access.check_near(request)
+        member = session.member_at(request.query_params)
+    except (AnnealError, Refusal):
+        return ""  # Streamlit's page says what is wrong
+    except Exception as error:  # a database that cannot be read is no bug
+        if in_words(error) is None:
+            raise
+        return ""
+    return "" if member is None else first_questions(member)
 
 
 def _links(described: Mapping[str, Any], parts: Iterable[str]) -> str:

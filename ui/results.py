@@ -16,7 +16,7 @@ PARTS: Mapping[str, Part | None] = {
     "Queries kept for measuring": Part.VALIDATION,
     "Gallery kept for measuring": Part.TEST,
 }
-KNOWN = {True: "known as similar", False: "known as not similar"}
+KNOWN = {True: "known as similar", False: "known as different"}
 
 
 def ranked(

@@ -1,6 +1,6 @@
 """Who looks at which project: the only place that touches Streamlit's caches and session state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,15 +66,17 @@ def member() -> Member:
     """
     if sign_in.is_set_up():
         return _signed_in()
-    chosen = st.session_state.get(_ACTING, _in_address())
-    if chosen is None:
-        return local_owner(project())
-    found = find_member(chosen)
+    found = _chosen(st.session_state.get(_ACTING, _in_address(st.query_params)))
     if found is None:
         raise HasLeft(
             "Who you were here is no member of this project any more.", "Say who you are now."
         )
     return found
+
+
+def member_at(address: Mapping[str, str]) -> Member | None:
+    """Who opens a page at an address, by its parameters, where nobody signs in; None: they left."""
+    return _chosen(_in_address(address))
 
 
 def act_as(member_id: int) -> None:
@@ -140,9 +142,9 @@ def token() -> str:
     return signer().token(member().member_id)
 
 
-def scope() -> str:
-    """The prefix of what the person's browser keeps for this project."""
-    return f"anneal.{signer().fingerprint()}.{member().member_id}"
+def scope(who: Member) -> str:
+    """The prefix of what a person's browser keeps for this project."""
+    return f"anneal.{signer().fingerprint()}.{who.member_id}"
 
 
 def component_value(key: str, name: str) -> Any:
@@ -177,8 +179,12 @@ def _signed_in() -> Member:
     return found
 
 
-def _in_address() -> int | None:
-    text = st.query_params.get(_IN_ADDRESS, "")
+def _chosen(member_id: int | None) -> Member | None:
+    return local_owner(project()) if member_id is None else find_member(member_id)
+
+
+def _in_address(address: Mapping[str, str]) -> int | None:
+    text = address.get(_IN_ADDRESS, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 

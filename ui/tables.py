@@ -46,10 +46,10 @@ FLAG_ENDS = {
     FlagEnd.TAKEN_BACK: "Taken back by",
     FlagEnd.DEALT_WITH: "Off the list by",
 }
-LABEL_WORDS = {True: "Similar", False: "Not similar", None: "No verdict"}
+LABEL_WORDS = {True: "Similar", False: "Different", None: "No verdict"}
 KIND_WORDS = {
     Kind.SIMILAR: "Similar",
-    Kind.DISSIMILAR: "Not similar",
+    Kind.DISSIMILAR: "Different",
     Kind.UNSURE: "Unsure",
     Kind.SKIP: "Skipped",
     Kind.VOID: "Taken back",

@@ -131,7 +131,7 @@ def check_answers(project: Project, *, strategy: str | None = None) -> str | Non
         )
     if effort.dissimilar == 0:
         return (
-            "No dissimilar pair has been answered yet: a model learns from both kinds. "
+            "No pair has been answered as different yet: a model learns from both kinds. "
             "Answer more pairs on the Annotate page."
         )
     return None

@@ -111,6 +111,11 @@ def overview(project: Project) -> Overview:
     )
 
 
+def image_count(project: Project) -> int:
+    """How many images of the archive can be read."""
+    return images.count_images(project.store.reader())
+
+
 def quarantined(project: Project) -> list[QuarantinedFile]:
     """Files in the images folder that cannot be used, by path."""
     return images.list_quarantined(project.store.reader())

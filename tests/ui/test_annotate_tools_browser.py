@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator
+from io import BytesIO
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Dialog, Locator, Page, Route, expect
 
 from benchmarks.serving import served
@@ -11,7 +13,7 @@ from domain.answers import Kind
 from domain.flags import Flag
 from domain.guide import Example
 from domain.pairs import Pair
-from tests.ui.annotator import Annotator
+from tests.ui.annotator import SHOWN, Annotator
 from workflow import flags, guides, members
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions
@@ -260,3 +262,33 @@ def test_half_a_minute_offline_loses_and_doubles_nothing(
     page.context.set_offline(False)
     person.wait_until_saved()
     assert person.kinds() == {Kind.SIMILAR: 3}
+
+
+# --- what is on the screen ---
+
+
+def test_zoomed_in_pictures_come_in_full_resolution(person: Annotator) -> None:
+    drawn = BytesIO()
+    Image.new("RGB", (512, 512), "teal").save(drawn, "JPEG")  # as large as a thumbnail can be
+    picture = drawn.getvalue()
+    person.page.route(
+        "**/api/images/**", lambda route: route.fulfill(body=picture, content_type="image/jpeg")
+    )
+    person.page.reload()
+    person.wait_for_pair()
+    before = person.shown()
+    assert all("size=512" in each for each in before)
+    for _ in range(8):
+        person.press("+")
+    expect(person.page.locator(f"{SHOWN}[src*='size=2048']")).to_have_count(2)
+    assert person.shown() == [each.replace("512", "2048") for each in before]
+
+
+def test_after_a_few_answers_the_pace_and_the_time_left_are_said(person: Annotator) -> None:
+    pace = person.page.locator("[data-el=pace]")
+    expect(pace).to_have_text("")
+    person.press("j", "f", "j", "f", "j")
+    expect(pace).to_have_text(
+        re.compile(r"^\d+\.\d s a pair, (under a minute|about \d+ min) left$")
+    )
+    person.wait_until_saved()

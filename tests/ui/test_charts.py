@@ -65,7 +65,7 @@ def test_a_retrieval_chart_draws_one_point_a_model_that_has_the_metric() -> None
 
 def test_axes_name_their_unit() -> None:
     (line,) = marks(charts.retrieval_chart([point(1, map=0.5)], "map"), "line")
-    assert line["encoding"]["x"]["title"] == "bits (similar and dissimilar answers)"
+    assert line["encoding"]["x"]["title"] == "bits (similar and different answers)"
     assert line["encoding"]["y"]["title"] == "mAP (%)"
 
 
@@ -110,8 +110,8 @@ def test_each_side_of_the_histogram_is_a_share_of_its_own_kind() -> None:
     assert shares == {
         ("similar", 0.0): 1 / 4,
         ("similar", 0.5): 3 / 4,
-        ("dissimilar", -1.0): -6 / 8,
-        ("dissimilar", 0.0): -2 / 8,
+        ("different", -1.0): -6 / 8,
+        ("different", 0.0): -2 / 8,
     }
 
 
@@ -128,7 +128,7 @@ def test_the_threshold_is_drawn_where_there_is_one(threshold: float | None, line
 
 def test_a_histogram_of_nothing_but_dissimilar_pairs_is_drawn() -> None:
     drawing = charts.histogram_chart(histogram(similar=(0, 0, 0)))
-    assert "0 similar and 8 dissimilar pairs" in drawing.words
+    assert "0 similar and 8 different pairs" in drawing.words
 
 
 def test_charts_say_in_words_where_the_line_starts_and_ends() -> None:

@@ -102,7 +102,7 @@ def test_a_conflict_is_told_in_words(project: Project) -> None:
     assert [each.weakest for each in card.steps] == [False, True]
     assert card.own_choices[0].hint.endswith(f"{paths[ids[1]]} and {paths[ids[2]]}")
     assert card.own.voices[0].member == "owner"
-    assert card.own.voices[0].said == "not similar"
+    assert card.own.voices[0].said == "different"
 
 
 def test_members_who_disagree_are_shown_as_such(project: Project) -> None:

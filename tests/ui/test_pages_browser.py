@@ -73,7 +73,7 @@ def test_results_are_marked_where_they_stand(page: Page, address: str, project: 
     page.goto(f"{address}/search?image={query}")
     result = page.get_by_role("list", name="Most similar images").locator("li").nth(1)
     right = result.get_by_role("button", name="Similar", exact=True)
-    wrong = result.get_by_role("button", name="Not similar")
+    wrong = result.get_by_role("button", name="Different")
     wrong.focus()
     page.keyboard.press("Enter")
     expect(wrong).to_have_attribute("aria-pressed", "true")
@@ -119,8 +119,8 @@ def test_an_answer_is_said_anew_and_taken_back_on_my_answers(
     page.goto(f"{address}/my_answers")
     line = page.locator("table.labels tbody tr").first
     expect(line.locator(".label")).to_have_text("Similar", timeout=20_000)  # the first page of all
-    line.get_by_role("button", name="Not similar").click()
-    expect(line.locator(".label")).to_have_text("Not similar")
+    line.get_by_role("button", name="Different").click()
+    expect(line.locator(".label")).to_have_text("Different")
     label = {each.pair: each.similar for each in labels.pair_labels(project)}
     assert label[pair(first, second)] is False
     taken_back = page.locator("table.labels tbody tr.gone")

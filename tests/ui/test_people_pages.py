@@ -208,7 +208,7 @@ def test_a_lead_s_words_on_conflicts_are_listed_but_changed_on_conflicts_only(
     verdict = said("verdict", 1, 3, Kind.RESOLUTION, similar=False)
     answers.record_answers(project.store, owner, [verdict])
     (row,) = table(show("my_answers"))
-    assert (row["label"], row["actions"]) == ("Settled: not similar", [])
+    assert (row["label"], row["actions"]) == ("Settled: different", [])
 
 
 # --- labels and histories ---
@@ -243,7 +243,7 @@ def test_the_history_of_a_pair_tells_who_what_why_and_what_was_taken_back(
     assert [(row["label"], row["members"], row["gone"]) for row in rows] == [
         ("Settled: similar", "owner", False),
         ("Taken back", "owner", False),
-        ("Not similar", "owner", False),
+        ("Different", "owner", False),
         ("Similar", "ann", True),
     ]
     assert "Taken back by owner." in rows[-1]["note"]

@@ -1,6 +1,7 @@
 """The Project page: backups, checks, imports that are looked at first, settings."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,8 +137,11 @@ def test_too_large_a_file_is_refused(project: Project, monkeypatch: pytest.Monke
     assert answers.last_event_id(project.store.reader()) == 0
 
 
-def test_files_put_aside_and_settings_are_shown(project: Project) -> None:
+def test_images_files_put_aside_and_settings_are_shown(project: Project) -> None:
     app = show("project")
+    said = words(app)
+    assert re.search(r"\b16 images of .*images\b", said)
+    assert "python cli.py ingest" in said.replace("\\", "")
     assert app.dataframe[0].value["File"].tolist() == ["broken.png"]
     assert "every_hours = 24.0" in app.code[0].value
 

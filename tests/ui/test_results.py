@@ -19,7 +19,7 @@ def test_tiles_say_what_is_known_beyond_one_s_own_answer() -> None:
     first, second = results.ranked(HITS, marks, numbers=True, markable=True)
     assert (first.title, first.own, first.after) == ("0.910", True, 4)
     assert first.note == "and 2 same pictures"
-    assert second.note == "known as not similar"
+    assert second.note == "known as different"
 
 
 def test_an_uploaded_picture_cannot_be_marked_and_the_page_says_why() -> None:

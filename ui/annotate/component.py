@@ -4,21 +4,17 @@ Its files talk to the own routes (`ui/routes.py`); the script only gives it a to
 which page the person wants to go to.
 """
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from domain.members import Role
 from ui import session
+from ui.annotate.first import ASKING, reader, source
 from workflow import guides
 
 KEY = "annotate.pairs"
-_HERE = Path(__file__).parent
 _SCRIPTS = (
-    "api.js",
-    "outbox.js",
-    "tabs.js",
+    *ASKING,
     "feed.js",
     "history.js",
     "keys.js",
@@ -35,38 +31,20 @@ _SCRIPTS = (
 )
 
 
-def _source(*names: str) -> str:
-    """Files one after another: they make one JavaScript module, `mount.js` exports it."""
-    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
-
-
 _component = st.components.v2.component(
     "anneal_annotate",
-    html=_source("component.html"),
-    css=_source("component.css"),
-    js=_source(*_SCRIPTS),
+    html=source("component.html"),
+    css=source("component.css"),
+    js=source(*_SCRIPTS),  # one JavaScript module, `mount.js` exports it
 )
 
 
 def annotate_pairs() -> str | None:
     """Draw the component; gives the short name of a page when the person asks to go there."""
-    result = _component(
-        key=KEY, data=_data(), on_token_change=_rerun_only, on_page_change=_rerun_only
-    )
+    data = reader(session.member()) | {"guide": _guide()}
+    result = _component(key=KEY, data=data, on_token_change=_rerun_only, on_page_change=_rerun_only)
     page = result.page
     return page if isinstance(page, str) else None
-
-
-def _data() -> dict[str, Any]:
-    member = session.member()
-    fingerprint = session.signer().fingerprint()
-    return {
-        "token": session.token(),
-        "member": {"id": member.member_id, "leads": member.role.includes(Role.LEAD)},
-        "scope": session.scope(),
-        "pictures": {"path": "/api/images", "version": fingerprint},
-        "guide": _guide(),
-    }
 
 
 def _guide() -> dict[str, Any] | None:

@@ -3,8 +3,10 @@
  * next one needs nothing but memory. The source says what a question is: see `pairs.js`.
  */
 class Feed {
-  constructor({ scope, source, api, pictureUrl, current, answeredIds, moment, onChange, onGone }) {
-    Object.assign(this, { scope, source, api, pictureUrl, current, answeredIds, moment });
+  constructor({
+    scope, source, first, api, pictureUrl, current, answeredIds, moment, onChange, onGone,
+  }) {
+    Object.assign(this, { scope, source, first, api, pictureUrl, current, answeredIds, moment });
     Object.assign(this, { onChange, onGone });
     this.items = []; // in the order they are to be shown
     this.recent = new Map(); // proposal id -> item shown lately, for undo
@@ -16,7 +18,7 @@ class Feed {
     this.replied = false; // whether the server has answered at all
     this.stored = 0; // how often answers were stored
     this.settled = false; // whether the newest reply knew of all answers
-    this.tab = claimTab(scope);
+    this.tab = first?.tab ?? claimTab(scope);
     this.renewed_ms = Date.now(); // when the server last heard what is held here
     this.noticed_ms = Date.now(); // when somebody was here
     this.watching = setInterval(() => this.watch(), WATCH_MS);
@@ -104,7 +106,9 @@ class Feed {
   async ask(wanted) {
     this.refilling = true;
     try {
-      await this.tab.inTurn(() => this.fetchMore(wanted));
+      const first = await this.takeFirst();
+      if (first) await this.takeIn(first, wanted);
+      else await this.tab.inTurn(() => this.fetchMore(wanted));
     } catch (error) {
       this.renewed_ms = Date.now() - RENEW_MS + WATCH_MS; // due again then, not at once
       this.onChange(error);
@@ -114,15 +118,26 @@ class Feed {
     }
   }
 
+  /** The reply to what was asked before this was there; null where nothing came, and later on. */
+  async takeFirst() {
+    const { first } = this;
+    this.first = null;
+    return first && first.reply;
+  }
+
   async fetchMore(wanted) {
-    const held = await this.allHeld();
+    const held = await allHeld(this.tab, this.heldIds(), this.answeredIds());
     const before = this.moment();
-    const { stored } = this;
-    const shown = this.current();
+    const seen = { stored: this.stored, shown: this.current() };
     const reply = await this.api.post(this.source.path, { count: wanted, held });
+    const current = before !== null && before === this.moment(); // no answer went in between
+    await this.takeIn(reply, wanted, { ...seen, current });
+  }
+
+  /** What came, and how things stood when it was asked for; nobody can have answered before that. */
+  async takeIn(reply, wanted, { stored = 0, shown = null, current = this.moment() !== null } = {}) {
     this.renewed_ms = Date.now();
     this.replied = true;
-    const current = before !== null && before === this.moment(); // no answer went in between
     if (current) this.progress = reply.progress;
     this.settled = current;
     this.drop(reply.settled);
@@ -165,13 +180,6 @@ class Feed {
       if (this.current() !== null || this.items.length > 1) continue;
       await Promise.race([item.loading, new Promise((resolve) => setTimeout(resolve, ALONE_MS))]);
     }
-  }
-
-  /** Ids held by this tab and by the other live tabs of this browser, and answered but unsent. */
-  async allHeld() {
-    const mine = this.heldIds();
-    const others = await this.tab.heldElsewhere();
-    return [...new Set([...mine, ...others, ...this.answeredIds()])].slice(0, MOST_HELD);
   }
 
   load(question) {
@@ -240,7 +248,5 @@ const WATCH_MS = 15_000;
 const AWAY_MS = 600_000;
 const RENEW_MS = 240_000; // leases last for a quarter of an hour
 const KEPT_FOR_UNDO = 12;
-const MOST_HELD = 500;
-const SHOWN_PX = 512;
 const RETRY_MS = 2000;
 const LONGEST_POLL_MS = 8000;

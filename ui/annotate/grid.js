@@ -9,16 +9,7 @@ class GridLayout {
     this.item = null;
     this.question = "Which are similar to the large image?";
     this.words = { dissimilar: "Rest different", unsure: "Rest unsure", similar: "Rest similar" };
-    this.source = {
-      path: "/api/grids",
-      ahead: 5,
-      refillAt: 2,
-      read: (reply) => reply.grids.map((grid) => ({ ...grid.questions[0], ...grid })),
-      pictures: ({ image, questions }) => [image, ...questions.map((each) => other(each, image))],
-      // Of a chain the first question is leased, and nobody else gets those that follow.
-      leased: ({ chain, questions }) =>
-        (chain ? questions.slice(0, 1) : questions).map((each) => each.proposal_id),
-    };
+    this.source = SOURCES.grid;
     view.makeTiles(MOST_TILES, (at) => this.click(at));
     this.zoom = new Zoom({
       frames: [view.el.queryFrame, ...view.tiles.map(({ button }) => button)],
@@ -135,11 +126,6 @@ class GridLayout {
   close() {
     this.zoom.close();
   }
-}
-
-/** The other image of a pair. */
-function other({ a, b }, image) {
-  return a === image ? b : a;
 }
 
 const MOST_TILES = 9;

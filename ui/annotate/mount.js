@@ -18,12 +18,21 @@ function warnIfUnsent(event) {
   }
 }
 
+/** What the page's HTML asked for, unless it was for somebody else or is long ago. */
+function takeFirst(scope) {
+  const first = window.annealFirst ?? null;
+  delete window.annealFirst;
+  if (first === null || first.isFor(scope)) return first;
+  first.close();
+  return null;
+}
+
 export default function mount({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector("section.annotate");
   let page = pages.get(parentElement);
   if (!page || page.root !== root || page.scope !== data.scope) {
     page?.close();
-    page = new Page(root, data, setTriggerValue);
+    page = new Page(root, data, { trigger: setTriggerValue, first: takeFirst(data.scope) });
     guardUnsent(data.scope);
     pages.set(parentElement, page);
   } else page.update(data, setTriggerValue);

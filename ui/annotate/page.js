@@ -2,7 +2,7 @@
  * The page: shows pairs, takes answers, undoes them.
  */
 class Page {
-  constructor(root, data, trigger) {
+  constructor(root, data, { trigger, first }) {
     this.root = root;
     this.scope = data.scope;
     this.leads = data.member.leads;
@@ -16,26 +16,25 @@ class Page {
     this.view = new View(root);
     this.afterPaint = painter();
     this.keymap = new Keymap(this.scope, () => this.drawKeys());
-    this.pictureUrl = (id, size_px) =>
-      `${data.pictures.path}/${id}?size=${size_px}&v=${data.pictures.version}`;
+    this.pictureUrl = pictureUrls(data.pictures);
     this.sheets = this.makeSheets();
     this.layouts = {
       pairs: new PairLayout({ view: this.view, pictureUrl: this.pictureUrl }),
       grid: new GridLayout({ view: this.view, pictureUrl: this.pictureUrl }),
     };
-    this.layout = this.layouts[this.keptLayout()];
+    this.layout = this.layouts[first?.layout ?? keptLayout(this.scope)];
     this.history = new AnswerHistory(this.scope);
     this.api = new Api(data.member.id, () => this.trigger("token", Date.now()));
     this.outbox = new Outbox(this.scope, () => this.drawCounts());
     this.meter = new Meter({ view: this.view, outbox: this.outbox, leads: this.leads });
     this.sender = this.makeSender();
-    this.feed = this.makeFeed();
+    this.feed = this.makeFeed(first);
     this.listen();
     this.view.layout(this.layout);
     this.drawKeys();
     this.drawCounts();
     this.update(data, trigger);
-    this.start();
+    this.start(first);
   }
 
   makeSender() {
@@ -58,10 +57,11 @@ class Page {
     };
   }
 
-  makeFeed() {
+  makeFeed(first = null) {
     return new Feed({
       scope: this.scope,
       source: this.layout.source,
+      first,
       api: this.api,
       pictureUrl: this.pictureUrl,
       current: () => this.current,
@@ -72,9 +72,9 @@ class Page {
     });
   }
 
-  async start() {
+  async start(first) {
     try {
-      await this.api.signIn();
+      if (!await first?.signedIn) await this.api.signIn();
     } catch (error) {
       this.fed(error); // the feed keeps trying, and asks for a new token then
     }
@@ -129,14 +129,6 @@ class Page {
 
   drawKeys() {
     this.view.keys(this.keymap, this.layout);
-  }
-
-  keptLayout() {
-    try {
-      return localStorage.getItem(`${this.scope}.layout`) === "grid" ? "grid" : "pairs";
-    } catch {
-      return "pairs";
-    }
   }
 
   /** One pair at a time, or several: what was fetched for the one comes again for the other. */

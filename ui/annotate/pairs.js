@@ -8,14 +8,7 @@ class PairLayout {
     this.item = null;
     this.question = "Are these two images similar?";
     this.words = { dissimilar: "Different", unsure: "Unsure", similar: "Similar" };
-    this.source = {
-      path: "/api/pairs",
-      ahead: 14, // half a minute of fast work, 28 MB of decoded pictures
-      refillAt: 3, // ask for a few at a time, not for each one
-      read: (reply) => reply.pairs,
-      pictures: (question) => [question.a, question.b],
-      leased: (question) => [question.proposal_id],
-    };
+    this.source = SOURCES.pairs;
     this.zoom = new Zoom({
       frames: [view.el.frameA, view.el.frameB],
       stages: [view.el.stageA, view.el.stageB],

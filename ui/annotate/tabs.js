@@ -9,6 +9,16 @@ function claimTab(scope) {
   if (navigator.locks) {
     navigator.locks.request(name, () => new Promise((resolve) => { release = resolve; }));
   }
+  const leave = () => {
+    window.removeEventListener("pagehide", unload);
+    release();
+    try {
+      localStorage.removeItem(name);
+    } catch { /* nothing was written there */ }
+  };
+  /** Who reloads the page must not take it for another tab of theirs. */
+  const unload = ({ persisted }) => { if (!persisted) leave(); };
+  window.addEventListener("pagehide", unload);
   const write = (ids) => {
     try {
       localStorage.setItem(name, JSON.stringify(ids));
@@ -35,11 +45,6 @@ function claimTab(scope) {
       for (const tab of gone) localStorage.removeItem(tab);
       return tabs.filter((tab) => live.has(tab) && tab !== name).flatMap(read);
     },
-    leave() {
-      release();
-      try {
-        localStorage.removeItem(name);
-      } catch { /* nothing was written there */ }
-    },
+    leave,
   };
 }

@@ -17,7 +17,9 @@ _component = st.components.v2.component(
 
 def sign_out_button() -> None:
     """Draw it; a press ends the session here and, where it offers that, at the provider."""
-    pressed = _component(key="door.sign_out", data={"scope": session.scope()}, on_out_change=_wait)
+    pressed = _component(
+        key="door.sign_out", data={"scope": session.scope(session.member())}, on_out_change=_wait
+    )
     if pressed.out:
         st.logout()
 

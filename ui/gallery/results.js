@@ -1,5 +1,5 @@
 // A ranked grid: a picture opens its own search, the two buttons below it say whether it is right.
-const WORDS = { similar: "Similar", dissimilar: "Not similar" };
+const WORDS = { similar: "Similar", dissimilar: "Different" };
 const OWN = { similar: true, dissimilar: false };
 
 function makeMarks(item, act) {

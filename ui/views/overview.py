@@ -17,7 +17,7 @@ IMPLIED = {
 def draw_counts(state: Overview) -> None:
     effort = state.effort
     bits = (
-        f"Answers that stand: {effort.similar} similar, {effort.dissimilar} not similar. "
+        f"Answers that stand: {effort.similar} similar, {effort.dissimilar} different. "
         f"Besides: {effort.unsure} unsure, {effort.skipped} skipped."
     )
     with st.grid(4, min_column_width=150):

@@ -7,12 +7,16 @@ from domain.jobs import JobState
 from domain.members import Role, require
 from ui import components, exports, imports, live, session, tables
 from workflow import backups, jobs
-from workflow.status import quarantined
+from workflow.status import image_count, quarantined
 
 project, member = session.project(), session.member()
 require(member, Role.LEAD, to="look after the project")
 NO_BACKUP = (
     "Make the first one now: it holds all answers, questions, settings and the model in use."
+)
+NEW_IMAGES = (
+    'New files in that folder join with "python cli.py ingest"; the app can stay open. Images are '
+    "never changed."
 )
 
 
@@ -70,6 +74,13 @@ def draw_exchange() -> None:
     imports.import_form(project, member)
 
 
+def draw_images() -> None:
+    st.header("Images", anchor=False)
+    count = components.counted(image_count(project), "image")
+    words = f"{count} of {project.images_root}. {NEW_IMAGES}"
+    st.caption(components.as_text(words), width=components.READABLE_PX)
+
+
 def draw_files() -> None:
     st.header("Files put aside", anchor=False)
     files = quarantined(project)
@@ -98,5 +109,6 @@ live.follow_jobs(project, cancellable=True)
 draw_backups()
 draw_check()
 draw_exchange()
+draw_images()
 draw_files()
 draw_settings()

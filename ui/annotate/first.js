@@ -1,0 +1,55 @@
+/*
+ * The first questions, asked for by the page's HTML while the rest of the page still loads. The
+ * component takes over what came; leases and tabs are as if it had asked itself.
+ */
+class FirstQuestions {
+  constructor({ scope, member, token, pictures }) {
+    this.scope = scope;
+    this.layout = keptLayout(scope);
+    this.started_ms = performance.now();
+    this.tab = claimTab(scope);
+    this.api = new Api(member.id, () => { throw new ApiError(401, "Only one token.", ""); });
+    this.api.offerToken(token);
+    this.pictureUrl = pictureUrls(pictures);
+    this.signedIn = this.api.signIn().then(() => true, () => false);
+    this.reply = this.ask().catch(() => null); // the component asks again, and says what is wrong
+  }
+
+  async ask() {
+    if (!await this.signedIn) return null;
+    return this.tab.inTurn(() => this.fetch(SOURCES[this.layout]));
+  }
+
+  async fetch(source) {
+    const held = await allHeld(this.tab, [], unsentIds(this.scope));
+    const reply = await this.api.post(source.path, { count: source.ahead, held });
+    const questions = source.read(reply);
+    this.tab.write(questions.flatMap((each) => source.leased(each)));
+    this.images = questions.slice(0, 1).flatMap(source.pictures).map((id) => this.load(id));
+    return reply;
+  }
+
+  /** Decoded while the browser keeps it in memory, the picture is there when it is wanted. */
+  load(id) {
+    const image = new Image();
+    image.src = this.pictureUrl(id, SHOWN_PX);
+    image.decode().catch(() => {}); // who shows it says so
+    return image;
+  }
+
+  isFor(scope) {
+    return this.scope === scope && performance.now() - this.started_ms < FRESH_MS;
+  }
+
+  close() {
+    this.tab.leave();
+  }
+}
+
+function unsentIds(scope) {
+  const outbox = new Outbox(scope, () => {});
+  outbox.close();
+  return outbox.proposalIds();
+}
+
+const FRESH_MS = 60_000; // its leases last for longer
