@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from archive.pixel_depth import band_count, is_deep
-from archive.tiff_layout import DAMAGE, HEADERS, tiff_layout
+from archive.tiff_layout import BIG_BACKWARDS, DAMAGE, HEADERS, tiff_layout
 from domain.errors import ArchiveError
 
 MAX_PIXELS = 64_000_000  # 8000 × 8000; 192 MB as RGB
@@ -197,6 +197,8 @@ def _rgb(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
 
 
 def _why_unidentified(data: bytes) -> str:
+    if data.startswith(BIG_BACKWARDS):
+        return "is a BigTIFF with the highest byte first; save it with the lowest byte first"
     if data[:4] not in HEADERS:
         return "is no JPEG, PNG or TIFF by its content"
     layout = tiff_layout(data)

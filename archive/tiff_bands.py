@@ -46,8 +46,11 @@ def tiff_samples(data: bytes, layout: TiffLayout) -> NDArray[Any]:
     compression = tags.get(TiffImagePlugin.COMPRESSION, 1)
     predictor = tags.get(_PREDICTOR, _NO_PREDICTOR)
     predictor = predictor if compression in _DICTIONARIES else _NO_PREDICTOR
-    if len(set(layout.bits)) > 1 or compression not in _COMPRESSIONS:
-        raise ValueError(f"{layout.bands} bands in a layout that cannot be read")
+    if len(set(layout.bits)) > 1:
+        raise ValueError(f"{layout.bands} bands of different depths; save them in the same")
+    if compression not in _COMPRESSIONS:
+        method = f"by method {compression} (TIFF tag 259)"
+        raise ValueError(f"{layout.bands} bands compressed {method}; save it with LZW or Deflate")
     if predictor not in (_NO_PREDICTOR, _DIFFERENCES):
         raise ValueError("a predictor of floating-point numbers; save it without one")
     if layout.separate:
@@ -94,7 +97,8 @@ def _with_tags(data: bytes, tags: Mapping[int, tuple[int, ...]]) -> bytes:
             packed, lists = struct.pack(f"{order}I", lists_at + len(lists)), lists + packed
         entries += struct.pack(f"{order}HHI", number, 4, len(values)) + packed
     body = data[8:].ljust(start - 8, b"\0")
-    return data[:4] + struct.pack(f"{order}I", start) + body + entries + bytes(4) + lists
+    header = struct.pack(f"{order}2sHI", data[:2], 42, start)  # of a TIFF, also for a BigTIFF
+    return header + body + entries + bytes(4) + lists
 
 
 def _of_band(values: Sequence[int], bands: int, band: int | None) -> tuple[int, ...]:

@@ -14,7 +14,9 @@ DAMAGE = (
     AttributeError, struct.error, MemoryError, Warning,
 )  # fmt: skip
 
-HEADERS = (b"II*\0", b"MM\0*")
+_BIG = b"II+\0"  # BigTIFF, whose places in the file are numbers of 64 bits
+HEADERS = (b"II*\0", b"MM\0*", _BIG)
+BIG_BACKWARDS = b"MM\0+"  # BigTIFF too, with the highest byte first; Pillow cannot read it
 _SEPARATE = 2
 _MOST_FOR_PILLOW = 4
 
@@ -40,9 +42,9 @@ class TiffLayout:
     @property
     def is_beyond_pillow(self) -> bool:
         """Whether Pillow shows such a picture wrong, or not at all."""
-        several_deep = self.bands > 1 and max(self.bits) > 8
-        odd = self.bands == 2 or self.separate or max(self.bits) > 16
-        return self.bands > _MOST_FOR_PILLOW or (several_deep and odd)
+        deep = max(self.bits) > 8
+        several_odd = self.bands == 2 or (self.bands > 1 and max(self.bits) > 16)
+        return self.bands > _MOST_FOR_PILLOW or (deep and (self.separate or several_odd))
 
 
 def tiff_layout(data: bytes) -> TiffLayout | None:
@@ -50,7 +52,7 @@ def tiff_layout(data: bytes) -> TiffLayout | None:
     if data[:4] not in HEADERS:
         return None
     try:
-        tags = ImageFileDirectory_v2(data[:8])
+        tags = ImageFileDirectory_v2(data[: 16 if data.startswith(_BIG) else 8])
         stream = io.BytesIO(data)
         stream.seek(tags.next)
         tags.load(stream)

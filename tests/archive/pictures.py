@@ -40,6 +40,22 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
+def as_big_tiff(data: bytes) -> bytes:
+    """The same TIFF, lowest byte first, as a BigTIFF: its table of tags stands at the end."""
+    (table,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, table)
+    sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
+    entries = struct.pack("<Q", count)
+    for at in range(table + 2, table + 2 + 12 * count, 12):
+        tag, kind, number = struct.unpack_from("<HHI", data, at)
+        size = sizes[kind] * number
+        place = at + 8 if size <= 4 else struct.unpack_from("<I", data, at + 8)[0]
+        value = data[place : place + size] if size <= 8 else struct.pack("<Q", place)
+        entries += struct.pack("<HHQ8s", tag, kind, number, value)
+    header = struct.pack("<2sHHHQ", b"II", 43, 8, 0, len(data))
+    return header + data[len(header) :] + entries + bytes(8)
+
+
 def tiff(
     samples: NDArray[np.integer], *, order: str = "<", planar: int = 1, orientation: int = 1
 ) -> bytes:

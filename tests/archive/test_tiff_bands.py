@@ -14,7 +14,7 @@ from archive.thumbnails import thumbnail
 from archive.tiff_bands import tiff_samples
 from archive.tiff_layout import tiff_layout
 from domain.errors import ArchiveError
-from tests.archive.pictures import encoded, noise, tiff
+from tests.archive.pictures import as_big_tiff, encoded, noise, tiff
 
 
 def _samples(bands: int, dtype: type = np.uint8, *, seed: int = 0) -> NDArray[np.integer]:
@@ -53,6 +53,27 @@ def _of_five_bands(data: bytes) -> bytes:
 def test_every_sample_is_read(bands: int, dtype: type, order: str, planar: int) -> None:
     samples = _samples(bands, dtype)
     assert np.array_equal(_read(tiff(samples, order=order, planar=planar)), samples)
+
+
+@pytest.mark.parametrize("bands", [1, 3, 5, 13])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("planar", [1, 2])
+def test_a_big_tiff_has_the_samples_of_a_tiff(bands: int, dtype: type, planar: int) -> None:
+    samples = _samples(bands, dtype)
+    small = tiff(samples, planar=planar)
+    big = as_big_tiff(small)
+    assert np.array_equal(_read(big), samples)
+    assert np.array_equal(_planes(big, bands), _planes(small, bands))
+    shown, expected = (np.asarray(decode(each, "a.tif").image) for each in (big, small))
+    assert np.array_equal(shown, expected)
+
+
+def test_what_cannot_be_read_of_big_and_compressed_files_is_said() -> None:
+    with pytest.raises(ArchiveError, match="BigTIFF with the highest byte first"):
+        decode(b"MM\0+\0\x08\0\0" + bytes(100), "a.tif")
+    grey = Image.fromarray(np.zeros((40, 30), dtype=np.uint8))
+    with pytest.raises(ArchiveError, match=r"5 bands compressed by method 7 \(TIFF tag 259\)"):
+        decode(_of_five_bands(encoded(grey, "TIFF", compression="jpeg")), "a.tif")
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
