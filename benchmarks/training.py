@@ -26,36 +26,33 @@ import json
 import os
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from benchmarks.training_archive import Files, drawn_archive, files_below, implied_pairs
-from domain.arrays import FloatArray
+from benchmarks.training_archive import Files, drawn_archive, files_below
+from benchmarks.usual_training import (
+    CPU,
+    SIAMESE_PAIRS,
+    Prepared,
+    Siamese,
+    Turns,
+    features_of,
+    prepared_of,
+)
 from domain.config import FullDepthSettings, TrainingSettings
 from training.backbones import Backbone, build_backbone
-from training.crops import ViewSettings, random_views
 from training.device import device_in_words
-from training.features import ImageFile, features_for
-from training.fitting import Fitting, one_thread
-from training.full_depth import LEAST_SCALE, retrain_backbone
-from training.judges import Judges
-from training.losses.contrastive import pair_contrastive_loss
-from training.network import CACHED_PIXELS, EmbeddingNetwork, adam
-from training.objectives import PairObjective
-from training.pixels import Pixels, open_pixels
+from training.fitting import Fitting
+from training.full_depth import retrain_backbone
+from training.network import CACHED_PIXELS
 from training.preprocessing import load_pixels, normalised
-from training.samplers import RelationBatches
-from training.trainer import KnownPairs, checked_pairs, held_out
 from training.warmup import measure_statistics
 from training.weights import load_weights
 
-CPU = torch.device("cpu")
 ANSWERS = 1845
-SIAMESE_PAIRS = 32  # a batch: 64 images, of which hardly one is there twice
 BARE_EMBEDDED, BARE_TRAINED = 16, 64  # images at once in the bare network: about a batch
 BLOCK = 96  # images embedded in a turn
 
@@ -79,17 +76,6 @@ class Sizes:
 
 QUICK = Sizes(size_px=224, learnt_px=112, images=210, steps=5)
 FULL = Sizes(size_px=224, learnt_px=224, images=1680, steps=40)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What both ways of training learn from."""
-
-    backbone: Backbone
-    pixels: Pixels
-    features: FloatArray
-    known: KnownPairs
-    settings: TrainingSettings
 
 
 def main() -> None:
@@ -127,7 +113,7 @@ def embedding(backbone: Backbone, files: Files, sizes: Sizes) -> float:
     ours_s, bare_s = [], []
     for start in range(0, len(files.files) - BLOCK + 1, BLOCK):
         began = time.perf_counter()
-        _features(backbone, files.files[start : start + BLOCK], sizes.size_px)
+        features_of(backbone, files.files[start : start + BLOCK], sizes.size_px)
         between = time.perf_counter()
         with torch.inference_mode():
             for _ in range(BLOCK // BARE_EMBEDDED):
@@ -135,10 +121,6 @@ def embedding(backbone: Backbone, files: Files, sizes: Sizes) -> float:
         ours_s.append(between - began)
         bare_s.append(time.perf_counter() - between)
     return round(min(bare_s) / min(ours_s), 2)
-
-
-def _features(backbone: Backbone, files: list[ImageFile], size_px: int) -> FloatArray:
-    return features_for(files, backbone, cache=None, device=CPU, size_px=size_px)
 
 
 def training(prepared: Prepared) -> dict[str, float]:
@@ -192,27 +174,6 @@ def training(prepared: Prepared) -> dict[str, float]:
     }
 
 
-@dataclass
-class Turns:
-    """How long each step took, without what came between."""
-
-    steps: list[float] = field(default_factory=list)
-    cpu_steps: list[float] = field(default_factory=list)
-    began: float = 0.0
-    cpu_began: float = 0.0
-
-    @property
-    def seconds(self) -> float:
-        return sum(self.steps)
-
-    def start(self) -> None:
-        self.began, self.cpu_began = time.perf_counter(), time.process_time()
-
-    def stop(self) -> None:
-        self.steps.append(time.perf_counter() - self.began)
-        self.cpu_steps.append(time.process_time() - self.cpu_began)
-
-
 class _Bare:
     """Forward and backward pass of the network alone, on pixels that are in memory."""
 
@@ -235,77 +196,11 @@ class _Bare:
         return min(self.turns.cpu_steps) / self._at_once
 
 
-class Siamese:
-    """The usual loader: batches of pairs of both kinds alike, both images of each embedded."""
-
-    def __init__(self, prepared: Prepared) -> None:
-        settings, known = prepared.settings, prepared.known
-        selection = held_out(known, 0)
-        if selection is None:
-            raise SystemExit("Too few answers to hold any out; take more images.")
-        self._known = known.only(~selection.held_out)
-        fitting = Fitting(prepared.features, settings, 0, CPU, least_scale=LEAST_SCALE)
-        batches = RelationBatches(
-            self._known.rows,
-            self._known.similar,
-            self._known.weights,
-            neighbours=fitting.neighbours,
-        )
-        with one_thread():
-            head = fitting.fit(batches, PairObjective(settings), settings.fewest_steps, _unheard)
-        self._pixels, self._settings = prepared.pixels, settings
-        self._network = EmbeddingNetwork(copy.deepcopy(prepared.backbone), head.module)
-        self._optimiser = adam(self._network, [], settings.full)
-        self._judges = Judges(selection, prepared.pixels, CPU, 0)
-        self._rng, self._generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-        self.steps: list[float] = []
-        self.cpu_seconds = 0.0
-
-    @property
-    def seconds(self) -> float:
-        return sum(self.steps)
-
-    def step(self) -> None:
-        began, cpu_began = time.perf_counter(), time.process_time()
-        similar = self._known.similar
-        each = SIAMESE_PAIRS // 2
-        drawn = [self._rng.choice(np.flatnonzero(similar == kind), each) for kind in (True, False)]
-        rows = self._known.rows[np.concatenate(drawn)]
-        kinds = torch.arange(SIAMESE_PAIRS) < each
-        self._network.learn(batch_norm="frozen")
-        first, second = (self._embedded(rows[:, side]) for side in (0, 1))
-        cosines = (first * second).sum(1)
-        loss = pair_contrastive_loss(cosines, kinds, margin=self._settings.margin)
-        self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-        self.steps.append(time.perf_counter() - began)
-        self.cpu_seconds += time.process_time() - cpu_began
-
-    def auc(self) -> float:
-        return self._judges.auc(self._network)
-
-    def _embedded(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Tensor:
-        full = self._settings.full
-        views = ViewSettings(
-            size_px=self._pixels.size_px,
-            smallest_area=full.smallest_area,
-            largest_area=1.0,
-            jitter=full.colour,
-            blurred=full.blurred,
-            noisy=full.noisy,
-        )
-        embedded: Tensor = self._network(
-            random_views(self._pixels.of(rows), views, self._generator)
-        )
-        return embedded
-
-
 def _relations_a_batch(prepared: Prepared) -> float:
     """How many known pairs fall inside a batch, on average."""
     known, full = prepared.known, prepared.settings.full
     neighbours = Fitting(prepared.features, prepared.settings, 0, CPU).neighbours
-    batches = RelationBatches(known.rows, known.similar, known.weights, neighbours=neighbours)
+    batches = known.batches(neighbours)
     rng = np.random.default_rng(0)
     drawn = [
         batches.draw(rng, anchors=full.batch_anchors, others=full.batch_others) for _ in range(20)
@@ -330,21 +225,6 @@ def _prepared(backbone: Backbone, files: Files, sizes: Sizes) -> Prepared:
     return prepared_of(
         backbone, files, sizes.learnt_px, TrainingSettings(full=full), answers=ANSWERS
     )
-
-
-def prepared_of(
-    backbone: Backbone, files: Files, size_px: int, settings: TrainingSettings, *, answers: int
-) -> Prepared:
-    """Pixels and features of an archive, and all that so many answers imply of its images."""
-    features = _features(backbone, files.files, size_px)
-    rows, similar = implied_pairs(features, files.kinds, answers)
-    known = checked_pairs(rows, similar, np.ones(len(rows)), images=len(files.files))
-    pixels = open_pixels(files.files, size_px=size_px, device=CPU, resident_mb=2048)
-    return Prepared(backbone, pixels, features, known, settings)
-
-
-def _unheard(done: float, message: str) -> None:
-    """The head alone learns."""
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ class _Tuning:
     def _batches(self, known: KnownPairs) -> RelationBatches:
         """Around anchors with partners; no neighbours, which the checkpoint has learnt already."""
         nobody = csr_array((len(self._features), len(self._features)), dtype=np.float32)
-        return RelationBatches(known.rows, known.similar, known.weights, neighbours=nobody)
+        return known.batches(nobody)
 
 
 def pair_checkpoint(

@@ -39,7 +39,7 @@ from training.network_state import Course, Learners, keep, resume
 from training.objectives import Objective, PairObjective
 from training.pixels import Pixels, ahead
 from training.rotations import turned_at_random
-from training.samplers import Batch, Batches, RelationBatches
+from training.samplers import Batch, Batches
 from training.selection import SelectionSet
 from training.trainer import KnownPairs, held_out, missing_kind
 
@@ -141,9 +141,7 @@ def retrain_backbone(
         return Retrained(backbone, None, [], note=missing or few)
     fitting = Fitting(features, settings, seed, device, least_scale=LEAST_SCALE)
     known = known.only(~selection.held_out)
-    batches = RelationBatches(
-        known.rows, known.similar, known.weights, neighbours=fitting.neighbours
-    )
+    batches = known.batches(fitting.neighbours)
     wanted = PairObjective(settings)
     with one_thread():
         head = fitting.fit(batches, wanted, settings.fewest_steps, part_of(progress, 0.0, 0.02))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import TrainingSettings
@@ -50,6 +51,10 @@ class KnownPairs:
     def only(self, chosen: BoolArray) -> "KnownPairs":
         """Those pairs that are chosen."""
         return KnownPairs(self.rows[chosen], self.similar[chosen], self.weights[chosen])
+
+    def batches(self, neighbours: csr_array) -> RelationBatches:
+        """Batches of these pairs; neighbours as for `RelationBatches`."""
+        return RelationBatches(self.rows, self.similar, self.weights, neighbours=neighbours)
 
 
 def train_head(
@@ -173,9 +178,7 @@ class _PairTraining:
         return self._fitting.fit(self._batches(known), RelevanceObjective(loss), steps, progress)
 
     def _batches(self, known: KnownPairs) -> RelationBatches:
-        return RelationBatches(
-            known.rows, known.similar, known.weights, neighbours=self._fitting.neighbours
-        )
+        return known.batches(self._fitting.neighbours)
 
 
 def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
