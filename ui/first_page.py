@@ -2,9 +2,9 @@
 
 Streamlit's page asks for its server below the address that it was opened at, `/annotate` say, and a
 tenth of a second later at the root; it connects when that has answered; and it loads what draws a
-part when the script wants one, with a grey bar of another height in its place meanwhile. Here it is
-told where the server is, connects at once, and loads the parts of its page while it loads itself;
-and it is wide from the first moment.
+part when the script wants one, with a grey bar in its place meanwhile. Here it is told where the
+server is, connects at once, and loads the parts of its page while it loads itself; it is wide from
+the first moment, and grey bars take the room of what they stand for.
 """
 
 import json
@@ -43,8 +43,9 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "you": ("Button", "Selectbox", "TextInput"),
 }
 _SERVER = 'BACKEND_BASE_URL: new URL(".", location.href).href'
-# Pages are wide, which Streamlit learns from the script: till then it would draw in a column.
-WIDE = "<style>.stMainBlockContainer { max-width: none !important }</style>"
+# While the page waits for its server: what is loaded is there at once when it is to be drawn.
+_WARM = "requestIdleCallback(() => FILES.forEach((file) => import(file)))"
+STYLE = f"<style>{Path(__file__).with_suffix('.css').read_text(encoding='utf-8')}</style>"
 # No other site's page may talk to this one from around it; that must be said to connect at once.
 _AT_ONCE = "HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false }"
 
@@ -75,13 +76,13 @@ def _route(name: str, described: Mapping[str, Any], threads: Threads) -> Route:
 def _page(told: str, links: str) -> str:
     script = f"<script>window.__streamlit = {{ {told} }}</script>"
     page = (_STATIC / "index.html").read_text(encoding="utf-8")
-    return page.replace("</head>", f"{script}{WIDE}{links}</head>")
+    return page.replace("</head>", f"{script}{STYLE}{links}</head>")
 
 
 def _html(page: str, script: str = "") -> Response:
-    """The page, with a script of the reader's own, which nobody keeps."""
+    """The page, with a script of the reader's own before all else; it is kept nowhere then."""
     headers = {"Cache-Control": "no-store" if script else "no-cache"}
-    return HTMLResponse(page.replace("</head>", f"{script}</head>"), headers=headers)
+    return HTMLResponse(page.replace("<head>", f"<head>{script}"), headers=headers)
 
 
 def _early(request: Request) -> str:
@@ -104,7 +105,9 @@ def _links(described: Mapping[str, Any], parts: Iterable[str]) -> str:
     sources = [each for each in described if _part(each) in parts]
     wanted = _imported(described, sources) - _imported(described, ["index.html"])
     files = sorted(described[each]["file"] for each in wanted)
-    return "".join(f'<link rel="modulepreload" crossorigin href="./{each}">' for each in files)
+    links = "".join(f'<link rel="modulepreload" crossorigin href="./{each}">' for each in files)
+    drawn = json.dumps([f"./{described[each]['file']}" for each in sources])
+    return f"{links}<script>{_WARM.replace('FILES', drawn)}</script>"
 
 
 def _part(source: str) -> str:

@@ -43,8 +43,19 @@ SCROLLING = """
     .map((each) => `${each.className}: ${each.scrollHeight} in ${each.clientHeight}`);
 })
 """
+MOVES = """
+let shift = 0;
+const add = (entries) => {
+  for (const each of entries) shift += each.hadRecentInput ? 0 : each.value;
+};
+const watch = new PerformanceObserver((list) => add(list.getEntries()));
+watch.observe({ type: "layout-shift", buffered: true });
+window.moved = () => { add(watch.takeRecords()); return shift; };
+"""
+STILL = 0.03  # 0.1 is called good
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 420, "height": 860}
 ALSO_NARROW = ("annotate", "grid", "results", "explore", "labels", "people")  # drawn another way
+FIELDS_FIRST = ("overview", "rounds", "curves", "search", "labels", "instructions", "you")
 FOCUSED = """
 () => {
   let at = document.activeElement;
@@ -78,6 +89,7 @@ def address(project: Project, people: Furnished) -> Iterator[str]:
 def reader(browser: Any) -> Iterator[Page]:
     """One tab for all pages."""
     context: BrowserContext = browser.new_context(viewport=WIDE)
+    context.add_init_script(MOVES)
     yield context.new_page()
     context.close()
 
@@ -90,6 +102,7 @@ def test_markup_in_names_does_nothing_and_axe_finds_nothing_serious(
     reader.on("pageerror", lambda error: errors.append(str(error)))
     reader.goto(f"{address}/{addresses(people)[name]}")
     settle(reader)
+    assert moved(reader) < STILL
     if name in PREPARE:
         PREPARE[name](reader)
     assert errors == []
@@ -109,6 +122,22 @@ def test_markup_in_names_does_nothing_and_axe_finds_nothing_serious(
         assert serious(reader) == []
         reader.set_viewport_size(WIDE)
     reader.emulate_media(color_scheme="light")
+
+
+@pytest.mark.parametrize("name", FIELDS_FIRST)
+def test_nothing_jumps_in_a_narrow_window_while_its_fields_come(
+    reader: Page, address: str, people: Furnished, name: str
+) -> None:
+    reader.set_viewport_size(NARROW)
+    reader.goto(f"{address}/{addresses(people)[name]}")
+    settle(reader)
+    reader.set_viewport_size(WIDE)
+    assert moved(reader) < STILL
+
+
+def moved(page: Page) -> float:
+    """By how much what was there moved while the page came, as browsers count it: layout shift."""
+    return float(page.evaluate("moved()"))
 
 
 def parts_loaded_late(page: Page) -> set[str]:

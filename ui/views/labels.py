@@ -40,7 +40,8 @@ def draw_conflicts() -> None:
     count = conflicts.count_open(project)
     if count:
         found = f"{components.counted(count, 'conflict')}: answers that cannot all be true"
-        components.page_link("conflicts", found)
+        with st.container(key="labels.links"):
+            components.page_link("conflicts", found)
 
 
 def chosen_pair() -> Pair | None:

@@ -20,11 +20,16 @@ def draw_counts(state: Overview) -> None:
         f"Answers that stand: {effort.similar} similar, {effort.dissimilar} different. "
         f"Besides: {effort.unsure} unsure, {effort.skipped} skipped."
     )
-    with st.grid(4, min_column_width=150):
+    with st.container(key="overview.counts"), st.grid(4, min_column_width=150):
         components.figure("Images", state.images, "Readable images of the archive.")
         components.figure("Bits", effort.bits, bits)
         components.figure("Known pairs", state.known_pairs, IMPLIED[state.propagation])
         components.figure("Conflicts", state.conflicts, "Answers that cannot all be true.")
+    with st.container(key="overview.links"):
+        draw_links(state)
+
+
+def draw_links(state: Overview) -> None:
     if state.conflicts:
         settle = f"Settle {components.counted(state.conflicts, 'conflict')}"
         components.page_link("conflicts", settle)
