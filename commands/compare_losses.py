@@ -60,6 +60,7 @@ _HELD_OUT = ("seeds kept", "held out")
 @click.option("--strategy", default="mgue", show_default=True, help="answers: who asks.")
 @click.option("--rounds", default=4, show_default=True, help="answers: after the initial set.")
 @click.option("--bits-per-round", default=369, show_default=True, help="answers: questions.")
+@click.option("--initial", default="class", show_default=True, help="answers: class|pairs|none.")
 @click.option("--propagation", default="closure", show_default=True, help="off|one_step|closure.")
 @click.option(
     "--tuned-propagation",

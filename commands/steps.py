@@ -21,7 +21,7 @@ from domain.errors import InputError, JobError
 from domain.loss_catalogue import LOSSES
 from domain.rounds import Run
 from labeling_store import runs
-from workflow import curves, finetuning, jobs, rounds
+from workflow import curves, finetuning, jobs, rounds, succession
 from workflow.project import Project
 
 _strategy = click.option(
@@ -96,7 +96,7 @@ def propose(*, strategy: str | None, pairs: int | None, settings: Settings) -> N
 @_depth
 @command_options
 def train(*, depth: str | None, settings: Settings) -> None:
-    """Train on the answers given so far; the new model becomes the active one.
+    """Train on the answers given so far; the new model is used, unless the old may be better.
 
     At full depth the backbone is retrained first, from the weights it came with. It is used if it
     tells held-out answers apart better than before; interrupted, it goes on where it was.
@@ -104,6 +104,7 @@ def train(*, depth: str | None, settings: Settings) -> None:
     project = settings.open()
     _require_trainable(project)
     _run(project, jobs.TRAIN, {} if depth is None else {"depth": depth}, settings)
+    _fine_tune_next(project, settings)
     _show_run(_active(project), settings)
 
 
@@ -181,10 +182,17 @@ def round_(
     )
     _require_trainable(project, strategy)
     _run(project, jobs.ROUND, params, settings)
-    tuning = jobs.newest(project, jobs.FINETUNE)
-    if tuning is not None and not tuning.state.ended:
-        _run(project, jobs.FINETUNE, tuning.params, settings)
+    _fine_tune_next(project, settings)
     _show_run(_active(project), settings)
+
+
+def _fine_tune_next(project: Project, settings: Settings) -> None:
+    """Do the fine-tunings that a training has asked for, and say what is not in use."""
+    while (tuning := jobs.newest(project, jobs.FINETUNE)) is not None and not tuning.state.ended:
+        _run(project, jobs.FINETUNE, tuning.params, settings)
+    waiting = succession.kept_back(project)
+    if waiting is not None:
+        note(f"{waiting.run.name} is kept, but not in use. {waiting.why.words}")
 
 
 def _run(project: Project, kind: str, params: Mapping[str, Any], settings: Settings) -> None:

@@ -180,6 +180,9 @@ class FullDepthSettings(_Settings):
     colour: float = Field(default=0.2, ge=0, lt=1)  # brightness, contrast, saturation ± this
     blurred: float = Field(default=0.1, ge=0, le=1)  # share of images
     noisy: float = Field(default=0.1, ge=0, le=1)
+    # How much a guess that is beyond doubt counts beside an answer, where answers sort images into
+    # groups; 0: nothing is guessed.
+    guess_weight: float = Field(default=0.0, ge=0, le=1)
 
     @field_validator("loss")
     @classmethod
@@ -242,6 +245,7 @@ class FineTuningSettings(_Settings):
     batch_others: int = Field(default=128, ge=0)
     # How much the checkpoint's cosines of pairs that nobody answered are kept.
     structure_weight: float = Field(default=1.0, ge=0)
+    guess_weight: float = Field(default=0.0, ge=0, le=1)  # as under [training.full]
 
 
 class StoreSettings(_Settings):

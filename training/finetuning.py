@@ -5,7 +5,7 @@ from that; gives the head after further steps, and whether it became better. Tha
 tenth of the answered images, held out of both trainings: a checkpoint that never saw an answer
 about them is compared with what fine-tuning makes of it, which also says after how many steps to
 stop. Where nothing is known, the cosines of the checkpoint are kept, as the first training kept
-those of the frozen features.
+those of the frozen features. What a checkpoint of groups guesses of the others may be learnt, too.
 
 Source: the fine-tuning stage after ANNEAL's training is ours; the losses name their papers.
 """
@@ -24,16 +24,21 @@ from domain.config import FineTuningSettings, TrainingSettings
 from domain.errors import InputError, JobError
 from domain.jobs import Progress, part_of, silent
 from training.fitting import one_thread
+from training.guesses import guesses_of
 from training.head import TrainedHead, check_features
 from training.losses.relevance import RelevanceLoss
 from training.losses.structure import structure_loss
+from training.objectives import taught_by
 from training.ranking_selection import RankingGain, RankingJudge
 from training.samplers import RelationBatches
 from training.selection import hold_out
 from training.trainer import KnownPairs, train_head
 
 Retrain = Callable[[BoolArray], TrainedHead]
-"""The checkpoint as it would be had nobody answered about the images [N] that are marked."""
+"""The checkpoint as it would be had nobody answered about the images [N] that are marked.
+
+With soft labels of all N images, if it has any.
+"""
 
 _FEWEST_IMAGES = 10  # held out; with fewer, nobody can say how far chance reaches
 _TRIAL_SHARE = 0.6  # of the progress: the trial trains twice, and judges
@@ -75,7 +80,7 @@ def fine_tune(
     """The head of a checkpoint, trained further with a loss.
 
     Args:
-        start: the checkpoint; it stays as it is.
+        start: the checkpoint; it stays as it is. Its soft labels say what may be guessed.
         features: [N, D] frozen features of the training images, those it was trained on.
         known: pairs of their rows whose relation is known.
         loss: of a batch's embeddings and relevance matrix.
@@ -146,15 +151,15 @@ class _Tuning:
         inputs = self._inputs(start)
         anchored = _projected(start, inputs)
         learnt = [each.requires_grad_() for each in module.learnt()]
-        optimiser = torch.optim.Adam(learnt, lr=settings.learning_rate)
-        batches = self._batches(known)
+        optimiser = torch.optim.Adam(learnt, lr=settings.learning_rate * module.step_share)
+        batches = self._batches(known, start)
         history: list[dict[str, float]] = []
         for step in range(1, steps + 1):
             batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
             rows = torch.from_numpy(batch.rows).to(self._device)
             relevance = torch.from_numpy(batch.relevance).to(self._device)
             embeddings = module.project(inputs[rows])
-            found = self._loss(embeddings, relevance)
+            found = taught_by(self._loss, embeddings, batch)
             kept = structure_loss(embeddings, anchored[rows], relevance)
             optimiser.zero_grad()
             (found.value + settings.structure_weight * kept).backward()  # type: ignore[no-untyped-call]
@@ -173,10 +178,10 @@ class _Tuning:
             inputs: Tensor = head.module.statistics(torch.from_numpy(rows).to(self._device))
         return inputs.clone()  # what was made in inference mode could not be trained on
 
-    def _batches(self, known: KnownPairs) -> RelationBatches:
+    def _batches(self, known: KnownPairs, start: TrainedHead) -> RelationBatches:
         """Around anchors with partners; no neighbours, which the checkpoint has learnt already."""
         nobody = csr_array((len(self._features), len(self._features)), dtype=np.float32)
-        return known.batches(nobody)
+        return known.batches(nobody, guesses_of(start.labels, weight=self._settings.guess_weight))
 
 
 def pair_checkpoint(

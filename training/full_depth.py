@@ -29,6 +29,7 @@ from domain.jobs import Progress, part_of, silent
 from training.backbones import Backbone, backbone_sha256
 from training.crops import ViewSettings, random_views
 from training.fitting import Fitting, one_thread
+from training.guesses import Guesses, Guessing
 from training.head import HeadModule
 from training.judges import Judges
 from training.loss_objectives import new_objective
@@ -110,6 +111,7 @@ def retrain_backbone(
     device: torch.device,
     turned: bool = True,
     objective: Objective | None = None,
+    guessing: Guessing | None = None,
     state: Path | None = None,
     progress: Progress = silent,
 ) -> Retrained:
@@ -125,6 +127,7 @@ def retrain_backbone(
         device: where to train.
         turned: whether images may be turned by right angles: up has no meaning in them.
         objective: what is learnt; None: what `settings.full.loss` names.
+        guessing: what is guessed of pairs that are not known; None: nothing.
         state: file in which the training is kept while it lasts, and found again.
         progress: told step and quality; may raise `Cancelled`, the state is kept then.
 
@@ -141,18 +144,20 @@ def retrain_backbone(
         return Retrained(backbone, None, [], note=missing or few)
     fitting = Fitting(features, settings, seed, device, least_scale=LEAST_SCALE)
     known = known.only(~selection.held_out)
-    batches = known.batches(fitting.neighbours)
+    unanswered = np.isin(np.arange(len(features)), selection.images)
+    guesses = None if guessing is None else guessing(unanswered)
+    batches = known.batches(fitting.neighbours, guesses)
     wanted = PairObjective(settings)
     with one_thread():
         head = fitting.fit(batches, wanted, settings.fewest_steps, part_of(progress, 0.0, 0.02))
     try:
         learnt = objective or new_objective(
-            settings, known, head.embed(features), seed=seed, device=device
+            settings, known, head.embed(features), guesses=guesses, seed=seed, device=device
         )
     except InputError as error:
         return Retrained(backbone, None, [], note=f"{error.message} The backbone stays as it is.")
     lesson = Lesson(pixels, fitting, batches, learnt, selection, turned)
-    fingerprint = _fingerprint(backbone, known, lesson)
+    fingerprint = _fingerprint(backbone, known, guesses, lesson)
     half = half_precision(settings.full, device)
     network = EmbeddingNetwork(backbone, head.module, half=half).to(device)
     training = _NetworkTraining(network, lesson, _step_count(known, settings))
@@ -325,7 +330,9 @@ def _step_count(known: KnownPairs, settings: TrainingSettings) -> int:
     return min(max(steps, full.fewest_steps), full.most_steps)
 
 
-def _fingerprint(backbone: Backbone, known: KnownPairs, lesson: Lesson) -> str:
+def _fingerprint(
+    backbone: Backbone, known: KnownPairs, guesses: Guesses | None, lesson: Lesson
+) -> str:
     """Of all that decides how a training goes."""
     fitting = lesson.fitting
     digest = hashlib.sha256(backbone_sha256(backbone).encode())
@@ -333,6 +340,7 @@ def _fingerprint(backbone: Backbone, known: KnownPairs, lesson: Lesson) -> str:
     wanted = lesson.objective
     named = repr(wanted) if is_dataclass(wanted) else type(wanted).__qualname__
     digest.update(f"{fitting.device.type} {lesson.pixels.size_px} {named}".encode())
+    digest.update(b"" if guesses is None else guesses.digest.encode())
     for values in (known.rows, known.similar, known.weights):
         digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()

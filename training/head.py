@@ -36,10 +36,12 @@ class HeadModule(nn.Module):
     Attributes:
         kind: its name in checkpoints.
         keeps_frozen: whether its embeddings still show the frozen features.
+        step_share: of a learning rate, that suits its weights.
     """
 
     kind: str
     keeps_frozen = False
+    step_share = 1.0
 
     @property
     def out(self) -> int:

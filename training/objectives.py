@@ -18,7 +18,7 @@ from domain.config import TrainingSettings
 from training.head import empty_linear, set_random
 from training.losses.contrastive import contrastive_loss
 from training.losses.pair_classification import joint_loss, pair_classification_loss
-from training.losses.relevance import RelevanceLoss
+from training.losses.relevance import LossValue, RelevanceLoss, taught_loss
 from training.pair_network import new_pair_network
 from training.samplers import Batch
 
@@ -58,8 +58,8 @@ class PairObjective:
 
     def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
         """See `Objective`."""
-        relevance, weights = _on(embeddings, batch.relevance), _on(embeddings, batch.weights)
-        return contrastive_loss(embeddings, relevance, margin=self._margin, weights=weights)
+        taught, weights = _on(embeddings, batch.taught), _on(embeddings, batch.weights)
+        return contrastive_loss(embeddings, taught, margin=self._margin, weights=weights)
 
     def parameters(self) -> list[nn.Parameter]:
         """Nothing."""
@@ -68,14 +68,14 @@ class PairObjective:
 
 @dataclass(frozen=True)
 class RelevanceObjective:
-    """Any loss on relevance matrices; it weighs its anchors, not the batch's pairs."""
+    """Any loss on relevance matrices; it weighs its anchors, and pairs where it can."""
 
     wants_turned: ClassVar[bool] = False
     loss: RelevanceLoss
 
     def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
         """See `Objective`."""
-        return self.loss(embeddings, _on(embeddings, batch.relevance)).value
+        return taught_by(self.loss, embeddings, batch).value
 
     def parameters(self) -> list[nn.Parameter]:
         """Nothing."""
@@ -99,8 +99,8 @@ class JointObjective:
 
     def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
         """See `Objective`."""
-        first, second = np.nonzero(np.triu(~np.isnan(batch.relevance), 1))
-        similar = _on(embeddings, batch.relevance[first, second]) == 1
+        first, second = np.nonzero(np.triu(~np.isnan(batch.taught), 1))
+        similar = _on(embeddings, batch.taught[first, second]) == 1
         weights = _on(embeddings, batch.weights[first, second])
         if self._settings.classifier_symmetric:
             swapped = rng.random(len(first)) < 0.5
@@ -153,6 +153,12 @@ class ClassObjective:
     def parameters(self) -> list[nn.Parameter]:
         """Those of the layer of classes."""
         return list(self.layer.parameters())
+
+
+def taught_by(loss: RelevanceLoss, embeddings: Tensor, batch: Batch) -> LossValue:
+    """A loss of what is known of a batch, and guessed."""
+    taught, trust = _on(embeddings, batch.taught), _on(embeddings, batch.trust)
+    return taught_loss(loss, embeddings, taught, trust=trust, sure=_on(embeddings, batch.sure))
 
 
 def _on(like: Tensor, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:

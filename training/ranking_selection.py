@@ -65,9 +65,17 @@ class RankingJudge:
         """How many held-out images can be ranked for."""
         return int(self._judged.sum())
 
+    @property
+    def rows(self) -> IntArray:
+        """[R] of the features, of the images that are ranked or ranked for."""
+        return self._rows
+
     def average_precision(self, head: TrainedHead) -> FloatArray:
         """[images] of each held-out image; at equal similarity dissimilar images stand first."""
-        vectors = head.embed(self._features)
+        return self.average_precision_of(head.embed(self._features))
+
+    def average_precision_of(self, vectors: FloatArray) -> FloatArray:
+        """The same of unit vectors [R, D] of the `rows`, made in any way."""
         cosines = (vectors[self._ends[:, 0]] * vectors[self._ends[:, 1]]).sum(axis=1)
         order = np.lexsort((self._similar, -cosines.astype(np.float64), self._place))
         precision = _average_precision(self._place[order], self._similar[order])

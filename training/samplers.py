@@ -3,13 +3,14 @@
 About one random pair in twenty is similar, and a random batch of 200 images of a large archive
 holds hardly any pair that somebody answered. Batches here are drawn around anchors, each with a
 similar and a dissimilar partner; every image goes through the network once, and every relation
-that is known between any two of the batch counts. Both kinds weigh the same, which is what
-repeating the rarer kind does on average.
+that is known between any two of the batch counts. What is guessed of the others may count, too.
+Both kinds weigh the same, which is what repeating the rarer kind does on average.
 
 Source: ANNEAL, random oversampling of the minority label; batches of images are ours.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.sparse import coo_array, csr_array
 
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.errors import InputError
+from training.guesses import Guesses
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,31 @@ class Batch:
     Attributes:
         rows: [B] ascending, each once.
         relevance: [B, B] symmetric: 1 similar, 0 dissimilar, NaN unknown and on the diagonal.
-        weights: [B, B] symmetric, 0 where unknown; those of similar pairs and those of dissimilar
-            pairs add up to 1 each (over unordered pairs), where there are any.
         neighbours: [B, B] symmetric; neighbours whose relation is unknown.
+        taught: [B, B] what losses learn from: the relevance, and guesses where nothing is known.
+        trust: [B, B] symmetric, how much each of that counts; 0 where there is nothing.
+        sure: [B, B] bool, where it is known, or guessed beyond doubt.
     """
 
     rows: IntArray
     relevance: NDArray[np.float32]
-    weights: NDArray[np.float32]
     neighbours: BoolArray
+    taught: NDArray[np.float32]
+    trust: NDArray[np.float32]
+    sure: BoolArray
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """[B, B] the trust, so that similar pairs add up to 1 and dissimilar ones, too.
+
+        Over unordered pairs, where there are any.
+        """
+        weights = np.zeros_like(self.trust)
+        for kind in (self.taught == 1, self.taught == 0):
+            total = self.trust[kind].sum() / 2
+            if total > 0:
+                weights[kind] = self.trust[kind] / total
+        return weights
 
 
 class Batches(Protocol):
@@ -55,6 +73,7 @@ class RelationBatches:
         weights: FloatArray,
         *,
         neighbours: csr_array,
+        guesses: Guesses | None = None,
     ) -> None:
         """Batches of these pairs.
 
@@ -65,12 +84,13 @@ class RelationBatches:
             weights: [P] 0 or more; pairs of weight 0 take no part.
             neighbours: [N, N] symmetric, 1 for images that are most likely similar; N is the
                 number of images.
+            guesses: about pairs that are not known.
 
         Raises:
             InputError: no pair has a weight above 0.
         """
         signed = np.where(similar, weights, -np.asarray(weights))
-        self._neighbours = neighbours
+        self._neighbours, self._guesses = neighbours, guesses
         self._signed = _symmetric(pairs, signed, neighbours.shape[0])
         self._similar = _partners(self._signed, 1)
         self._dissimilar = _partners(self._signed, -1)
@@ -89,7 +109,7 @@ class RelationBatches:
                 an image counts as much in a large group as in a small one. Each brings one
                 similar and one dissimilar partner, where it has them.
             others: images drawn from all, with or without answers. Each brings a neighbour,
-                where it has one.
+                where it has one, and one that is guessed to be similar.
 
         Corner cases: without a similar pair, anchors are drawn from all images with answers.
         """
@@ -102,8 +122,11 @@ class RelationBatches:
             any_images,
             _drawn_partners(self._neighbours, any_images, rng),
         ]
+        if self._guesses is not None:
+            drawn.append(self._guesses.partners(any_images, rng))
         rows = np.unique(np.concatenate(drawn))
-        return _batch(rows, self._signed[rows][:, rows].toarray(), self._neighbours)
+        signed = self._signed[rows][:, rows].toarray()
+        return _batch(rows, signed, self._neighbours, self._guesses)
 
 
 class ClassBatches:
@@ -189,18 +212,19 @@ def _are_partners(rows: IntArray, first: IntArray, second: IntArray) -> BoolArra
     return partners
 
 
-def _batch(rows: IntArray, signed: NDArray[np.float32], neighbours: csr_array) -> Batch:
+def _batch(
+    rows: IntArray,
+    signed: NDArray[np.float32],
+    neighbours: csr_array,
+    guesses: Guesses | None = None,
+) -> Batch:
     """The batch of these images; signed weights [B, B] are above 0 for similar pairs."""
-    relevance = np.where(signed == 0, np.nan, signed > 0).astype(np.float32)
-    near = (neighbours[rows][:, rows].toarray() > 0) & (signed == 0)
-    return Batch(rows, relevance, _balanced(signed), near)
-
-
-def _balanced(signed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights of which each kind adds up to 1 over unordered pairs."""
-    weights = np.zeros_like(signed)
-    for kind in (signed > 0, signed < 0):
-        total = np.abs(signed[kind]).sum() / 2
-        if total > 0:
-            weights[kind] = np.abs(signed[kind]) / total
-    return weights
+    known = signed != 0
+    relevance = np.where(known, signed > 0, np.nan).astype(np.float32)
+    near = (neighbours[rows][:, rows].toarray() > 0) & ~known
+    if guesses is None:
+        return Batch(rows, relevance, near, relevance, np.abs(signed), known)
+    guess = guesses.between(rows)
+    both = np.where(known, signed, guesses.weight * guess.sureness * np.abs(guess.sureness))
+    taught = np.where(both == 0, np.nan, both > 0).astype(np.float32)
+    return Batch(rows, relevance, near, taught, np.abs(both), known | guess.sure)

@@ -45,7 +45,12 @@ class SelectionSet:
 
 
 def hold_out(
-    pairs: IntArray, similar: BoolArray, *, rng: np.random.Generator, share: float = SHARE
+    pairs: IntArray,
+    similar: BoolArray,
+    *,
+    rng: np.random.Generator,
+    share: float = SHARE,
+    among: IntArray | None = None,
 ) -> SelectionSet | None:
     """A selection set of known pairs.
 
@@ -54,6 +59,7 @@ def hold_out(
         similar: [P] whether each pair is similar.
         rng: draws the images that are held out, and the judged pairs where there are many.
         share: of the images that have answers.
+        among: only these images are held out; None: any.
 
     Returns:
         None where it would say too little: too few images, images of one group only, or too few
@@ -62,6 +68,8 @@ def hold_out(
     images, place = np.unique(pairs, return_inverse=True)
     ends = place.reshape(-1, 2)
     chosen = rng.random(len(images)) < share
+    if among is not None:
+        chosen &= np.isin(images, among)
     held_out = np.asarray(chosen[ends].any(axis=1))
     implied = _Implied(ends, similar, len(images))
     rows = np.flatnonzero(chosen)

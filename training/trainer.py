@@ -20,6 +20,7 @@ from domain.config import TrainingSettings
 from domain.errors import InputError
 from domain.jobs import Progress, part_of, silent
 from training.fitting import Fitting, one_thread
+from training.guesses import Guesses
 from training.head import SelectionScore, TrainedHead, check_features, frozen_head
 from training.losses.relevance import RelevanceLoss
 from training.objectives import JointObjective, PairObjective, RelevanceObjective
@@ -52,9 +53,11 @@ class KnownPairs:
         """Those pairs that are chosen."""
         return KnownPairs(self.rows[chosen], self.similar[chosen], self.weights[chosen])
 
-    def batches(self, neighbours: csr_array) -> RelationBatches:
-        """Batches of these pairs; neighbours as for `RelationBatches`."""
-        return RelationBatches(self.rows, self.similar, self.weights, neighbours=neighbours)
+    def batches(self, neighbours: csr_array, guesses: Guesses | None = None) -> RelationBatches:
+        """Batches of these pairs; neighbours and guesses as for `RelationBatches`."""
+        return RelationBatches(
+            self.rows, self.similar, self.weights, neighbours=neighbours, guesses=guesses
+        )
 
 
 def train_head(

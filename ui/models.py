@@ -1,10 +1,18 @@
-"""Choosing among trained models."""
+"""Choosing among trained models, and why one is not in use."""
 
 import streamlit as st
 
 from ui import components, tables
-from workflow import rounds
+from workflow import rounds, succession
 from workflow.project import Project
+
+
+def kept_back(project: Project) -> None:
+    """Why the newest model is not in use, where it is not."""
+    found = succession.kept_back(project)
+    if found is not None:
+        words = f"{tables.run_name(found.run)} is kept, but not in use. {found.why.words}"
+        st.info(components.as_text(words), icon=":material/info:", width=components.READABLE_PX)
 
 
 def model_menu(project: Project) -> None:

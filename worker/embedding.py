@@ -16,7 +16,7 @@ from domain.jobs import Progress
 from labeling_store import runs
 from training.checkpoints import load_head
 from worker.backbone import ArchiveFeatures, archive_features
-from worker.learning import free_name, keep_run, taken_names
+from worker.learning import Told, free_name, keep_run, taken_names
 from workflow.finetuning import fine_tuning_of
 from workflow.project import CONFIG_NAME, Project
 from workflow.run_files import (
@@ -75,7 +75,7 @@ def embed_new_images(
         log,
         _copy(folder),
         threshold=run.metrics.get("threshold"),
-        fine_tuning=None if fine_tuning is None else fine_tuning.as_toml(),
+        told=Told(fine_tuning=None if fine_tuning is None else fine_tuning.as_toml()),
     )
 
 

@@ -1,7 +1,7 @@
 """From answers to a model: snapshot, training, embeddings, quality, run directory, store."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,14 +27,15 @@ from training.trainer import train_head
 from worker.backbone import ArchiveFeatures
 from worker.bands import bands_as_text
 from worker.distinct import answers_of, distinct, labels_about
+from worker.group_labels import kept_labels, with_copies
 from worker.quality import retrieval_quality
 from worker.report import JobReport
 from worker.spaces import kept_looks
+from worker.succession import succession
 from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
 from workflow.run_files import (
     Embeddings,
-    GroupLabels,
     RunFiles,
     views_of,
     write_run,
@@ -43,7 +44,6 @@ from workflow.run_files import (
 FROZEN = "frozen"
 FROZEN_VIEWS = "frozen-views"
 _SAMPLED_ROWS = 10_000  # for a first threshold: 50 million pairs; all of 100,000 take minutes
-_LEAST_PROBABILITY = 0.01  # of an image to belong to a group: the rest is not kept
 
 
 def keep_frozen(project: Project, archive: ArchiveFeatures) -> None:
@@ -91,7 +91,9 @@ def train_on_answers(
     depth: Depth = Depth.HEAD,
     progress: Progress,
 ) -> Run:
-    """A head trained on all that is known now, kept as `round-NNN` and made the active run.
+    """A head trained on all that is known now, kept as `round-NNN`.
+
+    It becomes the active run unless the one in use may be better (`worker.succession`).
 
     The strategy that asks next decides what it learns: groups of images for `components`, a
     classifier of pairs as well for BCGUE, known relations otherwise. The depth is what the features
@@ -119,12 +121,15 @@ def train_on_answers(
             _set_state(project, current.round_id, RoundState.COLLECTING)
     if head.note:
         report.log(head.note)
+    decided = succession(project, archive, head, known, device=device)
+    if decided is not None:
+        report.log(decided.words)
     vectors = head.embed(archive.features)
     count = len(known)
     if groups:
         count = relations.known_pair_count(project.store, project.config.propagation)
     run = _run(project, free_name(project, f"round-{number:03d}"), number, effort, count)
-    run = replace(run, depth=depth.value)
+    run = replace(run, depth=depth.value, active=decided is None or decided.takes_over)
     return keep_run(
         project,
         archive,
@@ -134,7 +139,7 @@ def train_on_answers(
         head.history,
         lambda path: save_head(head, path),
         made_by=report.key,
-        labels=head.labels,
+        told=Told(head.labels, succession=None if decided is None else decided.as_toml()),
     )
 
 
@@ -179,20 +184,7 @@ def _learn_groups(project: Project, archive: ArchiveFeatures, device: torch.devi
         device=device,
         find_looks=partial(kept_looks, project, images.records),
     )
-    if head.labels is None:
-        return head
-    labels, rows = head.labels, images.copy_of
-    return replace(head, labels=SoftLabels(labels.probability[rows], labels.weight[rows]))
-
-
-def _group_labels(image_ids: IntArray, labels: SoftLabels) -> GroupLabels:
-    rows, groups = np.nonzero(labels.probability >= _LEAST_PROBABILITY)
-    return GroupLabels(
-        image_ids=image_ids[rows],
-        groups=groups,
-        probability=labels.probability[rows, groups],
-        weight=labels.weight[rows],
-    )
+    return with_copies(head, images)
 
 
 def free_name(project: Project, name: str) -> str:
@@ -220,6 +212,20 @@ def _run(project: Project, name: str, number: int, effort: Effort, known: int) -
     )
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a run keeps of how it was made, beside settings, relations and figures.
+
+    Attributes:
+        labels: what it learnt of groups.
+        fine_tuning, succession: see `RunFiles`.
+    """
+
+    labels: SoftLabels | None = None
+    fine_tuning: str | None = None
+    succession: str | None = None
+
+
 def keep_run(
     project: Project,
     archive: ArchiveFeatures,
@@ -231,9 +237,18 @@ def keep_run(
     *,
     threshold: float | None = None,
     made_by: str | None = None,
-    labels: SoftLabels | None = None,
-    fine_tuning: str | None = None,
+    told: Told | None = None,
+    activate: str | None = None,
 ) -> Run:
+    """A run with its files, in the store.
+
+    Args:
+        run: where it is active, it takes the place of the one that was.
+        threshold: similarity from which on it says similar; None: worked out from what is known.
+        made_by: the key of the job that made it.
+        told: what else is kept of how it was made.
+        activate: another run that is in use from now on, with the same transaction; None: none.
+    """
     embeddings = Embeddings(archive.image_ids, vectors)
     training = archive.rows_in(Part.TRAIN)
     metrics = retrieval_quality(archive.records, vectors)
@@ -241,6 +256,10 @@ def keep_run(
         metrics["threshold"] = threshold
     elif len(training) > 1:
         metrics["threshold"] = _threshold(project, embeddings, training, known)
+    told = told or Told()
+    groups = None
+    if told.labels is not None:
+        groups = kept_labels(archive.image_ids[training], told.labels)
     files = RunFiles(
         config_toml=config_toml(_as_made(project.config, archive)),
         relations=known,
@@ -248,8 +267,9 @@ def keep_run(
         metrics=metrics,
         log=log,
         save_checkpoint=save_checkpoint,
-        groups=None if labels is None else _group_labels(archive.image_ids[training], labels),
-        fine_tuning=fine_tuning,
+        groups=groups,
+        fine_tuning=told.fine_tuning,
+        succession=told.succession,
         backbone=archive.backbone_in,
         bands=None if archive.bands is None else bands_as_text(archive.bands),
     )
@@ -257,6 +277,8 @@ def keep_run(
     kept = replace(run, metrics=metrics)
     with project.store.transaction() as db:
         runs.add_run(db, kept, made_by=made_by)
+        if activate is not None:
+            runs.activate_run(db, activate)
     return kept
 
 

@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 import torch
 
-from annealing.components.evidence import Answers
 from annealing.expansion import known_relations
 from domain.answers import Propagation
 from domain.arrays import BoolArray, FloatArray, IntArray
@@ -27,8 +26,8 @@ from training.group_head import GroupHead, group_head
 from training.head import TrainedHead
 from training.trainer import KnownPairs
 from worker.backbone import ArchiveFeatures
-from worker.finetuning import RunTraining
 from worker.quality import retrieval_quality
+from worker.run_training import RunTraining
 from worker.simulation_archive import SimulationArchive
 from worker.simulation_components import ComponentRounds, relations_of
 from worker.simulation_options import COMPONENTS, SimulationOptions
@@ -145,13 +144,8 @@ def _groups_source(own: SimulationSeed, progress: Progress) -> Source:
     *_, last = ComponentRounds(own).states(progress)
 
     def retrain(held_out: BoolArray) -> TrainedHead:
-        kept = ~held_out[last.answers.pairs].any(axis=1)
-        return group_head(
-            own.features,
-            Answers(last.answers.pairs[kept], last.answers.similar[kept]),
-            error=last.error,
-            device=own.device,
-        )
+        kept = last.answers.without(held_out)
+        return group_head(own.features, kept, error=last.error, device=own.device)
 
     known = pairs_of(relations_of(last.answers))
     return Source(
@@ -192,8 +186,8 @@ def project_source(
 ) -> Source:
     """The answers that a run has learnt from, and its head; seeds hold other images out."""
     folder = project.runs / parent.name
-    start = load_head(folder / CHECKPOINT, device=str(device))
     training = RunTraining(project, archive, read_relations(folder), seed=seed, device=device)
+    start = training.labelled(load_head(folder / CHECKPOINT, device=str(device)), folder)
 
     def measure(head: TrainedHead) -> Mapping[str, float]:
         return retrieval_quality(archive.records, head.embed(archive.features))

@@ -101,14 +101,16 @@ def propose_next(
 ) -> Proposed:
     """Put the next questions into the queue: a new round, or the current one if none is answered.
 
-    The round's own questions are the strategy's and the random checks; spare ones, which the
-    strategy would ask after them, stand behind. The round is marked as made by the job with the
-    key `made_by`; `notes` stand before those of the strategy.
+    They come from the model that the job has trained, in use or not, as it knows all answers; a job
+    that trained none takes the active one. The round's own questions are the strategy's and the
+    random checks; spare ones, which the strategy would ask after them, stand behind. The round is
+    marked as made by the job with the key `made_by`; `notes` stand before those of the strategy.
 
     Raises:
         JobError: there is no model yet.
     """
-    run = runs.active_run(project.store.reader())
+    db = project.store.reader()
+    run = runs.run_made_by(db, made_by) or runs.active_run(db)
     if run is None:
         raise JobError("There is no model yet.", 'Run "python cli.py embed" first.')
     current = rounds.current_round(project.store.reader())

@@ -20,14 +20,16 @@ import tomli_w
 import torch
 
 from domain.answers import KnownRelation, Propagation
+from domain.arrays import BoolArray
 from domain.config import Views
 from domain.files import written_whole
 from domain.images import ImageRecord, Part
-from domain.jobs import Progress, part_of
+from domain.jobs import Progress, part_of, silent
 from labeling_store import relations
 from training.backbones import Backbone
 from training.device import device_in_words
 from training.full_depth import Retrained, retrain_backbone
+from training.guesses import Guesses, Guessing, guesses_of
 from training.pixels import open_pixels
 from training.trainer import KnownPairs, checked_pairs
 from training.weights import WeightsKind, load_backbone, save_backbone
@@ -38,10 +40,20 @@ from worker.backbone import (
     file_if_any,
     ready_backbone,
 )
+from worker.distinct import distinct
+from worker.group_labels import AnsweredGroups, kept_labels, labels_of
 from worker.report import JobReport
 from worker.retrained_judge import RetrainedJudge
+from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
-from workflow.run_files import BACKBONE, RETRAINED, read_relations, write_relations
+from workflow.run_files import (
+    BACKBONE,
+    RETRAINED,
+    read_groups,
+    read_relations,
+    write_groups,
+    write_relations,
+)
 from workflow.speed import note_speed
 
 MOST_PAIRS = 500_000  # implied by groups: with more, each answer implies one step only
@@ -55,10 +67,11 @@ class _Snapshot:
     records: tuple[ImageRecord, ...]
     relations: Sequence[KnownRelation]
 
-    def known(self) -> KnownPairs:
-        """Pairs of places of the records."""
+    def known(self, *, implied: bool = True) -> KnownPairs:
+        """Pairs of places of the records, with those that answers imply or without."""
         row = {record.image_id: place for place, record in enumerate(self.records)}
-        found = [each for each in self.relations if {*each.pair} <= row.keys()]
+        told = [each for each in self.relations if implied or not each.implied]
+        found = [each for each in told if {*each.pair} <= row.keys()]
         return checked_pairs(
             np.array([[row[each.pair.a], row[each.pair.b]] for each in found]).reshape(-1, 2),
             np.array([each.similar for each in found], dtype=bool),
@@ -72,6 +85,7 @@ def retrained_features(
     archive: ArchiveFeatures,
     *,
     device: torch.device,
+    groups: bool,
     report: JobReport,
     progress: Progress,
 ) -> ArchiveFeatures:
@@ -79,12 +93,16 @@ def retrained_features(
 
     Args:
         archive: features by the backbone in use; given back where the retrained one is no better.
+        groups: whether answers sort images into groups, so that other pairs can be guessed.
         report: told why, and how long it took.
         progress: may raise `Cancelled`; a further attempt with the job's key goes on.
     """
     folder = _own_folder(project, report.key)
     if not (folder / RETRAINED).is_file():
-        verdict = _retrained(project, archive, folder, device, report, part_of(progress, 0.0, 0.8))
+        first = part_of(progress, 0.0, 0.8)
+        verdict = _retrained(
+            project, archive, folder, device, report, groups=groups, progress=first
+        )
         with written_whole(folder / RETRAINED) as draft:
             draft.write_text(tomli_w.dumps(verdict), encoding="utf-8")
     told = tomllib.loads((folder / RETRAINED).read_text(encoding="utf-8"))
@@ -118,6 +136,8 @@ def _retrained(
     folder: Path,
     device: torch.device,
     report: JobReport,
+    *,
+    groups: bool,
     progress: Progress,
 ) -> dict[str, object]:
     """What came of a training, as the run keeps it."""
@@ -126,7 +146,9 @@ def _retrained(
     known, rows = snapshot.known(), _rows_of(base, snapshot)
     report.log(f"retraining the backbone on {len(known)} known pairs, {device_in_words(device)}")
     began = time.monotonic()
-    found = _trained(project, base, snapshot, folder, device, part_of(progress, 0.02, 0.9))
+    guessing = _guessing(project, archive, snapshot, folder, device) if groups else None
+    rest = part_of(progress, 0.02, 0.9)
+    found = _trained(project, base, snapshot, folder, device, guessing=guessing, progress=rest)
     verdict: dict[str, object] = {
         "used": False,
         "verdict": found.note,
@@ -186,6 +208,8 @@ def _trained(
     snapshot: _Snapshot,
     folder: Path,
     device: torch.device,
+    *,
+    guessing: Guessing | None,
     progress: Progress,
 ) -> Retrained:
     config, began = project.config, time.monotonic()
@@ -207,6 +231,7 @@ def _trained(
         seed=config.seed,
         device=device,
         turned=config.model.views is Views.MULTI,
+        guessing=guessing,
         state=folder / _STATE,
         progress=part_of(progress, 0.05, 1.0),
     )
@@ -214,6 +239,45 @@ def _trained(
         rate = found.images_trained / max(time.monotonic() - began, 1e-9)
         note_speed(project, device.type, device_in_words(device), trained_per_s=round(rate, 2))
     return found
+
+
+def _guessing(
+    project: Project,
+    archive: ArchiveFeatures,
+    snapshot: _Snapshot,
+    folder: Path,
+    device: torch.device,
+) -> Guessing | None:
+    """What groups say of pairs that are not known; kept beside these, so that it stays the same.
+
+    They are found in features of all views where those are there, never by a retrained backbone,
+    which has learnt what is held out.
+    """
+    weight = project.config.training.full.guess_weight
+    if weight == 0:
+        return None
+
+    def guessed(held_out: BoolArray) -> Guesses | None:
+        ids = np.array([record.image_id for record in snapshot.records], dtype=np.int64)
+        kept = read_groups(folder)
+        if kept is None:
+            own = archive
+            if archive.backbone_in is not None:
+                own = archive_features(project, device, silent)
+            head = AnsweredGroups(
+                own.features[_rows_of(own, snapshot)],
+                distinct(snapshot.records),
+                snapshot.known(implied=False),
+                error_to_reckon_with(project),
+                device,
+            ).head(held_out)
+            if head.labels is None:
+                return None
+            kept = kept_labels(ids, head.labels)
+            write_groups(folder, kept)
+        return guesses_of(labels_of(kept, ids), weight=weight)
+
+    return guessed
 
 
 def _start(project: Project, device: torch.device) -> Backbone:

@@ -19,10 +19,11 @@ from annealing.expansion import count_known, known_relations
 from annealing.reliability import reckoned_error
 from annealing.transitivity import Closure
 from domain.answers import KnownRelation, Propagation
-from domain.arrays import FloatArray, IntArray
+from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.jobs import Progress, named, part_of
 from domain.pairs import pair
 from training.group_head import Looks, group_head, looks_of
+from training.guesses import Guesses, guesses_of
 from training.head import TrainedHead, frozen_head
 from worker.retraining import MOST_PAIRS
 from worker.simulation_curve import Row
@@ -177,7 +178,7 @@ class ComponentRounds:
         relearnt = Relearnt(seed.archive.features)
         if seed.is_full:
             known = relations_of(self._said.answers)
-            relearnt = seed.relearnt(pairs_of(known), row.round, progress)
+            relearnt = seed.relearnt(pairs_of(known), row.round, progress, guessing=self._guessed)
             self._space = _space(relearnt.features[seed.parts.train])
         head = group_head(
             relearnt.features[seed.parts.train],
@@ -194,6 +195,17 @@ class ComponentRounds:
         measured = seed.measured(head, asked, relearnt)[1]
         notes = " ".join(each for each in (row.note, measured.note) if each)
         return GroupState(self._said.answers, self._error, head, replace(measured, note=notes))
+
+    def _guessed(self, held_out: BoolArray) -> Guesses | None:
+        """What the groups say of other pairs, had nobody answered about some images."""
+        head = group_head(
+            self._seed.features,
+            self._said.answers.without(held_out),
+            error=self._error,
+            device=self._seed.device,
+            find_looks=lambda _: self._looks,
+        )
+        return guesses_of(head.labels, weight=self._options.training.full.guess_weight)
 
 
 def relations_of(answers: Answers) -> list[KnownRelation]:

@@ -23,6 +23,7 @@ from training.device import resolve_device
 from training.feature_cache import FeatureCache
 from training.features import features_for
 from training.full_depth import retrain_backbone
+from training.guesses import Guessing
 from training.pixels import Pixels, open_pixels
 from training.trainer import KnownPairs
 from training.weights import load_weights
@@ -68,7 +69,14 @@ class FullDepth:
         self._device = resolve_device(options.device)
         self._views = Views(options.views)
 
-    def relearnt(self, known: KnownPairs, number: int, progress: Progress) -> Relearnt:
+    def relearnt(
+        self,
+        known: KnownPairs,
+        number: int,
+        progress: Progress,
+        *,
+        guessing: Guessing | None = None,
+    ) -> Relearnt:
         """Features by a backbone that learnt from known pairs of the training images' rows.
 
         Those of the given weights where it is no better.
@@ -76,6 +84,7 @@ class FullDepth:
         Args:
             number: of the round, which has its own training.
             progress: may raise `Cancelled`; the training is kept.
+            guessing: what is guessed of other pairs; None: nothing.
         """
         training, before = self._options.training, self._single[self._train]
         found = retrain_backbone(
@@ -87,6 +96,7 @@ class FullDepth:
             seed=self._seed,
             device=self._device,
             turned=self._views is Views.MULTI,
+            guessing=guessing,
             state=self._folder / f"round-{number}.safetensors",
             progress=part_of(progress, 0.0, 0.8),
         )

@@ -21,6 +21,7 @@ from domain.pairs import Pair, pair
 from domain.vectors import unit_rows
 from retrieval.metrics import evaluate_retrieval
 from training.device import resolve_device
+from training.guesses import Guessing
 from training.head import TrainedHead, frozen_head
 from training.trainer import KnownPairs, train_head
 from worker.simulation_archive import SeedSplit, SimulationArchive, split
@@ -125,11 +126,19 @@ class SimulationSeed:
         head = frozen_head(self.features)
         return head, *self.measured(head, self.empty_row(FROZEN_ROUND))
 
-    def relearnt(self, known: KnownPairs, number: int, progress: Progress) -> Relearnt:
+    def relearnt(
+        self,
+        known: KnownPairs,
+        number: int,
+        progress: Progress,
+        *,
+        guessing: Guessing | None = None,
+    ) -> Relearnt:
         """The archive's features after a round: at head depth the frozen ones."""
         if self._depth is None:
             return Relearnt(self.archive.features)
-        return self._depth.relearnt(known, number, part_of(progress, 0.0, _BACKBONE_SHARE))
+        first = part_of(progress, 0.0, _BACKBONE_SHARE)
+        return self._depth.relearnt(known, number, first, guessing=guessing)
 
     def after_backbone(self, progress: Progress) -> Progress:
         """What is left of a training's progress for the head."""

@@ -9,6 +9,7 @@ from domain.answers import Propagation
 from domain.config import Depth, Strategy, Views
 from domain.errors import JobError, shortened
 from domain.jobs import JobState, Progress, part_of, silent
+from domain.rounds import Run
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
 from worker.agreement import report_on_people
@@ -28,6 +29,7 @@ from workflow.pictures import render_all
 from workflow.project import Project
 from workflow.run_files import reads_own_backbone, views_of
 from workflow.speed import depth_used, note_speed
+from workflow.succession import renew
 from workflow.verify import verify as check_project
 
 NO_CLOSURE = (
@@ -77,8 +79,9 @@ def use(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
 
 
 def train(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
-    """Train on the answers of now; the new model becomes the active one."""
-    _train(project, params, report, report)
+    """Train on the answers of now; the new model is used, unless the one in use may be better."""
+    run = _train(project, params, report, report)
+    _renew(project, run, params, report)
     people(project, params, report)
 
 
@@ -89,13 +92,14 @@ def propose(project: Project, params: Mapping[str, Any], report: JobReport) -> N
 
 def round_(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """Train, then propose; where a loss is named, a job of its own fine-tunes the model then."""
-    _train(project, params, report, part_of(report, 0.0, 0.95))
+    run = _train(project, params, report, part_of(report, 0.0, 0.95))
     _propose(project, params, report, part_of(report, 0.95, 1.0))
     people(project, params, report)
     if "then_finetune" in params:
         tuning = {"loss": params["then_finetune"], "device": params.get("device", "auto")}
-        jobs.enqueue_fine_tuning(project.jobs, tuning, by=jobs.BY_WORKER)
+        jobs.enqueue_fine_tuning(project.jobs, {**tuning, "run": run.name}, by=jobs.BY_WORKER)
         report.log(f"the new model is fine-tuned with {params['then_finetune']} next")
+    _renew(project, run, params, report)
 
 
 def finetune(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
@@ -164,11 +168,11 @@ STEPS: Mapping[str, Step] = {
 
 def _train(
     project: Project, params: Mapping[str, Any], report: JobReport, progress: Progress
-) -> None:
+) -> Run:
     done = runs.run_made_by(project.store.reader(), report.key)
     if done is not None:
         report.log(f"{done.name} was trained by an earlier attempt")
-        return
+        return done
     active, first = runs.active_run(project.store.reader()), part_of(progress, 0.0, 0.3)
     name = None if active is None else active.name
     archive = _features(project, params, report, first, views=None, of=name)
@@ -178,17 +182,23 @@ def _train(
         if before is None or before.state is JobState.DONE:  # images or the settings are newer
             jobs.enqueue_views(project.jobs, params)
     start, in_use = 0.3, archive
+    strategy = _strategy(project, params)[0]
     if _depth(project, params) is Depth.FULL:
         middle, start = part_of(progress, 0.05, 0.95), 0.95
         archive = retrained_features(
-            project, archive, device=_device(params), report=report, progress=middle
+            project,
+            archive,
+            device=_device(params),
+            groups=strategy == Strategy.COMPONENTS.value,
+            report=report,
+            progress=middle,
         )
     run = train_on_answers(
         project,
         archive,
         device=_device(params),
         report=report,
-        strategy=_strategy(project, params)[0],
+        strategy=strategy,
         depth=Depth.HEAD if archive is in_use else Depth.FULL,
         progress=part_of(progress, start, 1.0),
     )
@@ -197,6 +207,14 @@ def _train(
     dropped = drop_old_embeddings(project)
     if dropped:
         report.log(f"embeddings of earlier models dropped: {shortened(dropped)}")
+    return run
+
+
+def _renew(project: Project, run: Run, params: Mapping[str, Any], report: JobReport) -> None:
+    """Where the model in use was fine-tuned, have the new one fine-tuned in the same way."""
+    loss = renew(project, run, device=str(params.get("device", "auto")))
+    if loss is not None:
+        report.log(f"{run.name} is fine-tuned with {loss}, as the model in use was, next")
 
 
 def _propose(

@@ -55,6 +55,12 @@ def enqueue_fine_tuning(queue: Store, params: Mapping[str, Any], *, by: str) -> 
     return store.enqueue_once(queue, FINETUNE, params, by=by)[0]
 
 
+def enqueue_renewal(project: Project, params: Mapping[str, Any], *, key: str) -> None:
+    """Ask the worker for a fine-tuning beside any other; for each key once."""
+    if all(job.key != key for job in recent(project)):
+        store.enqueue(project.jobs, FINETUNE, params, by=BY_WORKER, key=key)
+
+
 def enqueue_views(queue: Store, params: Mapping[str, Any]) -> int:
     """Ask the worker to embed all views when it has nothing else to do; once at a time.
 

@@ -12,6 +12,7 @@ from labeling_store import answers, queue, rounds, runs
 from workflow import jobs
 from workflow.project import Project
 from workflow.run_files import CHECKPOINT, has_embeddings
+from workflow.succession import kept_back
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,13 @@ def check_can_train(project: Project, *, strategy: str | None = None) -> str | N
 
 
 def has_learnt_all(project: Project) -> bool:
-    """Whether no label was given, taken back or settled since the active model's training."""
+    """Whether no label was given, taken back or settled since the active model's training.
+
+    Or since that of a newer one which was not put in use.
+    """
     db = project.store.reader()
-    run = runs.active_run(db)
+    waiting = kept_back(project)
+    run = runs.active_run(db) if waiting is None else waiting.run
     return run is not None and run.bits > 0 and not answers.label_changes(db, after=run.answers)
 
 

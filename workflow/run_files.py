@@ -1,12 +1,12 @@
 """The directory of a run: what a model was trained with and what it gives; written whole or not.
 
 `config.toml`, `pairs.parquet`, `checkpoint.safetensors`, `embeddings.npy` + `image_ids.npy`,
-`metrics.json`, `log.jsonl`, `groups.parquet` where it was learnt from groups of images,
+`metrics.json`, `log.jsonl`, `groups.parquet` + `groups_alike.npy` where it was learnt from groups,
 `backbone.safetensors` and `retrained.toml` where it reads a retrained one, `bands.json` where
-images have other bands than red, green and blue, and `finetuning.toml` where another model was
-trained further. What is large, embeddings and groups, can be dropped, and the embeddings made
-again. Nothing here loads PyTorch or unpickles; the checkpoint is written and read by
-`training.checkpoints`, the backbone by `training.weights`.
+images have other bands than red, green and blue, `finetuning.toml` where another model was trained
+further, and `succession.toml` where it was decided whether it is used. What is large, embeddings
+and groups, can be dropped, and the embeddings made again. Nothing here loads PyTorch or unpickles;
+the checkpoint is written and read by `training.checkpoints`, the backbone by `training.weights`.
 """
 
 import json
@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,11 +34,15 @@ from domain.pairs import pair
 BANDS = "bands.json"
 CHECKPOINT, RUN_CONFIG = "checkpoint.safetensors", "config.toml"
 BACKBONE, RETRAINED = "backbone.safetensors", "retrained.toml"
-FINE_TUNING, PAIRS = "finetuning.toml", "pairs.parquet"
-_EMBEDDINGS, _IDS, _GROUPS = "embeddings.npy", "image_ids.npy", "groups.parquet"
+FINE_TUNING, SUCCESSION, PAIRS = "finetuning.toml", "succession.toml", "pairs.parquet"
+_EMBEDDINGS, _IDS = "embeddings.npy", "image_ids.npy"
+_GROUPS, _ALIKE = "groups.parquet", "groups_alike.npy"
 # What is small.
-DESCRIPTION = (RUN_CONFIG, BANDS, FINE_TUNING, RETRAINED, "metrics.json", "log.jsonl", PAIRS)
-FILES = (*DESCRIPTION, CHECKPOINT, BACKBONE, _EMBEDDINGS, _IDS, _GROUPS)
+DESCRIPTION = (
+    *(RUN_CONFIG, BANDS, FINE_TUNING, SUCCESSION, RETRAINED),
+    *("metrics.json", "log.jsonl", PAIRS),
+)
+FILES = (*DESCRIPTION, CHECKPOINT, BACKBONE, _EMBEDDINGS, _IDS, _GROUPS, _ALIKE)
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,14 @@ class GroupLabels:
         groups: [L] numbers that only tell groups of this run apart.
         probability: [L] of the image to belong to the group.
         weight: [L] how much all that is said of the image is to be trusted.
+        alike: [C, C] how alike groups are that nobody compared; 0 where they were told apart.
     """
 
     image_ids: IntArray
     groups: IntArray
     probability: FloatArray
     weight: FloatArray
+    alike: FloatArray
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class RunFiles:
         save_checkpoint: writes the model's weights to a path.
         groups: what it learnt of groups; None where it learnt from pairs.
         fine_tuning: how it was fine-tuned, as TOML; None where it was not.
+        succession: why it is in use, or is not, as TOML; None where there was nothing to decide.
         backbone: folder with the retrained backbone that it reads; None where it reads the
             project's.
         bands: what the bands of images are normalised with, as JSON; None for red, green and blue.
@@ -100,6 +107,7 @@ class RunFiles:
     save_checkpoint: Callable[[Path], None]
     groups: GroupLabels | None = None
     fine_tuning: str | None = None
+    succession: str | None = None
     backbone: Path | None = None
     bands: str | None = None
 
@@ -167,7 +175,7 @@ def has_embeddings(folder: Path) -> bool:
 
 def drop_embeddings(folder: Path) -> None:
     """Take from a run what is large; its model, settings and figures stay."""
-    for name in (_EMBEDDINGS, _GROUPS):
+    for name in (_EMBEDDINGS, _GROUPS, _ALIKE):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -211,8 +219,10 @@ def _fill(draft: Path, files: RunFiles) -> None:
         (draft / BANDS).write_text(files.bands, encoding="utf-8")
     if files.fine_tuning is not None:
         (draft / FINE_TUNING).write_text(files.fine_tuning, encoding="utf-8")
+    if files.succession is not None:
+        (draft / SUCCESSION).write_text(files.succession, encoding="utf-8")
     if files.groups is not None:
-        pq.write_table(pa.table(vars(files.groups)), draft / _GROUPS)
+        write_groups(draft, files.groups)
     files.save_checkpoint(draft / CHECKPOINT)
     if files.backbone is not None:
         for name in (BACKBONE, RETRAINED):
@@ -238,6 +248,28 @@ def _take(source: Path, target: Path) -> None:
 def write_relations(relations: Sequence[KnownRelation], path: Path) -> None:
     """What `read_relations` reads from the file `pairs.parquet` of a folder."""
     pq.write_table(_pair_table(relations), path)
+
+
+def write_groups(folder: Path, groups: GroupLabels) -> None:
+    """What `read_groups` reads from a folder; it counts once both files are there."""
+    columns = ("image_ids", "groups", "probability", "weight")
+    with written_whole(folder / _ALIKE) as draft, draft.open("wb") as file:
+        np.save(file, groups.alike.astype(np.float32), allow_pickle=False)
+    with written_whole(folder / _GROUPS) as draft:
+        pq.write_table(pa.table({name: getattr(groups, name) for name in columns}), draft)
+
+
+def read_groups(folder: Path) -> GroupLabels | None:
+    """What the model of a folder learnt of groups; None where it did not, or that was dropped."""
+    if not ((folder / _GROUPS).is_file() and (folder / _ALIKE).is_file()):
+        return None
+    columns = {name: each.to_numpy() for name, each in _columns(folder / _GROUPS)}
+    return GroupLabels(**columns, alike=np.load(folder / _ALIKE, allow_pickle=False))
+
+
+def _columns(path: Path) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    table = pq.read_table(path)
+    return zip(table.column_names, table.columns, strict=True)
 
 
 def _pair_table(relations: Sequence[KnownRelation]) -> pa.Table:

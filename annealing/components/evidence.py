@@ -43,6 +43,11 @@ class Answers:
         """The pairs of rows."""
         return {pair(a, b) for a, b, _ in self}
 
+    def without(self, images: BoolArray) -> "Answers":
+        """Those about none of the images [N] that are marked."""
+        kept = ~images[self.pairs].any(axis=1)
+        return Answers(self.pairs[kept], self.similar[kept])
+
 
 def no_answers() -> Answers:
     """Before the first."""

@@ -22,8 +22,8 @@ CPU = torch.device("cpu")
 def batch(rows: list[int]) -> Batch:
     """Nothing is known between its images themselves."""
     known = np.full((len(rows), len(rows)), np.nan, np.float32)
-    nobody = np.zeros((len(rows), len(rows)))
-    return Batch(np.array(rows), known, nobody.astype(np.float32), nobody.astype(bool))
+    nobody = np.zeros((len(rows), len(rows)), dtype=bool)
+    return Batch(np.array(rows), known, nobody, known, nobody.astype(np.float32), nobody)
 
 
 def objective(groups: ImageGroups, **settings: float) -> ProxyObjective:

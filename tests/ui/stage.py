@@ -22,6 +22,7 @@ from workflow.finetuning import FineTuning
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, submit_answers
 from workflow.run_files import Embeddings, RunFiles, write_run
+from workflow.succession import Succession
 
 
 def alike(project: Project, asked: Pair) -> bool:
@@ -124,6 +125,24 @@ def fine_tune(
     )
     files = _files(project, parent.round_number, metrics)
     write_run(project.runs, run.name, replace(files, fine_tuning=how.as_toml()))
+    with project.store.transaction() as db:
+        runs.add_run(db, run)
+    return run
+
+
+def keep_back(project: Project, before: Run, words: str) -> Run:
+    """A model of more answers that is not in use, because of one that may be better."""
+    run = replace(
+        before,
+        name="r002",
+        round_number=2,
+        created_at=utc_now(),
+        bits=before.bits + 5,
+        active=False,
+    )
+    decided = Succession(before.name, takes_over=False, words=words)
+    files = _files(project, 2, {})
+    write_run(project.runs, run.name, replace(files, succession=decided.as_toml()))
     with project.store.transaction() as db:
         runs.add_run(db, run)
     return run

@@ -92,6 +92,17 @@ def test_the_rounds_page_says_what_came_of_it(make: Make) -> None:
     assert rounds.list_rounds(project)[0].run == rounds.list_runs(project)[1]
 
 
+def test_the_rounds_page_says_which_model_waits_and_why(make: Make) -> None:
+    project = make()
+    _learnt(project)
+    assert "not in use" not in words(show("rounds"))
+    stage.keep_back(project, starting_run(project), "Held-out images <b>decide</b>.")
+    shown = words(show("rounds"))
+    assert "(r002) is kept, but not in use. Held-out images" in shown
+    rounds.activate(project, "r002")
+    assert "not in use" not in words(show("rounds"))
+
+
 def test_the_curve_compares_losses_apart_from_the_line_of_rounds(make: Make) -> None:
     project = make()
     _learnt(project)

@@ -245,6 +245,7 @@ def test_an_interrupted_training_goes_on_with_the_answers_it_began_with(
                 answered,
                 archive,
                 device=CPU,
+                groups=True,
                 report=Report(),  # type: ignore[arg-type]
                 progress=silent,
             )
@@ -257,6 +258,7 @@ def test_an_interrupted_training_goes_on_with_the_answers_it_began_with(
             answered,
             archive,
             device=CPU,
+            groups=True,
             report=Report(),  # type: ignore[arg-type]
             progress=silent,
         )

@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from annealing.components.labels import SoftLabels
 from annealing.components.space import Space
 from domain.answers import Kind
 from domain.config import Strategy
+from domain.errors import InputError, JobError
 from domain.images import Part
 from domain.jobs import silent
 from domain.pairs import pair
@@ -20,15 +22,18 @@ from tests.projects import answer
 from tests.ui import stage
 from training import group_head
 from training.checkpoints import load_head
+from training.head import TrainedHead
+from worker import finetuning as worker_finetuning
 from worker import repeats, steps
 from worker.distinct import answers_of, distinct, labels_about
 from worker.foreground import run_to_end
+from worker.group_labels import kept_labels, labels_of
 from worker.group_questions import archive_of, group_questions, random_checks
 from workflow import jobs, rounds
 from workflow.catalogue import ingest
 from workflow.project import Project, local_owner
 from workflow.questions import next_questions, round_progress
-from workflow.run_files import CHECKPOINT, read_embeddings
+from workflow.run_files import CHECKPOINT, read_embeddings, read_groups
 
 PAIRS = 60
 
@@ -196,3 +201,60 @@ def test_where_similar_does_not_carry_over_mgue_takes_over_and_says_why(
     run = runs.active_run(project.store.reader())
     assert run is not None
     assert not (project.runs / run.name / "groups.parquet").exists()
+
+
+def test_what_a_model_learnt_of_groups_is_read_back(sorted_once: Project) -> None:
+    run = runs.active_run(sorted_once.store.reader())
+    assert run is not None
+    kept = read_groups(sorted_once.runs / run.name)
+    assert kept is not None
+    records = images.list_images(sorted_once.store.reader(), part=Part.TRAIN)
+    ids = np.array([each.image_id for each in records])[::-1]  # in any order
+    labels = labels_of(kept, ids)
+    assert labels.probability.shape == (len(ids), len(labels.alike))
+    np.testing.assert_allclose(labels.probability.sum(axis=1), 1, atol=0.05)
+    np.testing.assert_allclose(np.diag(labels.alike), 1)
+    again = kept_labels(ids, labels)
+    image = int(ids[3])
+    for part in (kept, again):
+        chosen = part.image_ids == image
+        dense = np.zeros(len(labels.alike))
+        dense[part.groups[chosen]] = part.probability[chosen]
+        np.testing.assert_allclose(dense, labels.probability[3])
+        np.testing.assert_allclose(part.weight[chosen], labels.weight[3])
+
+
+def test_an_image_that_came_later_belongs_to_no_group(sorted_once: Project) -> None:
+    run = runs.active_run(sorted_once.store.reader())
+    assert run is not None
+    kept = read_groups(sorted_once.runs / run.name)
+    assert kept is not None
+    labels = labels_of(kept, np.array([int(kept.image_ids[0]), 10**6]))
+    assert labels.probability[0].any()
+    assert not labels.probability[1].any()
+    assert labels.weight[1] == 0
+
+
+def test_fine_tuning_learns_from_the_guesses_of_the_run(
+    sorted_once: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those that are kept; and where they were dropped, the same made again."""
+    found: list[SoftLabels | None] = []
+
+    def stop(start: TrainedHead, *_: object, **__: object) -> None:
+        found.append(start.labels)
+        raise InputError("Far enough.")
+
+    monkeypatch.setattr(worker_finetuning, "fine_tune", stop)
+    run = runs.active_run(sorted_once.store.reader())
+    assert run is not None
+    params = {"device": "cpu", "loss": "triplet"}
+    for _ in range(2):
+        with pytest.raises(JobError, match="Far enough"):
+            run_to_end(sorted_once, jobs.FINETUNE, params, silent)
+        (sorted_once.runs / run.name / "groups.parquet").unlink(missing_ok=True)
+    kept, again = found
+    assert kept is not None
+    assert again is not None
+    np.testing.assert_allclose(kept.probability, again.probability, atol=0.011)  # the rest is cut
+    np.testing.assert_allclose(kept.alike, again.alike, atol=1e-6)

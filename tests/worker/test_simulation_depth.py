@@ -14,8 +14,10 @@ from domain.config import FullDepthSettings
 from domain.errors import Cancelled
 from domain.jobs import silent
 from tests.worker.simulations import QUICK, drawn_options
+from training import group_head
 from training.backbones import build_backbone
 from training.full_depth import Retrained
+from training.guesses import Guesses
 from training.preprocessing import load_pixels, normalised
 from training.warmup import measure_statistics
 from training.weights import load_weights
@@ -93,6 +95,32 @@ def test_the_retrained_backbones_own_features_are_evaluated(
     assert (frozen.round, frozen.bits, full.round) == (-1, 0, 1)
     assert full.map == pytest.approx(_mean_ap_of_better_features(options), abs=1e-3)
     assert abs(full.map - frozen.map) > 0.01
+
+
+def test_backbones_learn_from_what_groups_guess_without_the_held_out_answers(
+    base: SimulationOptions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Guesses are made anew without the answers about some images, and count as much as told."""
+    found: list[Guesses | None] = []
+    monkeypatch.setattr(group_head, "frozen_length", lambda *_, least: least)
+
+    def retrain(backbone: Any, pixels: Any, *args: Any, guessing: Any, **options: Any) -> Retrained:
+        nobody = np.zeros(len(pixels), dtype=bool)
+        found.extend(guessing(each) for each in (nobody, np.arange(len(pixels)) < 8))
+        return Retrained(backbone, None, [], note="Nothing.")
+
+    monkeypatch.setattr(simulation_depth, "retrain_backbone", retrain)
+    options = replace(base, strategies=("components",), bits_per_round=70, rounds=1)
+    for weight in (0.5, 0.0):
+        full = FEW_STEPS.model_copy(update={"guess_weight": weight})
+        training = options.training.model_copy(update={"full": full})
+        simulate(replace(options, training=training, out=tmp_path / str(weight)))
+    told, held_out, *nothing = found
+    assert nothing == [None, None]
+    assert told is not None
+    assert held_out is not None
+    assert told.weight == 0.5
+    assert told.digest != held_out.digest
 
 
 def test_with_retrieval_by_the_head_the_head_reads_the_retrained_features(

@@ -36,12 +36,15 @@ class Contrastive:
 
     def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
         """See `RelevanceLoss`."""
+        return self.weighted(embeddings, relevance, torch.ones_like(relevance))
+
+    def weighted(self, embeddings: Tensor, relevance: Tensor, weights: Tensor) -> LossValue:
+        """See `WeightedLoss`; each kind weighs as much as the other, whatever its pairs do."""
         partners = known_partners(relevance)
         known = partners.with_similar | partners.with_dissimilar
-        weights = None
         if self.balanced:
-            kinds = (partners.similar, partners.dissimilar)
-            weights = torch.stack([kind / kind.sum().clamp(min=1) for kind in kinds]).sum(0)
+            kinds = [weights * kind for kind in (partners.similar, partners.dissimilar)]
+            weights = torch.stack([each / _sum_or_one(each) for each in kinds]).sum(0)
         value = contrastive_loss(embeddings, relevance, margin=self.margin, weights=weights)
         return LossValue(value, int(known.sum()))
 
@@ -82,8 +85,7 @@ def pair_contrastive_loss(
     """
     terms = contrastive_terms(cosines, similar, margin=margin)
     weights = torch.ones_like(terms) if weights is None else weights.to(terms)
-    total = weights.sum()
-    return (terms * weights).sum() / torch.where(total > 0, total, torch.ones_like(total))
+    return (terms * weights).sum() / _sum_or_one(weights)
 
 
 def contrastive_loss(
@@ -112,6 +114,11 @@ def contrastive_loss(
         margin=margin,
         weights=None if weights is None else weights[rows, columns],
     )
+
+
+def _sum_or_one(weights: Tensor) -> Tensor:
+    total = weights.sum()
+    return torch.where(total > 0, total, torch.ones_like(total))
 
 
 def _known_above_diagonal(relevance: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ from training.losses.relevance import (
     mean_over_anchors,
 )
 
+_LEAST_WEIGHT = 1e-12  # of pairs together: with less there is nothing to divide by
+
 
 @dataclass(frozen=True)
 class DistanceContrastive:
@@ -35,11 +37,16 @@ class DistanceContrastive:
 
     def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
         """See `RelevanceLoss`."""
+        return self.weighted(embeddings, relevance, torch.ones_like(relevance))
+
+    def weighted(self, embeddings: Tensor, relevance: Tensor, weights: Tensor) -> LossValue:
+        """See `WeightedLoss`."""
         partners, apart = known_partners(relevance), distances(embeddings)
         near = (self.margin - apart).relu()
         terms = apart.square() * partners.similar + near.square() * partners.dissimilar
         known = partners.similar | partners.dissimilar
-        return LossValue(terms.sum() / (2 * known.sum().clamp(min=1)), int(known.any(1).sum()))
+        total = 2 * (weights * known).sum().clamp(min=_LEAST_WEIGHT)
+        return LossValue((weights * terms).sum() / total, int(known.any(1).sum()))
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,14 @@ class BinomialDeviance:
 
     def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
         """See `RelevanceLoss`."""
+        return self.weighted(embeddings, relevance, torch.ones_like(relevance))
+
+    def weighted(self, embeddings: Tensor, relevance: Tensor, weights: Tensor) -> LossValue:
+        """See `WeightedLoss`; each anchor counts as much as another, whatever its pairs do."""
         partners, above = known_partners(relevance), cosines(embeddings) - self.threshold
-        terms = _row_means(functional.softplus(-self.alpha * above), partners.similar)
-        terms = terms + _row_means(functional.softplus(self.beta * above), partners.dissimilar)
+        alike, different = weights * partners.similar, weights * partners.dissimilar
+        terms = _row_means(functional.softplus(-self.alpha * above), alike)
+        terms = terms + _row_means(functional.softplus(self.beta * above), different)
         return mean_over_anchors(terms, partners.with_similar | partners.with_dissimilar)
 
 
@@ -88,9 +100,14 @@ class MultiSimilarity:
 
     def __call__(self, embeddings: Tensor, relevance: Tensor) -> LossValue:
         """See `RelevanceLoss`."""
+        return self.weighted(embeddings, relevance, torch.ones_like(relevance))
+
+    def weighted(self, embeddings: Tensor, relevance: Tensor, weights: Tensor) -> LossValue:
+        """See `WeightedLoss`: a pair of weight two counts as two pairs."""
         partners, above = known_partners(relevance), cosines(embeddings) - self.threshold
-        terms = log_one_and_sum(-self.alpha * above, partners.similar) / self.alpha
-        terms = terms + log_one_and_sum(self.beta * above, partners.dissimilar) / self.beta
+        size = weights.clamp(min=_LEAST_WEIGHT).log()
+        terms = log_one_and_sum(size - self.alpha * above, partners.similar) / self.alpha
+        terms = terms + log_one_and_sum(size + self.beta * above, partners.dissimilar) / self.beta
         return mean_over_anchors(terms, partners.with_similar | partners.with_dissimilar)
 
 
@@ -108,5 +125,5 @@ def log_one_and_sum(exponents: Tensor, counted: Tensor) -> Tensor:
     return torch.logsumexp(functional.pad(terms, (1, 0)), dim=1)
 
 
-def _row_means(terms: Tensor, counted: Tensor) -> Tensor:
-    return (terms * counted).sum(1) / counted.sum(1).clamp(min=1)
+def _row_means(terms: Tensor, weights: Tensor) -> Tensor:
+    return (terms * weights).sum(1) / weights.sum(1).clamp(min=_LEAST_WEIGHT)

@@ -10,7 +10,7 @@ Source: ours, after the class labels of the papers; distances as in DCL, eq. 1.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -43,6 +43,38 @@ class RelevanceLoss(Protocol):
             relevance: [B, B] symmetric: 1 similar, 0 dissimilar, NaN unknown; the diagonal is
                 ignored. On the same device as the embeddings.
         """
+
+
+@runtime_checkable
+class WeightedLoss(RelevanceLoss, Protocol):
+    """A loss that pairs can count more or less for."""
+
+    def weighted(self, embeddings: Tensor, relevance: Tensor, weights: Tensor) -> LossValue:
+        """The loss of a batch; with equal weights that of `RelevanceLoss`.
+
+        Args:
+            embeddings, relevance: see there.
+            weights: [B, B] symmetric, 0 or more; what stands at unknown pairs is ignored.
+        """
+
+
+def taught_loss(
+    loss: RelevanceLoss, embeddings: Tensor, taught: Tensor, *, trust: Tensor, sure: Tensor
+) -> LossValue:
+    """The loss of known and guessed pairs, as far as it can tell them apart.
+
+    Args:
+        loss: that weighs pairs, or any other, for which all pairs that are sure count alike.
+        embeddings: [B, D].
+        taught: [B, B] a relevance matrix.
+        trust: [B, B] how much each pair of it counts.
+        sure: [B, B] bool, whether it is beyond doubt.
+
+    Source: ours.
+    """
+    if isinstance(loss, WeightedLoss):
+        return loss.weighted(embeddings, taught, trust)
+    return loss(embeddings, taught.masked_fill(~sure, torch.nan))
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ if not jobs.worker_alive(project):
     components.worker_missing()
 live.follow_jobs(project, cancellable=True)
 live.last_failure(project)
+models.kept_back(project)
 draw_start()
 if progress is not None:
     components.round_notes(progress.notes)

@@ -12,16 +12,19 @@ from tests.annealing.components.conftest import answers_of
 
 def test_answered_images_weigh_more_than_guessed_ones(space: Space, answered: Answers) -> None:
     found = beliefs(space, answered, error=0.05)
-    labels = soft_labels(found)
+    labels = soft_labels(found, group_likeness(space, found))
     guessed = np.setdiff1d(np.arange(len(space)), found.known)
     np.testing.assert_allclose(labels.probability.sum(axis=1), 1, atol=1e-5)
     assert labels.weight[found.is_certain].min() > labels.weight[guessed].max() > 0
     assert labels.weight.max() <= 1
+    some = labels.of_rows(guessed[:3])
+    np.testing.assert_array_equal(some.probability, labels.probability[guessed[:3]])
+    assert (len(some.weight), some.alike.shape) == (3, labels.alike.shape)
 
 
 def test_guesses_are_sharpened_answers_are_not(space: Space, answered: Answers) -> None:
     found = beliefs(space, answered, error=0.05)
-    labels = soft_labels(found)
+    labels = soft_labels(found, group_likeness(space, found))
     surest = found.probability.max(axis=1)
     guessed = np.setdiff1d(np.arange(len(space)), found.known)
     np.testing.assert_array_equal(labels.probability[found.known], found.probability[found.known])

@@ -1,0 +1,120 @@
+"""Which model is in use after a training: what was decided, as the new run keeps it.
+
+A model that was put in use because held-out answers spoke for it is not simply replaced by the next
+one that was trained: the decision stands beside the new run, in words, and pages show it.
+"""
+
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tomli_w
+
+from domain.rounds import Run
+from labeling_store import runs
+from workflow import jobs
+from workflow.finetuning import fine_tuned, fine_tuning_of
+from workflow.project import Project
+from workflow.run_files import SUCCESSION
+
+
+@dataclass(frozen=True)
+class Succession:
+    """What was decided between a new model and the one in use.
+
+    Attributes:
+        before: the run that was in use.
+        takes_over: whether the new one is in use instead.
+        renewed: whether the new one is trained further as the one before was, and the better of
+            both is in use then.
+        images: held-out images that decided; 0 where none did.
+        was, became: their mean average precision with the model before and with the new one.
+        uncertainty: standard error of the difference.
+        words: all that in words.
+    """
+
+    before: str
+    takes_over: bool
+    words: str
+    renewed: bool = False
+    images: int = 0
+    was: float = 0.0
+    became: float = 0.0
+    uncertainty: float = 0.0
+
+    def as_toml(self) -> str:
+        """The text of the run's file."""
+        return tomli_w.dumps(asdict(self))
+
+
+def succession_of(folder: Path) -> Succession | None:
+    """What was decided about the model of a run's folder; None where there was nothing to decide.
+
+    A new model takes the place of the frozen features, and of one that learnt in the same way from
+    no more answers, without a decision.
+    """
+    try:
+        return Succession(**tomllib.loads((folder / SUCCESSION).read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, TypeError):
+        return None
+
+
+@dataclass(frozen=True)
+class KeptBack:
+    """A model that learnt from answers and is not in use, and why."""
+
+    run: Run
+    why: Succession
+
+
+def kept_back(project: Project) -> KeptBack | None:
+    """The newest model that learnt from answers, where the one that was in use still is.
+
+    None where it is in use itself, somebody chose another, or a fine-tuning has decided since.
+    """
+    active = runs.active_run(project.store.reader())
+    plain = [run for run in runs.list_runs(project.store.reader()) if _is_plain(project, run)]
+    last = max(plain, key=lambda run: run.created_at, default=None)
+    if last is None or active is None or last.active:
+        return None
+    found = succession_of(project.runs / last.name)
+    if found is None or not is_model(active, found.before):
+        return None
+    return KeptBack(last, found)
+
+
+def _is_plain(project: Project, run: Run) -> bool:
+    """Whether it was trained on the answers of a moment, not made from another model."""
+    folder = project.runs / run.name
+    return run.bits > 0 and "+" not in run.name and fine_tuning_of(folder) is None
+
+
+def is_model(run: Run, name: str) -> bool:
+    """Whether a run is the one of that name, or the same with new images embedded."""
+    return run.name.split("+", 1)[0] == name.split("+", 1)[0]
+
+
+def renew(project: Project, run: Run, *, device: str) -> str | None:
+    """Ask the worker to train a new model further as the one in use was; once for each.
+
+    Args:
+        run: the new model; where it is in use, or was trained further so already, nothing is done.
+        device: auto, cpu or cuda.
+
+    Returns:
+        The name of the loss; None where nothing is to be done.
+    """
+    active = runs.active_run(project.store.reader())
+    found = succession_of(project.runs / run.name)
+    if active is None or active.name == run.name or found is None or not found.renewed:
+        return None
+    how = fine_tuning_of(project.runs / active.name)
+    if how is None or how.parent == run.name:
+        return None
+    if any(
+        (each.how.parent, each.how.loss) == (run.name, how.loss) for each in fine_tuned(project)
+    ):
+        return None
+    params = {"loss": how.loss, "parameters": dict(how.parameters), "run": run.name}
+    jobs.enqueue_renewal(project, {**params, "device": device}, key=f"{run.name} as {active.name}")
+    return how.loss
