@@ -108,7 +108,7 @@ def test_the_losses_parameters_can_be_set() -> None:
         return new_objective(wanted, known_pairs(), embeddings, seed=0, device=CPU)
 
     assert made("osap", omega=0.6) == RelevanceObjective(OSAP(omega=0.6))
-    batch = Batch(np.arange(4), *(np.zeros((4, 4)) for _ in range(3)))
+    batch = Batch(np.arange(4), *(np.zeros((4, 4)) for _ in range(5)))
     rows = torch.nn.functional.normalize(torch.randn(8, 8, generator=torch.manual_seed(0)))
     values = [
         made("pedc", **parameters)(rows, batch, np.random.default_rng(0)).item()

@@ -103,6 +103,7 @@ def test_backbones_learn_from_what_groups_guess_without_the_held_out_answers(
     """Guesses are made anew without the answers about some images, and count as much as told."""
     found: list[Guesses | None] = []
     monkeypatch.setattr(group_head, "frozen_length", lambda *_, least: least)
+    monkeypatch.setattr(group_head, "FEWEST_ANSWERS", 10)
 
     def retrain(backbone: Any, pixels: Any, *args: Any, guessing: Any, **options: Any) -> Retrained:
         nobody = np.zeros(len(pixels), dtype=bool)
