@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from annealing.components.beliefs import Beliefs, beliefs
+from annealing.components.discriminant import discriminant_map
 from annealing.components.evidence import Answers
 from annealing.components.labels import SoftLabels, soft_labels
 from annealing.components.likeness import group_likeness, matrix_root
@@ -30,7 +31,6 @@ from training.head import (
     TrainedHead,
     check_features,
     fitted_standardise,
-    frozen_head,
 )
 
 FEWEST_ANSWERS = 60  # with fewer, the frozen features remain the embedding
@@ -48,7 +48,8 @@ class Looks:
     """How images look before anything is learnt about them; it depends on no answer.
 
     Attributes:
-        standardise: of their features, with principal components.
+        standardise: of their features, with the principal components' directions in which kinds
+            differ.
         space: of their standardised features.
     """
 
@@ -107,7 +108,7 @@ class GroupHead(HeadModule):
     def space(self, embeddings: FloatArray) -> Space:
         """The space that the head was learnt in, from its embeddings [N, C + D]."""
         frozen = embeddings[:, self.weights.shape[1] :]
-        return Space.of_principal(frozen / np.linalg.norm(frozen, axis=1, keepdims=True))
+        return Space.of_unit(frozen / np.linalg.norm(frozen, axis=1, keepdims=True))
 
     def learnt(self) -> list[Tensor]:
         """How much each image counts for each group."""
@@ -124,8 +125,10 @@ class GroupHead(HeadModule):
 
 def looks_of(features: FloatArray) -> Looks:
     """The looks of the images of features [N, F]."""
-    standardise = fitted_standardise(features, components=COMPONENTS).eval()
-    return Looks(standardise, Space.of_principal(TrainedHead(standardise).embed(features)))
+    principal = fitted_standardise(features, components=COMPONENTS).eval()
+    telling = torch.from_numpy(discriminant_map(TrainedHead(principal).embed(features)))
+    standardise = principal.rotated(principal.centre, principal.rotation @ telling).eval()
+    return Looks(standardise, Space.of_unit(TrainedHead(standardise).embed(features)))
 
 
 def group_head(
@@ -146,25 +149,25 @@ def group_head(
         find_looks: `looks_of` the features; may have kept them.
 
     Returns:
-        The head with its soft labels, or the frozen features with a note while there are fewer
-        than `FEWEST_ANSWERS` answers, or all images are one group.
+        The head with its soft labels, or the images' looks with a note while there are fewer than
+        `FEWEST_ANSWERS` answers, or all images are one group.
 
     Raises:
         InputError: features of no image, or values that are not finite.
     """
     check_features(features, width=features.shape[-1])
-    if len(answers) < FEWEST_ANSWERS:
-        return _frozen(features, f"{len(answers)} answers; learning starts at {FEWEST_ANSWERS}.")
     looks = find_looks(features)
+    if len(answers) < FEWEST_ANSWERS:
+        return _frozen(looks, f"{len(answers)} answers; learning starts at {FEWEST_ANSWERS}.")
     space = looks.space
     found = beliefs(space, answers, error=error)
     if found.groups < 2:
-        return _frozen(features, "All answered images are one group so far.")
+        return _frozen(looks, "All answered images are one group so far.")
     alike = group_likeness(space, found)
     likeness = matrix_root(alike)
     frozen = frozen_length(space, found, likeness, least=_least_frozen(found))
     if frozen is None:
-        return _frozen(features, "The groups tell answered images apart no better than they do.")
+        return _frozen(looks, "The groups tell answered images apart no better than they do.")
     labels = soft_labels(found, alike)
     anchors = _anchors(found)
     weights = _fitted(space.unit[anchors], labels, anchors)
@@ -178,8 +181,8 @@ def group_head(
     return TrainedHead(module.eval().to(device), labels=labels)
 
 
-def _frozen(features: FloatArray, why: str) -> TrainedHead:
-    return frozen_head(features, note=f"{why} The frozen features remain the embedding.")
+def _frozen(looks: Looks, why: str) -> TrainedHead:
+    return TrainedHead(looks.standardise, note=f"{why} The frozen features remain the embedding.")
 
 
 def _least_frozen(found: Beliefs) -> float:

@@ -78,7 +78,8 @@ class Standardise(HeadModule):
     """Features with the training images' mean and spread taken out, then of length 1.
 
     With a rotation also projected onto the training images' principal components, centred and
-    of length 1 again: cosines hardly change, and the head's first layer costs a fraction.
+    of length 1 again: cosines hardly change, and the head's first layer costs a fraction. For
+    groups the projection also weighs directions by how much they tell of kinds.
     """
 
     kind = "frozen"
@@ -116,8 +117,12 @@ class Standardise(HeadModule):
         """The same."""
         return standardised
 
+    def space(self, embeddings: FloatArray) -> Space:
+        """The space of the images' looks, which a rotation already has led to."""
+        return Space.of_unit(embeddings) if self.components else space_of(embeddings)
+
     def rotated(self, centre: Tensor, rotation: Tensor) -> "Standardise":
-        """The same statistics, with a centre [D] and principal components [D, C] of unit rows."""
+        """The same statistics, with a centre [D] and a projection [D, C] of unit rows."""
         made = Standardise(len(self.mean), rotation.shape[1])
         made.mean.copy_(self.mean)
         made.scale.copy_(self.scale)

@@ -26,7 +26,7 @@ from training.group_head import Looks, looks_of
 from training.head import Standardise, fitted_standardise
 from workflow.project import Project
 
-_FORMAT = "2"  # raised when spaces, or their graphs, are made in another way
+_FORMAT = "3"  # raised when spaces, or their graphs, are made in another way
 Arrays = Mapping[str, Any]  # as NumPy reads them: it does not say of what kind each is
 T = TypeVar("T")
 

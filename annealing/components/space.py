@@ -1,7 +1,7 @@
 """The space in which images are compared before anything is learnt about them.
 
-Takes frozen embeddings, gives their principal components with the graph of neighbours. It does
-not depend on any answer, so that it is made once an archive.
+Takes frozen embeddings, gives the directions of their principal components in which kinds differ,
+with the graph of neighbours. It does not depend on any answer, so that it is made once an archive.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annealing.components.discriminant import discriminant_map
 from annealing.components.graph import NeighbourGraph
 from domain.arrays import FloatArray, IntArray
 from domain.vectors import SMALLEST_NORM
@@ -30,8 +31,8 @@ class Space:
     graph: NeighbourGraph
 
     @classmethod
-    def of_principal(cls, unit: NDArray[np.float32]) -> "Space":
-        """The space of principal components [N, D], rows of length 1."""
+    def of_unit(cls, unit: NDArray[np.float32]) -> "Space":
+        """The space of rows [N, D] of length 1 as they are."""
         return cls(unit, NeighbourGraph(unit))
 
     def __len__(self) -> int:
@@ -53,7 +54,8 @@ def space_of(embeddings: FloatArray) -> Space:
     Args:
         embeddings: [N, D] finite rows of any length.
     """
-    return Space.of_principal(principal_rows(embeddings))
+    main = principal_rows(embeddings)
+    return Space.of_unit(_of_length_1(main @ discriminant_map(main)))
 
 
 def principal_rows(embeddings: FloatArray, components: int = COMPONENTS) -> NDArray[np.float32]:
@@ -67,7 +69,7 @@ def principal_rows(embeddings: FloatArray, components: int = COMPONENTS) -> NDAr
         [N, ≤ components] float32. The signs of the components are not fixed: only cosines count.
     """
     rows = np.asarray(embeddings, dtype=np.float32)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), SMALLEST_NORM)
+    rows = _of_length_1(rows)
     rows -= rows.mean(axis=0)
     kept = min(components, rows.shape[1], max(1, len(rows) - 1))
     spread = np.zeros((rows.shape[1], rows.shape[1]))
@@ -76,7 +78,9 @@ def principal_rows(embeddings: FloatArray, components: int = COMPONENTS) -> NDAr
         spread += block.T @ block
     axes = np.linalg.eigh(spread)[1][:, ::-1][:, :kept].astype(np.float32)
     main = rows @ axes
-    unit: NDArray[np.float32] = main / np.maximum(
-        np.linalg.norm(main, axis=1, keepdims=True), SMALLEST_NORM
-    )
-    return unit
+    return _of_length_1(main)
+
+
+def _of_length_1(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, SMALLEST_NORM))

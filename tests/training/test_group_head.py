@@ -120,6 +120,24 @@ def test_few_answers_leave_the_frozen_features(features: np.ndarray, answers: An
     assert f"learning starts at {FEWEST_ANSWERS}" in head.note
 
 
+def test_frozen_features_are_seen_as_groups_are_looked_for(
+    features: np.ndarray, answers: Answers, kinds: np.ndarray
+) -> None:
+    """What is left without groups finds more of a kind than the features as they are."""
+    few = Answers(answers.pairs[:9], answers.similar[:9])
+    head = group_head(features, few, error=0.05, device=CPU)
+    vectors = head.embed(features)
+    looks = looks_of(features)
+    np.testing.assert_allclose(vectors, looks.space.unit, atol=1e-6)
+    np.testing.assert_allclose(head.module.space(vectors).unit, vectors, atol=1e-6)
+
+    def found(embedding: np.ndarray) -> float:
+        cosine = embedding @ embedding.T - 3 * np.eye(len(kinds))
+        return float((kinds[np.argsort(-cosine, axis=1)[:, :5]] == kinds[:, None]).mean())
+
+    assert found(vectors) > found(frozen_head(features).embed(features)) + 0.03
+
+
 def test_one_group_leaves_the_frozen_features(features: np.ndarray) -> None:
     pairs = np.stack([np.zeros(70, np.int64), np.arange(1, 71)], axis=1)
     head = group_head(features, Answers(pairs, np.ones(70, bool)), error=0.0, device=CPU)

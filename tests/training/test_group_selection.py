@@ -9,7 +9,7 @@ import pytest
 from annealing.components.beliefs import Beliefs, beliefs
 from annealing.components.evidence import Answers
 from annealing.components.likeness import group_likeness, matrix_root
-from annealing.components.space import Space, space_of
+from annealing.components.space import Space, principal_rows
 from training.group_selection import LENGTHS, _weights, frozen_length
 
 KINDS, EACH = 5, 12
@@ -17,7 +17,7 @@ LEAST = 0.3
 
 
 def found_in(vectors: np.ndarray, kinds: np.ndarray) -> tuple[Space, Beliefs]:
-    space = space_of(vectors)
+    space = Space.of_unit(principal_rows(vectors))
     rows = np.arange(len(kinds))[::2]
     pairs = np.array(list(combinations(rows.tolist(), 2)))
     answers = Answers(pairs, kinds[pairs[:, 0]] == kinds[pairs[:, 1]])

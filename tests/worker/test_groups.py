@@ -124,14 +124,14 @@ def test_a_space_is_made_once_and_anew_for_other_images(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    of_principal = Space.of_principal.__func__  # type: ignore[attr-defined]
+    of_unit = Space.of_unit.__func__  # type: ignore[attr-defined]
 
     def counted(cls: type[Space], unit: np.ndarray) -> Space:
         made.append(len(unit))
-        space: Space = of_principal(cls, unit)
+        space: Space = of_unit(cls, unit)
         return space
 
-    monkeypatch.setattr(Space, "of_principal", classmethod(counted))
+    monkeypatch.setattr(Space, "of_unit", classmethod(counted))
     run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
     answer(project)
     do_round(project)

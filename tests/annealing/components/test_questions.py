@@ -13,7 +13,7 @@ from annealing.components.choosing import next_chains
 from annealing.components.evidence import NO_GROUP, Answers, evidence_between, no_answers
 from annealing.components.parts import part_likeness, parts_of, parts_wanted
 from annealing.components.questions import LONGEST, Asker, Chain, group_checks, image_chains
-from annealing.components.space import Space, space_of
+from annealing.components.space import Space, principal_rows, space_of
 from annealing.components.start import (
     _HALF_LIKELY,
     _LIKELY,
@@ -96,7 +96,8 @@ def test_without_look_ups_images_come_first_whose_group_one_question_tells(
     kinds: np.ndarray, answered: Answers
 ) -> None:
     rng = np.random.default_rng(0)
-    blurred = space_of(rng.normal(size=(KINDS, 12))[kinds] + 2 * rng.normal(size=(len(kinds), 12)))
+    rows = rng.normal(size=(KINDS, 12))[kinds] + 2 * rng.normal(size=(len(kinds), 12))
+    blurred = Space.of_unit(principal_rows(rows))
     found = beliefs(blurred, answered, error=0.05)
 
     def surest(*, look_ups: bool) -> float:
