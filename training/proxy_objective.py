@@ -119,8 +119,6 @@ class ProxyObjective:
     Where a batch's embeddings are followed by those of its images turned, these are compared, too.
     """
 
-    wants_turned = True
-
     def __init__(
         self,
         groups: ImageGroups,
@@ -154,6 +152,11 @@ class ProxyObjective:
         layer = empty_linear(proxies.shape[1], groups.count)
         set_random((layer,), generator)
         self.layer = layer.to(device)
+
+    @property
+    def wants_turned(self) -> bool:
+        """Turned images cost as much as the others: not where they count for nothing."""
+        return self._settings.proxy_weight * self._settings.rotation_weight > 0
 
     def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
         """The loss of embeddings [B, D], or [2 B, D] with the turned images behind."""

@@ -10,8 +10,10 @@ Source: the comparisons and sweeps of OSAP, DCL, PEDC and DAS-RHDIS.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
+from domain.config import Views
 from domain.errors import InputError
 from domain.jobs import Progress, named, part_of, silent
 from training.device import resolve_device
@@ -67,7 +69,7 @@ def compare_on_answers(
             f"--strategy {simulation.strategies[0]} gives no answers about pairs to train on.",
             "Use components, mgue, bcgue or random.",
         )
-    archive = read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
+    archive = _archive(options, simulation, progress)
     spread = options.propagation or simulation.spread
 
     def cells(seed: int, progress: Progress) -> Cells:
@@ -96,7 +98,7 @@ def compare_on_classes(
     simulation = checked(simulation)
     if not 0 < options.train_share < 1:
         raise InputError(f"--train-share {options.train_share}; it must lie between 0 and 1.")
-    archive: SimulationArchive = read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
+    archive = _archive(options, simulation, progress)
 
     share = options.train_share
 
@@ -136,6 +138,15 @@ def compare_on_project(
         "program": program_digest(),
     }
     return _compare(options, cells, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
+
+
+def _archive(
+    options: StudyOptions, simulation: SimulationOptions, progress: Progress
+) -> SimulationArchive:
+    """The archive; of its features networks need no more than who asks does: one view."""
+    if options.full is not None:
+        simulation = replace(simulation, views=Views.SINGLE.value)
+    return read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
 
 
 def _compare(

@@ -115,6 +115,8 @@ def test_the_losses_parameters_can_be_set() -> None:
         for parameters in ({}, {"rotation_weight": 0.0}, {"class_weight": 0.0})
     ]
     assert len(set(values)) == 3
+    assert made("pedc").wants_turned
+    assert not made("pedc", rotation_weight=0.0).wants_turned  # at half the time
 
 
 @pytest.mark.parametrize(
