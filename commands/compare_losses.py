@@ -91,12 +91,12 @@ def compare_losses(
     archive whose folders are classes (as many as simulate asks), or from its class labels. An
     interrupted comparison goes on where it was. Nothing of the project changes.
     """
+    full = simulation.pop("depth") == "full"
+    if full and not images:
+        raise InputError("--depth full compares networks on class folders only.", "Give --images.")
     project = None if images else settings.open()
     base = FineTuningSettings() if project is None else project.config.finetuning
     spread, start = simulation.pop("tuned_propagation"), simulation.pop("start")
-    full = simulation.pop("depth") == "full"
-    if full and project is not None:
-        raise InputError("--depth full compares networks on class folders only.", "Give --images.")
     known = FULL_DEPTH_LOSSES if full else LOSSES
     chosen = names(losses) if losses else tuple(loss.name for loss in known)
     options = StudyOptions(
@@ -134,7 +134,8 @@ def _on_archive(
 
 def _show(rows: list[Row], options: StudyOptions, settings: Settings) -> None:
     out, over = str(options.out), options.over
-    compared = rows if options.alone else with_choice(rows)  # alone, nothing is held out
+    judged = any(row.after is not None for row in rows)  # not a head alone, nor a network
+    compared = with_choice(rows) if judged else rows
     found = summaries(compared, _METRIC, over=over)
     cells = [_line(each) for each in found]
     headings = ("training", "seeds", "mAP", "±", f"over {over}", "±", "seeds above", *_HELD_OUT)
