@@ -155,9 +155,9 @@ class FullDepthSettings(_Settings):
     loss: str = "contrastive"
     # Of that loss, where not the default; the contrastive one has training.margin.
     parameters: dict[str, Value] = {}
-    # The paper takes 1e-4; on eight kinds of UC Merced at 64 px, 1e-5, 3e-5 and 1e-4 brought
-    # the AUC of held-out answers from 0.857 to 0.907, 0.914 and 0.899 in 24 steps (one seed).
-    backbone_learning_rate: float = Field(default=3e-5, gt=0)
+    # As in the paper. 3e-5 learns a third as fast, 3e-4 forgets where little is known of an image
+    # (docs/decisions/0040-rate-at-full-depth.md).
+    backbone_learning_rate: float = Field(default=1e-4, gt=0)
     # The head has learnt by itself before; what fuses maps learns as fast, and has not.
     head_learning_rate: float = Field(default=3e-4, gt=0)
     epochs: int = Field(default=15, ge=1)  # paper; an epoch has as many anchors as similar pairs
