@@ -74,7 +74,9 @@ def given_name(text: str, *, of: str = "A member's name") -> str:
             line ends, marks that turn the direction of the text) or a semicolon.
     """
     name = unicodedata.normalize("NFC", text).strip()
-    if not name or len(name) > LONGEST_NAME:
+    if not name:
+        raise InputError(f"{of} is empty.", f"Write one of up to {LONGEST_NAME} characters.")
+    if len(name) > LONGEST_NAME:
         raise InputError(
             f"{of} has {len(name)} characters; allowed are 1 to {LONGEST_NAME}.",
             "Choose another name.",

@@ -125,7 +125,8 @@ def _log(project: Project, job_id: int) -> None:
 
 
 def _job_title(job: Job) -> str:
-    return f"{job.job_id}: {job_name(job)}, {job.state.value}, {job.created_at[:16]} UTC"
+    when = job.created_at[:16].replace("T", " ")
+    return f"{job.job_id}: {job_name(job)}, {job.state.value}, {when} UTC"
 
 
 def _state(project: Project) -> tuple[int | None, bool]:

@@ -135,6 +135,21 @@ def test_nothing_jumps_in_a_narrow_window_while_its_fields_come(
     assert moved(reader) < STILL
 
 
+def test_what_annotators_wrote_has_room_in_a_window_of_middle_width(
+    reader: Page, address: str, people: Furnished
+) -> None:
+    reader.set_viewport_size({"width": 1000, "height": 800})
+    reader.goto(f"{address}/labels?show=flags")
+    note = reader.locator("td[data-name=Answer]").first
+    expect(note.locator(".note")).to_be_visible(timeout=30_000)
+    box = note.bounding_box()
+    table = reader.locator("table.labels").evaluate("each => each.scrollWidth - each.clientWidth")
+    reader.set_viewport_size(WIDE)
+    assert box is not None
+    assert box["width"] >= 140
+    assert table == 0
+
+
 def moved(page: Page) -> float:
     """By how much what was there moved while the page came, as browsers count it: layout shift."""
     return float(page.evaluate("moved()"))

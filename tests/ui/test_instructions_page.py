@@ -12,6 +12,7 @@ from tests.ui.app import show, table
 from workflow import flags, guides
 from workflow.project import Project, local_owner
 
+UNCHANGED = "Nothing has changed since they were saved last."
 MARKUP = "<img onerror=x> **bold** :red[x]"
 
 pytestmark = pytest.mark.usefixtures("quick_app_tests")
@@ -41,6 +42,8 @@ def test_a_lead_writes_instructions_with_examples_and_changes_them(
     changed = guides.current_guide(served_project)
     assert changed is not None
     assert (changed.text, changed.examples) == ("Look at roofs.", ())
+    again.button(key="instructions.save").click().run()
+    assert [each.value for each in again.toast] == [UNCHANGED]
 
 
 def test_leads_see_flags_on_labels_until_they_are_done(small_project: Project) -> None:

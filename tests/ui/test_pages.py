@@ -287,6 +287,7 @@ def test_search_for_an_unknown_image_says_so(make: Make) -> None:
     app.run()
     assert not app.exception
     assert "4000" in words(app)
+    assert "Or choose an image of the archive" in [each.value for each in app.header]
 
 
 def test_search_texts_that_find_nothing_say_so(make: Make) -> None:

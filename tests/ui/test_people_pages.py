@@ -275,6 +275,7 @@ def test_addresses_of_pairs_without_a_history_are_no_error(project: Project, pai
     say(project, local_owner(project), "o", 1, 3, Kind.SIMILAR)
     app = show("labels", pair=pair)
     assert not app.error
+    assert ("labels.back" in [each.key for each in app.button]) == (pair in ("1-2", "3-1"))
 
 
 # --- people ---

@@ -32,7 +32,14 @@ def save(similar: Mapping[Pair, bool]) -> None:
         Example(pair, similar[pair], session.field(remark_key(pair)).strip())
         for pair in session.field(EXAMPLES)
     ]
-    components.attempt(guides.write_guide, project, member, session.field(TEXT), chosen, done=SAVED)
+    changed: list[bool] = []
+    components.attempt(
+        lambda: changed.append(
+            guides.write_guide(project, member, session.field(TEXT), chosen),
+        )
+    )
+    for each in changed:
+        st.toast(SAVED if each else UNCHANGED, icon=":material/check:")
 
 
 def draw_example(pair: Pair, *, similar: bool, remark: str, paths: Mapping[int, str]) -> None:
@@ -50,6 +57,7 @@ def draw_example(pair: Pair, *, similar: bool, remark: str, paths: Mapping[int, 
 
 
 SAVED = "Saved: everybody sees it at their next visit."
+UNCHANGED = "Nothing has changed since they were saved last."
 components.page_header(
     "Instructions",
     "What counts as similar here. Annotators see this before their first pair, after every change, "

@@ -48,7 +48,7 @@ def chosen_pair() -> Pair | None:
     numbers = st.query_params.get(QUERY, "").split("-")
     if len(numbers) != 2 or not all(each.isascii() and each.isdigit() for each in numbers):
         return None
-    a, b = (int(each) for each in numbers)
+    a, b = sorted(int(each) for each in numbers)
     return Pair(a, b) if a < b < 2**63 else None
 
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from domain.errors import AnnealError
 from domain.members import Role
 from ui import components, results, session
 from ui.gallery.mount import Click, Tile, image_grid, result_grid
@@ -102,6 +103,17 @@ def store_mark(query_id: int, click: Click) -> None:
     )
 
 
+def draw_chosen(image_id: int) -> None:
+    """An image that the address names; where there is none, the others to choose from."""
+    try:
+        search.find_image(project, image_id)
+    except AnnealError as error:
+        components.show_error(error)
+        draw_archive()
+    else:
+        draw_archive_query(image_id)
+
+
 def draw_archive_query(image_id: int, *, uploaded: bool = False) -> None:
     with components.errors_shown():
         image = search.find_image(project, image_id)
@@ -109,7 +121,7 @@ def draw_archive_query(image_id: int, *, uploaded: bool = False) -> None:
         with left:
             st.header("Query", anchor=False)
             if not uploaded:  # the file is put away where it was chosen
-                st.button("Choose another image", key="search.other", on_click=choose_none)
+                st.button("Choose another", key="search.other", on_click=choose_none)
             tiles = [Tile(image_id, image.path)]
             image_grid(tiles, name="Query", key="search.query", on_chosen=choose)
         with right:
@@ -180,6 +192,6 @@ else:
     if own is not None:
         draw_own_picture(own)
     elif chosen is not None:
-        draw_archive_query(chosen)
+        draw_chosen(chosen)
     else:
         draw_archive()
