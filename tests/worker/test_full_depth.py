@@ -18,7 +18,9 @@ from labeling_store import images, runs
 from labeling_store import jobs as queue
 from tests.pictures import texture, write_archive
 from tests.projects import answer, make_project
+from training import group_head
 from training.full_depth import Retrained
+from training.guesses import Guesses
 from training.warmup import measure_statistics
 from worker import retraining
 from worker.foreground import run_to_end
@@ -264,6 +266,59 @@ def test_an_interrupted_training_goes_on_with_the_answers_it_began_with(
         )
     assert seen[2] > seen[0]
     assert len(list((answered.cache / "retraining").iterdir())) == 1
+
+
+def _guessed(project: Project, patched: pytest.MonkeyPatch, key: str) -> Guesses | None:
+    """What a training at full depth is given to guess, the first eight images held out."""
+    found: list[Guesses | None] = []
+
+    def stops(backbone: Any, pixels: Any, *_: Any, guessing: Any, **__: Any) -> Any:
+        if guessing is not None:
+            found.append(guessing(np.arange(len(pixels)) < 8))
+        raise Cancelled("Stopped.")
+
+    class Report:
+        def log(self, text: str) -> None:
+            pass
+
+    patched.setattr(retraining, "retrain_backbone", stops)
+    patched.setattr(group_head, "frozen_length", lambda *_, least: least)
+    patched.setattr(group_head, "FEWEST_ANSWERS", 5)
+    report = Report()
+    report.key = key  # type: ignore[attr-defined]
+    archive = retraining.archive_features(project, CPU, silent)
+    with pytest.raises(Cancelled):
+        retrained_features(
+            project,
+            archive,
+            device=CPU,
+            groups=True,
+            report=report,
+            progress=silent,  # type: ignore[arg-type]
+        )
+    return found[0] if found else None
+
+
+def test_guesses_about_groups_are_part_of_the_snapshot(
+    answered: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They stay as they were when the training began; without a weight there are none."""
+    assert _guessed(answered, monkeypatch, "without") is None
+    with (answered.folder / CONFIG_NAME).open("a") as config:
+        config.write("\n[training.full]\nguess_weight = 0.5\n")
+    project = open_project(answered.folder)
+    first = _guessed(project, monkeypatch, "the same")
+    assert first is not None
+    assert first.weight == 0.5
+    (folder,) = (project.cache / "retraining").iterdir()
+    assert (folder / "groups.parquet").is_file()
+    _do(project, jobs.PROPOSE, {"strategy": "random", "pairs": 30})
+    answer(project)
+    again, anew = (_guessed(project, monkeypatch, key) for key in ("the same", "another"))
+    project.close()
+    assert again is not None
+    assert anew is not None
+    assert again.digest == first.digest != anew.digest
 
 
 def test_the_device_and_its_speed_are_noted_for_the_page(answered: Project) -> None:
