@@ -1,5 +1,6 @@
 """The closed-form head: what it is fitted to, how it is kept, what it does for retrieval."""
 
+import copy
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -150,3 +151,15 @@ def test_features_that_are_no_numbers_are_refused(features: np.ndarray, answers:
     broken[3, 0] = np.nan
     with pytest.raises(InputError, match="not numbers"):
         group_head(broken, answers, error=0.05, device=CPU)
+
+
+def test_it_can_be_trained_further_where_it_is_quite_sure(
+    groups: GroupHead, features: np.ndarray
+) -> None:
+    """A probability that rounds to 0 has a gradient all the same, not one that is no number."""
+    sure = copy.deepcopy(groups)
+    weights = (sure.weights * 1000).requires_grad_()
+    sure.weights = weights
+    sure(torch.from_numpy(features[:20])).square().sum().backward()
+    assert weights.grad is not None
+    assert torch.isfinite(weights.grad).all()

@@ -103,6 +103,8 @@ def test_answers_win_over_guesses_and_count_more() -> None:
     assert taught.sure[known].all()
     assert taught.taught[1, 2] == 0  # although both look like group 0
     assert taught.taught[0, 1] == 1
+    assert taught.sure[0, 1]
+    assert not taught.sure[0, 2]  # learnt from by losses that weigh pairs alone
     guessed = ~np.isnan(taught.taught) & ~known
     assert guessed.any()
     assert (taught.trust[guessed] <= 0.5).all()
