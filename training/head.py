@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +24,7 @@ from annealing.pair_classifier import PairClassifier
 from domain.arrays import FloatArray
 from domain.config import TrainingSettings
 from domain.errors import InputError
+from training.principal_axes import principal_axes
 
 _SMALLEST_SCALE = 1e-6  # a feature that never varies is centred, not blown up
 _EMBED_ROWS = 4096  # rows on the device at a time
@@ -332,21 +332,14 @@ def check_features(features: FloatArray, *, width: int) -> None:
 def _axes(
     features: FloatArray, mean: FloatArray, scale: FloatArray, count: int
 ) -> tuple[Tensor, Tensor]:
-    """Centre and main axes of the standardised unit features; the sign of each is fixed."""
-    width = features.shape[1]
-    total, products = np.zeros(width), np.zeros((width, width))
-    for block in _blocks(features):
-        unit = (block - mean) / scale
-        unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
-        total += unit.sum(axis=0)
-        products += unit.T @ unit
-    centre = total / len(features)
-    spread = products - len(features) * np.outer(centre, centre)
-    kept = (width - count, width - 1)  # eigenvalues ascend
-    axes = eigh(spread, subset_by_index=kept)[1][:, ::-1]
-    largest = np.abs(axes).argmax(axis=0)
-    axes = axes * np.sign(axes[largest, np.arange(axes.shape[1])])
+    """Centre and main axes of the standardised unit features."""
+    units = (_unit_rows((block - mean) / scale) for block in _blocks(features))
+    centre, axes = principal_axes(units, (len(features), features.shape[1]), count)
     return torch.from_numpy(centre), torch.from_numpy(axes.copy())
+
+
+def _unit_rows(rows: FloatArray) -> FloatArray:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
 def _blocks(features: FloatArray) -> Iterator[NDArray[np.float64]]:
