@@ -217,7 +217,7 @@ def press_keys(page: Page, presses: int, *, rng: np.random.Generator) -> list[fl
     return [float(each) for each in found]
 
 
-OWN_FIRST = "() => window.anneal_bench.shows([])"
+OWN_FIRST = "() => window.anneal_bench?.shows([])"
 EMPTY_FIRST = "() => document.body.innerText.includes('Nothing here.')"
 
 

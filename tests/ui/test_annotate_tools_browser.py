@@ -287,7 +287,10 @@ def test_zoomed_in_pictures_come_in_full_resolution(person: Annotator) -> None:
 def test_after_a_few_answers_the_pace_and_the_time_left_are_said(person: Annotator) -> None:
     pace = person.page.locator("[data-el=pace]")
     expect(pace).to_have_text("")
-    person.press("j", "f", "j", "f", "j")
+    for _ in range(5):
+        expect(person.page.get_by_role("button", name=re.compile("^Similar"))).to_be_enabled()
+        person.wait_for_paint()
+        person.press("j")
     expect(pace).to_have_text(
         re.compile(r"^\d+\.\d s a pair, (under a minute|about \d+ min) left$")
     )
