@@ -20,17 +20,13 @@ from annealing.components.evidence import (
 from annealing.components.parts import part_likeness, parts_of, parts_wanted
 from annealing.components.questions import Chain
 from annealing.components.space import Space
+from annealing.components.worlds import joining_most
 from annealing.proposals import Question
 from domain.arrays import FloatArray, IntArray
 from domain.pairs import pair
 from domain.vectors import quantised
 
 _QUESTIONS_A_PART = 1.2  # so many answers sort the parts well enough; 0.8 lost 0.6, 1.6 the same
-# How probably pairs of parts are one kind, by their place in the order of closeness: of training
-# images of five archives, whose shares lie on both sides of it (UC Merced: within 0.1).
-_LIKELY = 0.9  # of the first pair
-_HALF_LIKELY = 1.6  # times the number of groups: the place where it has fallen by half
-_WEIGHED = 4  # times the number of groups: pairs beyond are too improbable to be weighed
 
 
 def first_answers(images: int) -> int:
@@ -66,7 +62,7 @@ def first_chains(
         for groups in _by_closeness(likeness, ends, balance)
         if groups not in balance or balance[groups] > 0
     ]
-    for first, second in likely if look_ups else _joining_most(likely, len(ends)):
+    for first, second in likely if look_ups else joining_most(likely, len(ends)):
         closest = _closest(likeness, nodes, ends[first], ends[second], asked)
         if closest is not None:
             size = min(len(ends[first]), len(ends[second]))
@@ -93,32 +89,6 @@ def _by_closeness(
     to_confirm = np.array([balance.get(pair, 0) > 0 for pair in pairs], dtype=bool)
     order = np.lexsort((-quantised(close[first, second]), ~to_confirm))
     return [pairs[each] for each in order]
-
-
-def _joining_most(pairs: Sequence[tuple[int, int]], groups: int) -> list[tuple[int, int]]:
-    """Pairs of groups in the order of how probably each joins what those before it do not.
-
-    For rounds of which all questions are chosen before the first answer: of three groups that are
-    probably one, the third pair is worth little, and a tree of all groups ends in guesses.
-
-    Args:
-        pairs: most closely linked first.
-        groups: how many there are.
-    """
-    first, second = np.array(pairs[: _WEIGHED * groups], dtype=np.int64).reshape(-1, 2).T
-    similar = _LIKELY / (1 + (np.arange(len(first)) / (_HALF_LIKELY * groups)) ** 2)
-    joined = np.eye(groups)  # probability that the pairs so far make one of two groups
-    order: list[int] = []
-    waiting = np.ones(len(first), dtype=bool)
-    while waiting.any():
-        gain = similar * (1 - joined[first, second])
-        best = int(np.where(waiting, quantised(gain), -1).argmax())
-        waiting[best] = False
-        order.append(best)
-        one, other = joined[:, first[best]], joined[:, second[best]]
-        through = similar[best] * (np.outer(one, other) + np.outer(other, one))
-        joined = np.maximum(joined, 1 - (1 - joined) * (1 - np.minimum(through, 1)))
-    return [pairs[place] for place in order] + list(pairs[len(order) :])
 
 
 def _closest(

@@ -14,13 +14,7 @@ from annealing.components.evidence import NO_GROUP, Answers, evidence_between, n
 from annealing.components.parts import part_likeness, parts_of, parts_wanted
 from annealing.components.questions import LONGEST, Asker, Chain, group_checks, image_chains
 from annealing.components.space import Space, principal_rows, space_of
-from annealing.components.start import (
-    _HALF_LIKELY,
-    _LIKELY,
-    _joining_most,
-    first_answers,
-    first_chains,
-)
+from annealing.components.start import first_answers, first_chains
 from annealing.proposals import Question
 from tests.annealing.components.conftest import (
     EACH,
@@ -201,22 +195,6 @@ def test_a_round_that_starts_with_half_of_it_asks_nothing_else(
     of_kind = [chain.kind for chain in next_chains(space, answers, 10, error=0.05)]
     assert of_kind[:missing] == [Question.FIRST_KINDS] * missing
     assert (set(of_kind) == {Question.FIRST_KINDS}) == whole_round
-
-
-def test_without_look_ups_the_start_asks_what_earlier_similar_answers_would_not_imply(
-    space: Space,
-) -> None:
-    """By counting in ten thousand worlds in which each pair is one kind with its probability."""
-    groups, rng = 5, np.random.default_rng(0)
-    pairs = [(0, 1), (1, 2), (0, 2), (3, 4), (2, 3), (0, 4), (1, 4), (0, 3), (1, 3), (2, 4)]
-    chance = _LIKELY / (1 + (np.arange(len(pairs)) / (_HALF_LIKELY * groups)) ** 2)
-    first, second, third = _joining_most(pairs, groups)[:3]
-    assert (first, second) == ((0, 1), (1, 2))  # disjoint or in a row, nothing implies them
-    alike = rng.random((10_000, len(pairs))) < chance
-    implied = (alike[:, 0] & alike[:, 1]).mean()
-    gain = {pair: chance[place] for place, pair in enumerate(pairs[2:], start=2)}
-    gain[0, 2] *= 1 - implied
-    assert third == max(gain, key=lambda pair: gain[pair]) == (3, 4)
 
 
 def test_the_order_without_look_ups_leaves_no_pair_out(space: Space) -> None:
