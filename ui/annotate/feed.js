@@ -19,6 +19,7 @@ class Feed {
     this.stored = 0; // how often answers were stored
     this.settled = false; // whether the newest reply knew of all answers
     this.tab = first?.tab ?? claimTab(scope);
+    this.early = first?.pictures ?? new Map(); // address -> promise of a decoded picture
     this.renewed_ms = Date.now(); // when the server last heard what is held here
     this.noticed_ms = Date.now(); // when somebody was here
     this.watching = setInterval(() => this.watch(), WATCH_MS);
@@ -197,7 +198,7 @@ class Feed {
   async loadPicture(id, item) {
     const url = this.pictureUrl(id, SHOWN_PX);
     for (let attempt = 0; !this.stopped; attempt += 1) {
-      const image = await decoded(url);
+      const image = await this.picture(url);
       if (image) return image;
       const refusal = await this.whyNot(url);
       if (refusal) {
@@ -207,6 +208,13 @@ class Feed {
       await new Promise((resolve) => setTimeout(resolve, Math.min(300 * 2 ** attempt, 5000)));
     }
     return null;
+  }
+
+  /** A decoded picture, that came with the first questions or comes now; null if it does not. */
+  picture(url) {
+    const early = this.early.get(url);
+    this.early.delete(url);
+    return early ?? decoded(url);
   }
 
   /** The server's words if it refuses a picture for good; null if trying again may help. */
@@ -226,19 +234,6 @@ class Feed {
     clearTimeout(this.timer);
     clearInterval(this.watching);
     this.tab.leave();
-  }
-}
-
-/** A picture that is decoded already, or null. */
-async function decoded(url) {
-  const image = new Image();
-  image.draggable = false;
-  image.src = url;
-  try {
-    await image.decode();
-    return image;
-  } catch {
-    return null;
   }
 }
 

@@ -8,6 +8,7 @@ class FirstQuestions {
     this.layout = keptLayout(scope);
     this.started_ms = performance.now();
     this.tab = claimTab(scope);
+    this.pictures = new Map(); // of the first question: address -> promise of a decoded picture
     this.api = new Api(member.id, () => { throw new ApiError(401, "Only one token.", ""); });
     this.api.offerToken(token);
     this.pictureUrl = pictureUrls(pictures);
@@ -25,16 +26,11 @@ class FirstQuestions {
     const reply = await this.api.post(source.path, { count: source.ahead, held });
     const questions = source.read(reply);
     this.tab.write(questions.flatMap((each) => source.leased(each)));
-    this.images = questions.slice(0, 1).flatMap(source.pictures).map((id) => this.load(id));
+    for (const id of questions.slice(0, 1).flatMap(source.pictures)) {
+      const url = this.pictureUrl(id, SHOWN_PX);
+      this.pictures.set(url, decoded(url));
+    }
     return reply;
-  }
-
-  /** Decoded while the browser keeps it in memory, the picture is there when it is wanted. */
-  load(id) {
-    const image = new Image();
-    image.src = this.pictureUrl(id, SHOWN_PX);
-    image.decode().catch(() => {}); // who shows it says so
-    return image;
   }
 
   isFor(scope) {

@@ -36,6 +36,19 @@ function pictureUrls({ path, version }) {
   return (id, size_px) => `${path}/${id}?size=${size_px}&v=${version}`;
 }
 
+/** A picture that is decoded already, or null. */
+async function decoded(url) {
+  const image = new Image();
+  image.draggable = false;
+  image.src = url;
+  try {
+    await image.decode();
+    return image;
+  } catch {
+    return null;
+  }
+}
+
 /** The ids that the server need not give: here, in other tabs, and answered but unsent. */
 async function allHeld(tab, mine, unsent) {
   return [...new Set([...mine, ...await tab.heldElsewhere(), ...unsent])].slice(0, MOST_HELD);
