@@ -303,9 +303,13 @@ def test_guesses_about_groups_are_part_of_the_snapshot(
     answered: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They stay as they were when the training began; without a weight there are none."""
-    assert _guessed(answered, monkeypatch, "without") is None
-    with (answered.folder / CONFIG_NAME).open("a") as config:
-        config.write("\n[training.full]\nguess_weight = 0.5\n")
+    settings = answered.folder / CONFIG_NAME
+    usual = settings.read_text()
+    settings.write_text(f"{usual}\n[training.full]\nguess_weight = 0\n")
+    project = open_project(answered.folder)
+    assert _guessed(project, monkeypatch, "without") is None
+    project.close()
+    settings.write_text(usual)
     project = open_project(answered.folder)
     first = _guessed(project, monkeypatch, "the same")
     assert first is not None

@@ -85,7 +85,8 @@ class DistributionConsistency:
         distance of 0 has a gradient of zero.
 
         Differs from the paper: in eq. 14 hard images are told by the anchor's negatives, as in
-        multi-similarity mining, for by its positives all would be hard, always.
+        multi-similarity mining, for by its positives all would be hard, always. And tuples are
+        mined in the batch, by the network of the step, not in the whole training set once an epoch.
 
         Source: DCL, eqs. 14-19.
         """
