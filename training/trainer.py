@@ -175,10 +175,16 @@ class _PairTraining:
         return replace(head, classifier=joint.network.classifier(symmetric=symmetric))
 
     def with_loss(
-        self, known: KnownPairs, loss: RelevanceLoss, steps: int, progress: Progress
+        self,
+        known: KnownPairs,
+        loss: RelevanceLoss,
+        steps: int,
+        guesses: Guesses | None,
+        progress: Progress,
     ) -> TrainedHead:
         """A head after so many steps of another loss."""
-        return self._fitting.fit(self._batches(known), RelevanceObjective(loss), steps, progress)
+        batches = known.batches(self._fitting.neighbours, guesses)
+        return self._fitting.fit(batches, RelevanceObjective(loss), steps, progress)
 
     def _batches(self, known: KnownPairs) -> RelationBatches:
         return known.batches(self._fitting.neighbours)
@@ -200,6 +206,7 @@ def train_with_loss(
     steps: int,
     seed: int,
     device: torch.device,
+    guesses: Guesses | None = None,
     progress: Progress = silent,
 ) -> TrainedHead:
     """A head that one loss alone has trained from its start, to compare losses.
@@ -213,6 +220,7 @@ def train_with_loss(
         loss: of a batch's embeddings and relevance matrix.
         settings: of heads; what is not known keeps its structure as in `train_head`.
         steps: of training.
+        guesses: about pairs that are not known.
         seed, device, progress: see `train_head`.
 
     Raises:
@@ -222,7 +230,7 @@ def train_with_loss(
     check_features(features, width=features.shape[-1])
     with one_thread():
         training = _PairTraining(Fitting(features, settings, seed, device))
-        return training.with_loss(known, loss, steps, progress)
+        return training.with_loss(known, loss, steps, guesses, progress)
 
 
 def judge_features(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from domain.jobs import Progress
 from training.device import resolve_device
 from training.finetuning import fine_tune
+from training.guesses import guesses_of
 from training.head import TrainedHead, frozen_head
 from training.losses.catalogue import new_loss
 from training.losses.relevance import RelevanceLoss
@@ -57,6 +58,7 @@ class HeadCells:
             steps=tuning.steps,
             seed=self._seed,
             device=resolve_device(self._options.device),
+            guesses=guesses_of(source.start.labels, weight=tuning.guess_weight),
             progress=progress,
         )
         return head, replace(row, steps=tuning.steps)
