@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from annealing.components.labels import SoftLabels
+from domain.config import TrainingSettings
+from tests.training.clusters import clusters
 from tests.training.test_relevance import batch as random_batch
 from training.guesses import LEAST_SIMILAR, MOST_DISSIMILAR, Guesses, guesses_of
 from training.losses.catalogue import LOSS_CLASSES, new_loss
 from training.losses.relevance import WeightedLoss, taught_loss
 from training.samplers import Batch, RelationBatches
+from training.trainer import KnownPairs, train_with_loss
 
 # Images 0-2 are of group 0, 3 and 4 of group 1, 5 of group 2, 6 of no group in particular;
 # groups 0 and 1 were told apart, 2 may be the same kind as either.
@@ -198,3 +201,31 @@ def test_losses_that_weigh_nothing_learn_from_what_is_sure(name: str) -> None:
     expected = loss(embeddings, relevance.masked_fill(~sure, torch.nan))
     assert found.value.item() == pytest.approx(expected.value.item())
     assert found.value.item() != pytest.approx(loss(embeddings, relevance).value.item())
+
+
+def test_a_head_learns_from_guesses_what_few_answers_do_not_say() -> None:
+    archive = clusters(images=120, classes=6)
+    rows, similar = archive.pairs(40, seed=1)
+    known = KnownPairs(rows, similar, np.ones(len(rows), np.float32))
+    labels = SoftLabels(np.eye(6)[archive.labels], np.ones(120), np.eye(6))
+    settings = TrainingSettings(
+        hidden=32, out=16, components=16, batch_anchors=16, structure_weight=0.0
+    )
+
+    def separation(guesses: Guesses | None) -> float:
+        head = train_with_loss(
+            archive.features,
+            known,
+            new_loss("contrastive"),
+            settings,
+            steps=40,
+            seed=0,
+            device=torch.device("cpu"),
+            guesses=guesses,
+        )
+        vectors = head.embed(archive.features)
+        same, cosine = archive.labels[:, None] == archive.labels, vectors @ vectors.T
+        return float(cosine[same].mean() - cosine[~same].mean())
+
+    with_guesses, without = separation(guesses_of(labels, weight=0.5)), separation(None)
+    assert with_guesses > without + 0.05
