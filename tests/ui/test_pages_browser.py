@@ -92,7 +92,7 @@ def test_results_are_marked_where_they_stand(page: Page, address: str, project: 
 def test_names_of_files_stay_text(page: Page, address: str) -> None:
     page.goto(f"{address}/search")
     captions = page.locator(".gallery .caption")
-    expect(captions.first).to_be_visible()
+    expect(captions.first).to_be_visible(timeout=30_000)
     page.get_by_label("Path contains").fill(HARD_NAMES[0])
     page.get_by_label("Path contains").press("Enter")
     expect(captions).to_have_count(1)
