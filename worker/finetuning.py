@@ -10,6 +10,7 @@ import torch
 from domain.clock import utc_now
 from domain.jobs import Progress
 from domain.loss_catalogue import loss_choice
+from domain.losses import Value
 from domain.rounds import Run
 from labeling_store import runs
 from training.checkpoints import load_head, save_head
@@ -42,8 +43,8 @@ def fine_tune_run(
 
     It becomes the active one if it ranks held-out images better than the parent did, and the
     parent, or one that was fine-tuned from it less well, is active. Where the active one was
-    fine-tuned with the same loss from fewer answers, the best that comes from the parent does, the
-    parent itself included. Else the active run stays.
+    fine-tuned with the same loss and parameters from fewer answers, the best that comes from the
+    parent does, the parent itself included. Else the active run stays.
 
     Args:
         archive: features of the views that the parent was made from.
@@ -67,7 +68,7 @@ def fine_tune_run(
         progress=progress,
     )
     name = free_name(project, f"{parent.name.split('+', 1)[0]}-{params['loss']}")
-    rival = _rival(project, parent, params["loss"])
+    rival = _rival(project, parent, (params["loss"], values))
     winner = _winner(found, name, parent, rival)
     verdict = _verdict(found, parent, rival, winner)
     report.log(verdict)
@@ -110,7 +111,7 @@ class _Rival:
     others: Mapping[str, float] | None = None
 
 
-def _rival(project: Project, parent: Run, loss: str) -> _Rival | None:
+def _rival(project: Project, parent: Run, recipe: tuple[str, dict[str, Value]]) -> _Rival | None:
     """None: another model is in use, and stays."""
     active = runs.active_run(project.store.reader())
     if active is None:
@@ -122,7 +123,7 @@ def _rival(project: Project, parent: Run, loss: str) -> _Rival | None:
         return _Rival(active, bar=found.after)
     decided = succession_of(project.runs / parent.name)
     renews = decided is not None and decided.renewed and is_model(active, decided.before)
-    if found is None or found.loss != loss or not renews:
+    if found is None or found.recipe != recipe or not renews:
         return None
     siblings = [each for each in fine_tuned(project) if each.how.parent == parent.name]
     usable = [each for each in siblings if has_embeddings(project.runs / each.run.name)]

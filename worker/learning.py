@@ -88,7 +88,7 @@ def train_on_answers(
     device: torch.device,
     report: JobReport,
     strategy: str,
-    depth: Depth = Depth.HEAD,
+    judged_in: ArchiveFeatures | None = None,
     progress: Progress,
 ) -> Run:
     """A head trained on all that is known now, kept as `round-NNN`.
@@ -96,9 +96,13 @@ def train_on_answers(
     It becomes the active run unless the one in use may be better (`worker.succession`).
 
     The strategy that asks next decides what it learns: groups of images for `components`, a
-    classifier of pairs as well for BCGUE, known relations otherwise. The depth is what the features
-    were made at: `full` by a backbone that was retrained just before.
+    classifier of pairs as well for BCGUE, known relations otherwise.
+
+    Args:
+        judged_in: where the backbone was retrained just before, on answers that must not be known
+            to judge by them: the features by the one before.
     """
+    depth = Depth.HEAD if judged_in is None else Depth.FULL
     with project.store.snapshot() as db:
         current = rounds.current_round(db)
         effort = answers.effort(db)
@@ -121,7 +125,7 @@ def train_on_answers(
             _set_state(project, current.round_id, RoundState.COLLECTING)
     if head.note:
         report.log(head.note)
-    decided = succession(project, archive, head, known, device=device)
+    decided = succession(project, judged_in or archive, head, known, device=device)
     if decided is not None:
         report.log(decided.words)
     vectors = head.embed(archive.features)

@@ -9,6 +9,7 @@ from domain.answers import Propagation
 from domain.config import Depth, Strategy, Views
 from domain.errors import JobError, shortened
 from domain.jobs import JobState, Progress, part_of, silent
+from domain.loss_catalogue import loss_choice
 from domain.rounds import Run
 from labeling_store import rounds, runs
 from training.device import device_in_words, resolve_device
@@ -29,7 +30,7 @@ from workflow.pictures import render_all
 from workflow.project import Project
 from workflow.run_files import reads_own_backbone, views_of
 from workflow.speed import depth_used, note_speed
-from workflow.succession import renew
+from workflow.succession import renew, renewal
 from workflow.verify import verify as check_project
 
 NO_CLOSURE = (
@@ -95,10 +96,7 @@ def round_(project: Project, params: Mapping[str, Any], report: JobReport) -> No
     run = _train(project, params, report, part_of(report, 0.0, 0.95))
     _propose(project, params, report, part_of(report, 0.95, 1.0))
     people(project, params, report)
-    if "then_finetune" in params:
-        tuning = {"loss": params["then_finetune"], "device": params.get("device", "auto")}
-        jobs.enqueue_fine_tuning(project.jobs, {**tuning, "run": run.name}, by=jobs.BY_WORKER)
-        report.log(f"the new model is fine-tuned with {params['then_finetune']} next")
+    _then_fine_tune(project, run, params, report)
     _renew(project, run, params, report)
 
 
@@ -199,7 +197,7 @@ def _train(
         device=_device(params),
         report=report,
         strategy=strategy,
-        depth=Depth.HEAD if archive is in_use else Depth.FULL,
+        judged_in=None if archive is in_use else in_use,
         progress=part_of(progress, start, 1.0),
     )
     forget_retraining(project)
@@ -208,6 +206,18 @@ def _train(
     if dropped:
         report.log(f"embeddings of earlier models dropped: {shortened(dropped)}")
     return run
+
+
+def _then_fine_tune(
+    project: Project, run: Run, params: Mapping[str, Any], report: JobReport
+) -> None:
+    """With the loss that a lead named, unless that is how the new model is renewed anyway."""
+    loss, how = params.get("then_finetune"), renewal(project, run)
+    if loss is None or (how is not None and how.recipe == (loss, loss_choice(loss).values())):
+        return
+    tuning = {"loss": loss, "device": params.get("device", "auto"), "run": run.name}
+    jobs.enqueue_fine_tuning(project.jobs, tuning, by=jobs.BY_WORKER)
+    report.log(f"the new model is fine-tuned with {loss} next")
 
 
 def _renew(project: Project, run: Run, params: Mapping[str, Any], report: JobReport) -> None:

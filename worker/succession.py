@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from domain.answers import KnownRelation
-from domain.arrays import FloatArray, IntArray
+from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.loss_catalogue import loss_choice
 from domain.rounds import Run
 from labeling_store import runs
 from training.checkpoints import load_head
 from training.group_head import GroupHead
-from training.head import TrainedHead
+from training.head import TrainedHead, frozen_head
 from training.ranking_selection import RankingGain, RankingJudge
 from training.selection import hold_out
 from worker.backbone import ArchiveFeatures
@@ -46,7 +46,8 @@ def succession(
     """What is decided between a new head and the model in use; None where nothing is.
 
     Args:
-        archive: the features that the new head reads.
+        archive: the features of the model in use, also where the backbone was retrained for the new
+            one: that backbone has learnt the answers that are held out.
         head: the new one, which has learnt everything known.
         known: what it has learnt from.
     """
@@ -111,9 +112,14 @@ class _Unseen:
             return None
         held_out = np.zeros(len(training.features), dtype=bool)
         held_out[found.images] = True
-        trial = head if head.is_frozen else training.retrain(head)(held_out)
+        trial = _without(held_out, training, head)
         was = judge.average_precision_of(_vectors(embeddings, training.image_ids[judge.rows]))
         return judge.gain(was, judge.average_precision(trial))
+
+
+def _without(held_out: BoolArray, training: RunTraining, head: TrainedHead) -> TrainedHead:
+    """The head, had nobody answered about some images."""
+    return frozen_head(training.features) if head.is_frozen else training.retrain(head)(held_out)
 
 
 def _vectors(embeddings: Embeddings, image_ids: IntArray) -> FloatArray:

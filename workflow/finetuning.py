@@ -44,6 +44,11 @@ class FineTuning:
     verdict: str
     device: str = ""
 
+    @property
+    def recipe(self) -> tuple[str, dict[str, Value]]:
+        """The loss and its parameters: what makes another fine-tuning the same."""
+        return self.loss, dict(self.parameters)
+
     def as_toml(self) -> str:
         """The text of the run's file."""
         return tomli_w.dumps(asdict(self))

@@ -57,7 +57,7 @@ def enqueue_fine_tuning(queue: Store, params: Mapping[str, Any], *, by: str) -> 
 
 def enqueue_renewal(project: Project, params: Mapping[str, Any], *, key: str) -> None:
     """Ask the worker for a fine-tuning beside any other; for each key once."""
-    if all(job.key != key for job in recent(project)):
+    if of_key(project, key) is None:
         store.enqueue(project.jobs, FINETUNE, params, by=BY_WORKER, key=key)
 
 
@@ -106,6 +106,11 @@ def enqueue_verify(queue: Store) -> int:
 def recent(project: Project, limit: int = 20) -> list[Job]:
     """The newest jobs first."""
     return store.list_jobs(project.jobs, limit=limit)
+
+
+def of_key(project: Project, key: str) -> Job | None:
+    """The newest job with a key, if it is one of the newest jobs."""
+    return next((job for job in recent(project) if job.key == key), None)
 
 
 def running(project: Project) -> Job | None:

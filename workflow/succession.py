@@ -5,15 +5,16 @@ one that was trained: the decision stands beside the new run, in words, and page
 """
 
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import tomli_w
 
+from domain.jobs import JobState
 from domain.rounds import Run
 from labeling_store import runs
 from workflow import jobs
-from workflow.finetuning import fine_tuned, fine_tuning_of
+from workflow.finetuning import FineTuned, FineTuning, fine_tuned, fine_tuning_of
 from workflow.project import Project
 from workflow.run_files import SUCCESSION
 
@@ -80,7 +81,23 @@ def kept_back(project: Project) -> KeptBack | None:
     found = succession_of(project.runs / last.name)
     if found is None or not is_model(active, found.before):
         return None
-    return KeptBack(last, found)
+    return KeptBack(last, replace(found, words=_since(project, last, active) or found.words))
+
+
+def _since(project: Project, run: Run, active: Run) -> str:
+    """What came of training a model further, where that is over and changed nothing; else empty."""
+    how = fine_tuning_of(project.runs / active.name)
+    tried = [] if how is None else _tried(project, run, how)
+    if tried:
+        return tried[-1].how.verdict
+    job = jobs.of_key(project, _key(run, active))
+    if job is None or job.state not in (JobState.FAILED, JobState.CANCELLED):
+        return ""
+    ended = "was cancelled" if job.state is JobState.CANCELLED else "failed"
+    return (
+        f"{active.name} stays in use: the fine-tuning of {run.name} that would have decided "
+        f"{ended}. It can be tried again, see the jobs."
+    )
 
 
 def _is_plain(project: Project, run: Run) -> bool:
@@ -94,27 +111,45 @@ def is_model(run: Run, name: str) -> bool:
     return run.name.split("+", 1)[0] == name.split("+", 1)[0]
 
 
-def renew(project: Project, run: Run, *, device: str) -> str | None:
-    """Ask the worker to train a new model further as the one in use was; once for each.
+def renewal(project: Project, run: Run) -> FineTuning | None:
+    """How a new model is to be trained further: as the one in use was.
 
-    Args:
-        run: the new model; where it is in use, or was trained further so already, nothing is done.
-        device: auto, cpu or cuda.
-
-    Returns:
-        The name of the loss; None where nothing is to be done.
+    None where it is in use itself, or was trained further so already.
     """
     active = runs.active_run(project.store.reader())
     found = succession_of(project.runs / run.name)
     if active is None or active.name == run.name or found is None or not found.renewed:
         return None
     how = fine_tuning_of(project.runs / active.name)
-    if how is None or how.parent == run.name:
+    if how is None or how.parent == run.name or _tried(project, run, how):
         return None
-    if any(
-        (each.how.parent, each.how.loss) == (run.name, how.loss) for each in fine_tuned(project)
-    ):
+    return how
+
+
+def renew(project: Project, run: Run, *, device: str) -> str | None:
+    """Ask the worker to train a new model further as the one in use was; once for each.
+
+    Args:
+        run: the new model.
+        device: auto, cpu or cuda.
+
+    Returns:
+        The name of the loss; None where nothing is to be done (see `renewal`).
+    """
+    active, how = runs.active_run(project.store.reader()), renewal(project, run)
+    if active is None or how is None:
         return None
     params = {"loss": how.loss, "parameters": dict(how.parameters), "run": run.name}
-    jobs.enqueue_renewal(project, {**params, "device": device}, key=f"{run.name} as {active.name}")
+    jobs.enqueue_renewal(project, {**params, "device": device}, key=_key(run, active))
     return how.loss
+
+
+def _tried(project: Project, run: Run, how: FineTuning) -> list[FineTuned]:
+    """What came of training a new model further in the same way, the oldest first."""
+    wanted = (run.name, how.recipe)
+    return [each for each in fine_tuned(project) if (each.how.parent, each.how.recipe) == wanted]
+
+
+def _key(run: Run, active: Run) -> str:
+    """Of the job that trains a new model further as the one in use was."""
+    return f"{run.name} as {active.name.split('+', 1)[0]}"

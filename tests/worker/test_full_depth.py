@@ -22,7 +22,8 @@ from training import group_head
 from training.full_depth import Retrained
 from training.guesses import Guesses
 from training.warmup import measure_statistics
-from worker import retraining
+from worker import learning, retraining
+from worker.backbone import ArchiveFeatures
 from worker.foreground import run_to_end
 from worker.foreign import embed_folder
 from worker.quick import RunModel
@@ -210,6 +211,25 @@ def test_a_backbone_that_is_no_better_leaves_a_head(
     assert run.depth == "head"
     assert not reads_own_backbone(answered.runs / run.name)
     assert "No retrained backbone was better." in _log(answered)
+
+
+def test_a_model_in_use_is_judged_by_features_that_have_not_learnt_the_held_out_answers(
+    answered: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retrained backbone has learnt all of them."""
+    assert _train(answered, Depth.HEAD).depth == "head"
+    _make_better(monkeypatch)
+    judged_in: list[ArchiveFeatures] = []
+
+    def spied(project: Project, archive: ArchiveFeatures, *args: Any, **options: Any) -> None:
+        judged_in.append(archive)
+
+    monkeypatch.setattr(learning, "succession", spied)
+    assert _train(answered).depth == "full"
+    (found,) = judged_in
+    assert found.backbone_in is None
+    before = retraining.archive_features(answered, CPU, silent)
+    np.testing.assert_array_equal(found.features, before.features)
 
 
 def test_the_real_training_runs_in_a_project(answered: Project) -> None:

@@ -41,7 +41,7 @@ from worker.succession import succession
 from workflow import jobs, rounds
 from workflow.project import CONFIG_NAME, Project, open_project
 from workflow.run_files import Embeddings, RunFiles, write_run
-from workflow.succession import Succession, kept_back, succession_of
+from workflow.succession import Succession, kept_back, renewal, succession_of
 
 QUICK = "\n[finetuning]\nsteps = 4\ncheck_steps = 2\nbatch_anchors = 8\nbatch_others = 8\n"
 BETTER = RankingGain(0.80, 0.90, 0.01, 40)
@@ -200,7 +200,54 @@ def test_then_the_better_of_the_two_is_used(
     assert job.params["parameters"]["margin"] == 0.3
     _do(waiting, jobs.FINETUNE, **job.params)
     assert _active(waiting) == used
-    assert (kept_back(waiting) is None) == (gain is not None)
+    found = kept_back(waiting)
+    assert (found is None) == (gain is not None)
+    if found is not None:  # what was promised has been tried
+        assert "Too few answers" in found.why.words
+        assert "until" not in found.why.words
+
+
+def test_a_fine_tuning_that_ended_without_a_model_is_promised_no_longer(waiting: Project) -> None:
+    (job,) = (each for each in jobs.recent(waiting) if not each.state.ended)
+    found = kept_back(waiting)
+    assert found is not None
+    assert "until the new model is fine-tuned" in found.why.words
+    job_store.request_cancel(waiting.jobs, job.job_id)
+    found = kept_back(waiting)
+    assert found is not None
+    assert "the fine-tuning of round-002 that would have decided was cancelled" in found.why.words
+
+
+def test_other_parameters_of_the_loss_are_another_way_to_learn(
+    waiting: Project, judged: dict[str, RankingGain | None]
+) -> None:
+    """The margin of the model in use is 0.3."""
+    (run,) = (each for each in rounds.list_runs(waiting) if each.name == "round-002")
+    _do_beside(waiting, run="round-002", loss="triplet")
+    assert _active(waiting) == "round-001-triplet"
+    how = renewal(waiting, run)
+    assert how is not None
+    assert how.parameters["margin"] == 0.3
+
+
+def _do_beside(project: Project, **params: Any) -> None:
+    """A fine-tuning that a lead asks for, before the one in the queue."""
+    for job in jobs.recent(project):
+        if not job.state.ended:
+            job_store.request_cancel(project.jobs, job.job_id)
+    _do(project, jobs.FINETUNE, **params)
+
+
+@pytest.mark.parametrize(
+    ("margin", "queued"), [(0.2, 1), (0.3, 2)], ids=["the same margin", "another margin"]
+)
+def test_the_loss_that_a_lead_names_is_not_trained_twice(
+    trained: Project, judged: dict[str, RankingGain | None], margin: float, queued: int
+) -> None:
+    """0.2 is what a loss that is named without parameters has."""
+    _do(trained, jobs.FINETUNE, loss="triplet", parameters={"margin": margin})
+    _round(trained, then_finetune="triplet")
+    assert _queued(trained) == [("round-002", "triplet")] * queued
 
 
 def test_another_loss_that_a_lead_asks_for_does_not_decide_alone(
@@ -212,7 +259,7 @@ def test_another_loss_that_a_lead_asks_for_does_not_decide_alone(
     _do(tuned, jobs.FINETUNE, loss="contrastive", run="round-002")
     assert _active(tuned) == "round-001-triplet"
     judged["next"] = BETTER
-    _do(tuned, jobs.FINETUNE, loss="triplet", run="round-002")
+    _do(tuned, jobs.FINETUNE, loss="triplet", run="round-002", parameters={"margin": 0.3})
     assert _active(tuned) == "round-002-contrastive"  # the best of three from all answers
 
 
