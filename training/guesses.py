@@ -80,11 +80,22 @@ class Guesses:
         places = first + np.floor(rng.random(len(rows)) * count).astype(np.int64)
         return np.asarray(self._members[places[(groups >= 0) & (count > 0)]])
 
-    def links(self) -> IntArray:
-        """[L, 2] each image that is probably of a group, beside the first of that group."""
-        others = np.setdiff1d(np.arange(len(self._members)), self._first)
-        inside = self._members[others]
-        return np.stack([self._members[self._first[self._group[inside]]], inside], axis=1)
+    def links(self, answered: IntArray) -> IntArray:
+        """[L, 2] the surest answered image of a group, beside an unanswered one surely of it.
+
+        Answered images are never linked with each other, so that answers alone join their groups.
+
+        Args:
+            answered: images that somebody was asked about.
+        """
+        asked = np.isin(self._members, answered)
+        known, others = self._members[asked], self._members[~asked]
+        known = known[np.argsort(self._surest[known], kind="stable")]
+        surest = np.full(self.probability.shape[1], -1)
+        surest[self._group[known]] = known  # of several the last
+        found = np.stack([surest[self._group[others]], others], axis=1)
+        found = found[found[:, 0] >= 0]
+        return np.asarray(found[self._surest[found].prod(axis=1) >= SURE_SIMILAR])
 
     @cached_property
     def digest(self) -> str:
@@ -98,9 +109,13 @@ class Guesses:
     @cached_property
     def _group(self) -> IntArray:
         """[N] the group of each image that is hardly of another, else -1."""
-        surest = self.probability.argmax(axis=1)
-        sure = self.probability.max(axis=1).toarray().ravel() >= _MEMBER
-        return np.where(sure, np.asarray(surest).ravel(), -1).astype(np.int64)
+        groups = np.asarray(self.probability.argmax(axis=1)).ravel()
+        return np.where(self._surest >= _MEMBER, groups, -1).astype(np.int64)
+
+    @cached_property
+    def _surest(self) -> NDArray[np.float32]:
+        """[N] the probability of the group that each image is most probably of."""
+        return np.asarray(self.probability.max(axis=1).toarray().ravel())
 
     @cached_property
     def _members(self) -> IntArray:

@@ -42,7 +42,7 @@ def new_objective(
         return RelevanceObjective(new_loss(name, settings.full.parameters))
     rows, similar = known.rows, known.similar
     if guesses is not None:
-        links = guesses.links()
+        links = guesses.links(known.rows)
         rows = np.concatenate([rows, links])
         similar = np.concatenate([similar, np.ones(len(links), dtype=bool)])
     groups = groups_of_pairs(rows, similar, images=len(embeddings))

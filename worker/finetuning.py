@@ -25,7 +25,13 @@ from worker.report import JobReport
 from worker.run_training import RunTraining
 from workflow.finetuning import FineTuning, fine_tuned, fine_tuning_of
 from workflow.project import Project
-from workflow.run_files import CHECKPOINT, has_embeddings, read_relations
+from workflow.run_files import (
+    CHECKPOINT,
+    Embeddings,
+    has_embeddings,
+    read_relations,
+    write_embeddings,
+)
 from workflow.succession import is_model, succession_of
 
 
@@ -54,7 +60,9 @@ def fine_tune_run(
     folder = project.runs / parent.name
     seed = project.config.seed
     training = RunTraining(project, archive, read_relations(folder), seed=seed, device=device)
-    start = training.labelled(load_head(folder / CHECKPOINT, device=str(device)), folder)
+    start = load_head(folder / CHECKPOINT, device=str(device))
+    if project.config.finetuning.guess_weight:  # else nothing reads them, and they may cost much
+        start = training.labelled(start, folder)
     values = loss_choice(params["loss"]).values(params.get("parameters"))
     found = fine_tune(
         start,
@@ -72,6 +80,8 @@ def fine_tune_run(
     winner = _winner(found, name, parent, rival)
     verdict = _verdict(found, parent, rival, winner)
     report.log(verdict)
+    if winner == parent.name and not has_embeddings(folder):  # they were dropped meanwhile
+        write_embeddings(folder, Embeddings(archive.image_ids, start.embed(archive.features)))
     record = FineTuning(
         parent=parent.name,
         loss=params["loss"],

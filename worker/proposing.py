@@ -23,6 +23,8 @@ from worker.group_questions import archive_of, group_questions, random_checks
 from worker.mixing import mixed
 from worker.repeats import doubted, hidden, with_figures, with_overlap
 from workflow.project import Project
+from workflow.run_files import has_embeddings
+from workflow.succession import kept_back
 
 NOTHING_LEFT = "Every pair of training images is answered or implied; there is nothing to ask."
 _REPEATED_SHARE = 0.1  # of a round's target: pairs in contradictions, asked again
@@ -101,16 +103,17 @@ def propose_next(
 ) -> Proposed:
     """Put the next questions into the queue: a new round, or the current one if none is answered.
 
-    They come from the model that the job has trained, in use or not, as it knows all answers; a job
-    that trained none takes the active one. The round's own questions are the strategy's and the
-    random checks; spare ones, which the strategy would ask after them, stand behind. The round is
-    marked as made by the job with the key `made_by`; `notes` stand before those of the strategy.
+    They come from the model that the job has trained, in use or not, as it knows all answers; where
+    it trained none, from the newest that waits to be used, or else the active one. The round's own
+    questions are the strategy's and the random checks; spare ones, which the strategy would ask
+    after them, stand behind. The round is marked as made by the job with the key `made_by`; `notes`
+    stand before those of the strategy.
 
     Raises:
         JobError: there is no model yet.
     """
     db = project.store.reader()
-    run = runs.run_made_by(db, made_by) or runs.active_run(db)
+    run = runs.run_made_by(db, made_by) or _newest_model(project)
     if run is None:
         raise JobError("There is no model yet.", 'Run "python cli.py embed" first.')
     current = rounds.current_round(project.store.reader())
@@ -136,6 +139,13 @@ def propose_next(
     wanted += with_figures(again, rows, found.vectors, threshold=bound)
     _put(project, number, source, [*mixed(wanted, number), *spare])
     return Proposed(number, len(wanted), len(spare), notes)
+
+
+def _newest_model(project: Project) -> Run | None:
+    waiting = kept_back(project)
+    if waiting is not None and has_embeddings(project.runs / waiting.run.name):
+        return waiting.run
+    return runs.active_run(project.store.reader())
 
 
 def _propose_groups(

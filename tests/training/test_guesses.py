@@ -135,8 +135,14 @@ def test_images_nobody_answered_bring_one_that_is_guessed_to_be_similar() -> Non
     assert not set(guesses.partners(np.repeat([3], 40), rng).tolist()) - {3, 4}
 
 
-def test_links_join_the_sure_images_of_a_group() -> None:
-    assert _guesses().links().tolist() == [[0, 1], [0, 2], [3, 4]]
+def test_links_join_sure_images_to_an_answered_one_of_their_group() -> None:
+    """Image 2 is of group 0 with 90 % only."""
+    assert _guesses().links(np.array([0, 3])).tolist() == [[0, 1], [3, 4]]
+
+
+def test_links_never_join_answered_images() -> None:
+    """Both are taken for group 0; one may have been told apart from it."""
+    assert _guesses().links(np.array([[1, 2], [1, 5]])).tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("labels", [None, LABELS], ids=["no labels", "no weight"])

@@ -19,9 +19,11 @@ from tests.worker.test_groups import sorted_once as sorted_once  # a fixture
 from training.checkpoints import load_head
 from training.finetuning import FineTuned
 from training.group_head import GroupHead
+from training.head import TrainedHead
 from training.ranking_selection import RankingGain
 from worker import finetuning as worker_finetuning
 from worker.foreground import run_to_end
+from worker.run_training import RunTraining
 from workflow import curves, finetuning, jobs, rounds
 from workflow.finetuning import fine_tuning_of, starting_run
 from workflow.project import CONFIG_NAME, Project, open_project
@@ -207,6 +209,25 @@ def test_a_model_of_groups_is_fine_tuned(sorted_once: Project) -> None:
     made = _fine_tune(sorted_once)
     assert made.name.endswith("-triplet")
     assert isinstance(load_head(sorted_once.runs / made.name / CHECKPOINT).module, GroupHead)
+
+
+@pytest.mark.parametrize(("weight", "reads"), [(0.0, 0), (0.5, 1)], ids=["none", "some"])
+def test_soft_labels_are_read_only_where_guesses_count(
+    trained: Project, monkeypatch: pytest.MonkeyPatch, weight: float, reads: int
+) -> None:
+    asked: list[Path] = []
+
+    def spied(self: RunTraining, start: TrainedHead, folder: Path) -> TrainedHead:
+        asked.append(folder)
+        return start
+
+    monkeypatch.setattr(RunTraining, "labelled", spied)
+    with (trained.folder / CONFIG_NAME).open("a") as config:
+        config.write(f"guess_weight = {weight}\n")
+    project = open_project(trained.folder)
+    _fine_tune(project)
+    project.close()
+    assert len(asked) == reads
 
 
 def test_what_cannot_be_fine_tuned_is_said_before_a_job_starts(trained: Project) -> None:

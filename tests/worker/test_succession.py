@@ -40,7 +40,13 @@ from worker.stopping import Stop
 from worker.succession import succession
 from workflow import jobs, rounds
 from workflow.project import CONFIG_NAME, Project, open_project
-from workflow.run_files import Embeddings, RunFiles, write_run
+from workflow.run_files import (
+    Embeddings,
+    RunFiles,
+    drop_embeddings,
+    read_embeddings,
+    write_run,
+)
 from workflow.succession import Succession, kept_back, renewal, succession_of
 
 QUICK = "\n[finetuning]\nsteps = 4\ncheck_steps = 2\nbatch_anchors = 8\nbatch_others = 8\n"
@@ -177,6 +183,34 @@ def test_questions_come_from_the_model_that_knows_all_answers(waiting: Project) 
     assert rounds.has_learnt_all(waiting)
     answer(waiting, 3)
     assert not rounds.has_learnt_all(waiting)
+
+
+def test_questions_without_a_training_come_from_that_model_too(waiting: Project) -> None:
+    answer(waiting, 3)
+    _do(waiting, jobs.PROPOSE, strategy="mgue", pairs=20)
+    current = round_store.current_round(waiting.store.reader())
+    assert current is not None
+    assert (current.number, current.model) == (4, "round-002")
+    answer(waiting, 3)
+    drop_embeddings(waiting.runs / "round-002")
+    _do(waiting, jobs.PROPOSE, strategy="mgue", pairs=20)
+    current = round_store.current_round(waiting.store.reader())
+    assert current is not None
+    assert (current.number, current.model) == (5, "round-001-triplet")
+
+
+def test_a_new_model_that_wins_gets_its_embeddings_back(
+    waiting: Project, judged: dict[str, RankingGain | None]
+) -> None:
+    """Those of a model that learnt by itself are dropped when some newer ones have come."""
+    judged["next"] = WORSE
+    folder = waiting.runs / "round-002"
+    before = read_embeddings(folder).vectors.copy()
+    drop_embeddings(folder)
+    (job,) = (each for each in jobs.recent(waiting) if not each.state.ended)
+    _do(waiting, jobs.FINETUNE, **job.params)
+    assert _active(waiting) == "round-002"
+    np.testing.assert_allclose(read_embeddings(folder).vectors, before, atol=1e-5)
 
 
 @pytest.mark.parametrize(
