@@ -142,7 +142,7 @@ def _retrained(
 ) -> dict[str, object]:
     """What came of a training, as the run keeps it."""
     base = archive_features(project, device, part_of(progress, 0.0, 0.02), views=Views.SINGLE)
-    snapshot = _snapshot(project, base, folder)
+    snapshot = _snapshot(project, base, folder, inside=set(archive.image_ids.tolist()))
     known, rows = snapshot.known(), _rows_of(base, snapshot)
     report.log(f"retraining the backbone on {len(known)} known pairs, {device_in_words(device)}")
     began = time.monotonic()
@@ -177,11 +177,17 @@ def _retrained(
     return {**verdict, "used": not problem, "verdict": problem or used}
 
 
-def _snapshot(project: Project, base: ArchiveFeatures, folder: Path) -> _Snapshot:
-    """As it was kept; else the answers and training images of now, kept."""
+def _snapshot(
+    project: Project, base: ArchiveFeatures, folder: Path, *, inside: set[int]
+) -> _Snapshot:
+    """As it was kept; else the answers and training images of now, kept.
+
+    Of images that came since the job began, which only the newest features know, nothing is.
+    """
     record_of = {record.image_id: record for record in base.records}
     if not (folder / _IDS).is_file():
-        ids = [each.image_id for each in base.records if each.part is Part.TRAIN]
+        training = [each.image_id for each in base.records if each.part is Part.TRAIN]
+        ids = [each for each in training if each in inside]
         write_relations(_relations(project), folder / "pairs.parquet")
         with written_whole(folder / _IDS) as draft:
             draft.write_text(json.dumps(ids), encoding="utf-8")
@@ -250,6 +256,7 @@ def _guessing(
 ) -> Guessing | None:
     """What groups say of pairs that are not known; kept beside these, so that it stays the same.
 
+    Kept by what is held out, as other settings hold out other images; nothing is kept as nothing.
     They are found in features of all views where those are there, never by a retrained backbone,
     which has learnt what is held out.
     """
@@ -259,8 +266,8 @@ def _guessing(
 
     def guessed(held_out: BoolArray) -> Guesses | None:
         ids = np.array([record.image_id for record in snapshot.records], dtype=np.int64)
-        kept = read_groups(folder)
-        if kept is None:
+        kept_in = folder / hashlib.sha256(held_out.tobytes()).hexdigest()[:16]
+        if not kept_in.is_dir():
             own = archive
             if archive.backbone_in is not None:
                 own = archive_features(project, device, silent)
@@ -271,11 +278,13 @@ def _guessing(
                 error_to_reckon_with(project),
                 device,
             ).head(held_out)
-            if head.labels is None:
-                return None
-            kept = kept_labels(ids, head.labels)
-            write_groups(folder, kept)
-        return guesses_of(labels_of(kept, ids), weight=weight)
+            draft = kept_in.with_suffix(".draft")
+            draft.mkdir(exist_ok=True)
+            if head.labels is not None:
+                write_groups(draft, kept_labels(ids, head.labels))
+            draft.rename(kept_in)
+        kept = read_groups(kept_in)
+        return None if kept is None else guesses_of(labels_of(kept, ids), weight=weight)
 
     return guessed
 

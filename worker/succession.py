@@ -14,6 +14,7 @@ import torch
 
 from domain.answers import KnownRelation
 from domain.arrays import BoolArray, FloatArray, IntArray
+from domain.errors import ModelError
 from domain.loss_catalogue import loss_choice
 from domain.rounds import Run
 from labeling_store import runs
@@ -45,6 +46,8 @@ def succession(
 ) -> Succession | None:
     """What is decided between a new head and the model in use; None where nothing is.
 
+    Where the files of the latter cannot be read, the new one is used.
+
     Args:
         archive: the features of the model in use, also where the backbone was retrained for the new
             one: that backbone has learnt the answers that are held out.
@@ -54,6 +57,22 @@ def succession(
     active = runs.active_run(project.store.reader())
     if active is None:
         return None
+    try:
+        return _decided(project, archive, head, known, active, device=device)
+    except ModelError as error:
+        words = f"{active.name} cannot be compared with the new model, which is used from now on: "
+        return Succession(active.name, takes_over=True, words=words + error.message)
+
+
+def _decided(
+    project: Project,
+    archive: ArchiveFeatures,
+    head: TrainedHead,
+    known: Sequence[KnownRelation],
+    active: Run,
+    *,
+    device: torch.device,
+) -> Succession | None:
     folder = project.runs / active.name
     before = load_head(folder / CHECKPOINT)
     how = fine_tuning_of(folder)

@@ -1,7 +1,9 @@
 """A run at full depth holds its whole network, and everything that reads runs reads that one."""
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from domain.config import Depth, Layout
+from domain.config import Depth, Layout, Views
 from domain.errors import Cancelled, ModelError
+from domain.images import Part
 from domain.jobs import silent
 from domain.rounds import Run
 from labeling_store import images, runs
@@ -288,13 +291,20 @@ def test_an_interrupted_training_goes_on_with_the_answers_it_began_with(
     assert len(list((answered.cache / "retraining").iterdir())) == 1
 
 
-def _guessed(project: Project, patched: pytest.MonkeyPatch, key: str) -> Guesses | None:
-    """What a training at full depth is given to guess, the first eight images held out."""
+def _guessed(
+    project: Project,
+    patched: pytest.MonkeyPatch,
+    key: str,
+    *,
+    held_out: int = 8,
+    fewest_answers: int = 5,
+) -> Guesses | None:
+    """What a training at full depth is given to guess, the first images held out."""
     found: list[Guesses | None] = []
 
     def stops(backbone: Any, pixels: Any, *_: Any, guessing: Any, **__: Any) -> Any:
         if guessing is not None:
-            found.append(guessing(np.arange(len(pixels)) < 8))
+            found.append(guessing(np.arange(len(pixels)) < held_out))
         raise Cancelled("Stopped.")
 
     class Report:
@@ -303,7 +313,7 @@ def _guessed(project: Project, patched: pytest.MonkeyPatch, key: str) -> Guesses
 
     patched.setattr(retraining, "retrain_backbone", stops)
     patched.setattr(group_head, "frozen_length", lambda *_, least: least)
-    patched.setattr(group_head, "FEWEST_ANSWERS", 5)
+    patched.setattr(group_head, "FEWEST_ANSWERS", fewest_answers)
     report = Report()
     report.key = key  # type: ignore[attr-defined]
     archive = retraining.archive_features(project, CPU, silent)
@@ -335,7 +345,10 @@ def test_guesses_about_groups_are_part_of_the_snapshot(
     assert first is not None
     assert first.weight == 0.5
     (folder,) = (project.cache / "retraining").iterdir()
-    assert (folder / "groups.parquet").is_file()
+    assert len(list(folder.glob("*/groups.parquet"))) == 1
+    other = _guessed(project, monkeypatch, "the same", held_out=16)
+    assert other is not None
+    assert other.digest != first.digest  # never made with answers that are held out now
     _do(project, jobs.PROPOSE, {"strategy": "random", "pairs": 30})
     answer(project)
     again, anew = (_guessed(project, monkeypatch, key) for key in ("the same", "another"))
@@ -343,6 +356,35 @@ def test_guesses_about_groups_are_part_of_the_snapshot(
     assert again is not None
     assert anew is not None
     assert again.digest == first.digest != anew.digest
+
+
+def test_that_nothing_could_be_guessed_stays_so_too(
+    answered: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _guessed(answered, monkeypatch, "the same", fewest_answers=10_000) is None
+    assert _guessed(answered, monkeypatch, "the same") is None
+    assert _guessed(answered, monkeypatch, "another") is not None
+
+
+def test_an_image_that_came_after_the_job_began_is_left_to_the_next_training(
+    answered: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The features that the job began with do not know it."""
+    real, dropped = retraining.archive_features, []
+
+    def earlier(*args: Any, views: Views | None = None, **options: Any) -> ArchiveFeatures:
+        found = real(*args, views=views, **options)
+        if views is not None:
+            return found
+        last = next(row for row in found.rows_in(Part.TRAIN)[::-1])
+        dropped.append(int(found.image_ids[last]))
+        records = tuple(each for each in found.records if each.image_id != dropped[0])
+        return replace(found, records=records, features=np.delete(found.features, last, axis=0))
+
+    monkeypatch.setattr(retraining, "archive_features", earlier)
+    assert _guessed(answered, monkeypatch, "the same") is not None
+    (folder,) = (answered.cache / "retraining").iterdir()
+    assert dropped[0] not in json.loads((folder / "image_ids.json").read_text())
 
 
 def test_the_device_and_its_speed_are_noted_for_the_page(answered: Project) -> None:

@@ -482,6 +482,18 @@ def test_without_enough_such_images_the_model_in_use_stays(
     assert "too few images" in found.words
 
 
+@pytest.mark.parametrize("lost", ["checkpoint.safetensors", "embeddings.npy"])
+def test_a_model_in_use_that_cannot_be_read_makes_way(
+    project: Project, archive: ArchiveFeatures, lost: str
+) -> None:
+    """A whole training must not be lost for it, and "train again" is what its error says."""
+    _in_use(project, _relations(400, below=OLD), PERFECT)
+    (project.runs / "before" / lost).write_bytes(b"damaged")
+    found = _decided(project, archive, _relations(1500, below=240))
+    assert found.takes_over
+    assert "before cannot be compared" in found.words
+
+
 def test_the_new_model_is_judged_without_the_answers_about_those_images(
     project: Project, archive: ArchiveFeatures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
