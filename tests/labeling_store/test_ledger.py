@@ -16,7 +16,7 @@ from domain.pairs import Pair
 from labeling_store import answers, checks, ledger, members, relations, settling, votes
 from labeling_store.conflicts import open_conflicts
 from labeling_store.db import Store
-from tests.annealing.test_transitivity import brute_force
+from tests.annealing.closure_reference import fixed_point
 from tests.labeling_store.building import catalogue
 
 PAIRS = [Pair(a, b) for a in range(1, 5) for b in range(a + 1, 5)]
@@ -68,7 +68,7 @@ def reference(events):
             clashes[q] = dict(taken)
         else:
             taken[q] = labels[q][0]
-            known = brute_force(taken)
+            known = fixed_point(taken)
     return Expected(
         [q for _, q in order],
         {q: said for q, (said, _) in labels.items()},
@@ -82,7 +82,7 @@ def proves(evidence, taken, q, similar):
     """Whether these answers, all of them taken in, imply the label, and no fewer of them do."""
     said = {each: taken[each] for each in evidence}
     fewer = [{e: y for e, y in said.items() if e != left_out} for left_out in said]
-    return brute_force(said).get(q) == similar and all(q not in brute_force(f) for f in fewer)
+    return fixed_point(said).get(q) == similar and all(q not in fixed_point(f) for f in fewer)
 
 
 class LogAgainstReference(RuleBasedStateMachine):
@@ -195,7 +195,7 @@ class LogAgainstReference(RuleBasedStateMachine):
                 assert relations.relation(store, q.b, q.a) == expected.known.get(q)
                 proof = relations.proof(store, *q)
                 labels = {each: expected.labels[each] for each in proof}
-                assert brute_force(labels).get(q) == expected.known.get(q)
+                assert fixed_point(labels).get(q) == expected.known.get(q)
 
     def log(self):
         return list(answers.events(self.stores[0].reader()))
