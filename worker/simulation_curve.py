@@ -79,6 +79,7 @@ class Row:
 
 
 COLUMNS = tuple(each.name for each in fields(Row))
+_LEGEND_COLUMNS = 5
 _WHOLE = ("seed", "round", "answers", "known_pairs", "screens", "tiles")
 _TEXT = ("strategy", "note")
 
@@ -113,7 +114,8 @@ def draw_curve(
             _draw_across(axes, published)
         axes.set(xlabel="bits", ylabel=metric, title=title)
         axes.grid(alpha=0.3)
-        axes.legend()
+    names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=_LEGEND_COLUMNS)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=120)
     with written_whole(out / PICTURE_NAME) as draft:
