@@ -44,7 +44,10 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 _SERVER = 'BACKEND_BASE_URL: new URL(".", location.href).href'
 # While the page waits for its server: what is loaded is there at once when it is to be drawn.
-_WARM = "requestIdleCallback(() => FILES.forEach((file) => import(file)))"
+_WARM = (
+    "(window.requestIdleCallback ?? setTimeout)"  # Safari has none
+    "(() => FILES.forEach((file) => import(file).catch(() => {})))"
+)
 STYLE = f"<style>{Path(__file__).with_suffix('.css').read_text(encoding='utf-8')}</style>"
 # No other site's page may talk to this one from around it; that must be said to connect at once.
 _AT_ONCE = "HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false }"

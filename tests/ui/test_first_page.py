@@ -74,7 +74,9 @@ def test_each_page_is_streamlits_own_and_knows_its_server(
     assert "HOST_CONFIG" in told[1]
     assert reply.text.index(told[0]) < reply.text.index("</head>")
     without = reply.text.replace(told[0], "").replace(STYLE, "")
-    own = re.sub(r'<link rel="modulepreload"[^>]*>|<script>requestIdle.*</script>', "", without)
+    own = re.sub(
+        r'<link rel="modulepreload"[^>]*>|<script>.window.requestIdle.*</script>', "", without
+    )
     plain = re.sub(r'<link rel="modulepreload"[^>]*>', "", (STATIC / "index.html").read_text())
     assert own == plain
 
@@ -144,6 +146,19 @@ def test_first_pictures_come_while_what_draws_them_is_loading(page: Page, addres
         wanted = f"{address}/api/images/{image_id}?"
         page.wait_for_function(ARRIVED, arg=wanted)
     assert page.locator("section.annotate").count() == 0
+
+
+@pytest.mark.browser
+def test_a_reader_who_never_comes_to_the_questions_keeps_them_from_no_other_tab(
+    page: Page, address: str
+) -> None:
+    page.clock.install()
+    page.route("**/static/js/index.*.js", lambda route: route.abort())
+    with page.expect_response("**/api/pairs"):
+        page.goto(f"{address}/annotate")
+    page.wait_for_function(f"({TABS})() === 1")
+    page.clock.fast_forward(61_000)
+    page.wait_for_function(f"({TABS})() === 0")
 
 
 @pytest.mark.browser

@@ -14,6 +14,7 @@ class FirstQuestions {
     this.pictureUrl = pictureUrls(pictures);
     this.signedIn = this.api.signIn().then(() => true, () => false);
     this.reply = this.ask().catch(() => null); // the component asks again, and says what is wrong
+    this.expiry = setTimeout(() => this.close(), FRESH_MS); // the reader went to another page
   }
 
   async ask() {
@@ -35,6 +36,12 @@ class FirstQuestions {
 
   isFor(scope) {
     return this.scope === scope && performance.now() - this.started_ms < FRESH_MS;
+  }
+
+  /** From now on the tab's place is the component's to give up. */
+  handOver() {
+    clearTimeout(this.expiry);
+    return this;
   }
 
   close() {

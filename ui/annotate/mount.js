@@ -22,8 +22,8 @@ function warnIfUnsent(event) {
 function takeFirst(scope) {
   const first = window.annealFirst ?? null;
   delete window.annealFirst;
-  if (first === null || first.isFor(scope)) return first;
-  first.close();
+  if (first?.isFor(scope)) return first.handOver();
+  first?.close();
   return null;
 }
 
