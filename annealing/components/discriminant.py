@@ -45,8 +45,8 @@ def discriminant_map(unit: NDArray[np.float32]) -> NDArray[np.float32]:
     if np.trace(inside) <= 0:
         return unchanged
     whitening = _inverse_root(shrunk(inside, shrinkage(rows)))
-    whole = whitening @ np.cov(rows.T.astype(np.float64)) @ whitening
-    spread, axes = np.linalg.eigh(np.atleast_2d(whole))
+    whole = np.atleast_2d(np.cov(rows.T.astype(np.float64)))
+    spread, axes = np.linalg.eigh(whitening @ whole @ whitening)
     between = spread[::-1] - 1  # kinds' own spread, that inside them being 1
     told = between > _LEAST_TELLING
     if not told.any():
