@@ -156,7 +156,7 @@ class FullDepthSettings(_Settings):
     # Of that loss, where not the default; the contrastive one has training.margin.
     parameters: dict[str, Value] = {}
     # As in the paper. 3e-5 learns half as fast, 3e-4 forgets where little is known of an image
-    # (docs/decisions/0040-rate-at-full-depth.md).
+    # (docs/decisions/0039-rate-at-full-depth.md).
     backbone_learning_rate: float = Field(default=1e-4, gt=0)
     # The head has learnt by itself before; what fuses maps learns as fast, and has not.
     head_learning_rate: float = Field(default=3e-4, gt=0)
