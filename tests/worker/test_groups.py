@@ -31,7 +31,7 @@ from worker.group_labels import kept_labels, labels_of
 from worker.group_questions import archive_of, group_questions, random_checks
 from workflow import jobs, rounds
 from workflow.catalogue import ingest
-from workflow.project import Project, local_owner
+from workflow.project import CONFIG_NAME, Project, local_owner, open_project
 from workflow.questions import next_questions, round_progress
 from workflow.run_files import CHECKPOINT, read_embeddings, read_groups
 
@@ -248,11 +248,15 @@ def test_fine_tuning_learns_from_the_guesses_of_the_run(
     monkeypatch.setattr(worker_finetuning, "fine_tune", stop)
     run = runs.active_run(sorted_once.store.reader())
     assert run is not None
+    with (sorted_once.folder / CONFIG_NAME).open("a") as config:
+        config.write("\n[finetuning]\nguess_weight = 0.5\n")
+    guessing = open_project(sorted_once.folder)
     params = {"device": "cpu", "loss": "triplet"}
     for _ in range(2):
         with pytest.raises(JobError, match="Far enough"):
-            run_to_end(sorted_once, jobs.FINETUNE, params, silent)
-        (sorted_once.runs / run.name / "groups.parquet").unlink(missing_ok=True)
+            run_to_end(guessing, jobs.FINETUNE, params, silent)
+        (guessing.runs / run.name / "groups.parquet").unlink(missing_ok=True)
+    guessing.close()
     kept, again = found
     assert kept is not None
     assert again is not None
