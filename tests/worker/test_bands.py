@@ -1,8 +1,7 @@
 """Images of five bands from files to search: no band is lost, and runs keep their statistics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +10,13 @@ from PIL import Image
 from archive.decode import decode_planes
 from domain.config import ModelSettings, Views
 from domain.errors import ArchiveError
-from domain.jobs import silent
-from domain.rounds import Run
-from labeling_store import images, runs
+from labeling_store import images
 from tests.archive.pictures import tiff
 from tests.projects import answer
+from tests.worker.done_jobs import active_run, do_job
 from tests.worker.test_full_depth import _make_better as make_better
 from training.weights import load_backbone
 from worker.bands import read_bands
-from worker.foreground import run_to_end
 from worker.quick import RunModel
 from workflow import jobs
 from workflow.creation import create_project
@@ -53,23 +50,13 @@ def project(archive: Path, weights: Path, tmp_path: Path) -> Iterator[Project]:
         config.write("\n[training.full]\nmost_steps = 2\nfewest_steps = 2\n")
         config.write('\n[selection]\nstrategy = "mgue"\n')
     made = open_project(folder)
-    _do(made, jobs.PREPARE)
+    do_job(made, jobs.PREPARE)
     yield made
     made.close()
 
 
-def _do(project: Project, kind: str, params: Mapping[str, Any] | None = None) -> None:
-    run_to_end(project, kind, {"device": "cpu", **(params or {})}, silent)
-
-
-def _active(project: Project) -> Run:
-    run = runs.active_run(project.store.reader())
-    assert run is not None
-    return run
-
-
 def _vectors(project: Project) -> dict[str, np.ndarray]:
-    held = read_embeddings(project.runs / _active(project).name)
+    held = read_embeddings(project.runs / active_run(project).name)
     records = images.list_images(project.store.reader())
     return {each.path: np.asarray(held.vectors[held.rows[each.image_id]]) for each in records}
 
@@ -96,8 +83,8 @@ def test_the_band_that_nobody_sees_tells_images_apart(project: Project) -> None:
 
 def test_a_run_keeps_its_statistics_and_reads_uploads_by_them(project: Project) -> None:
     answer(project)
-    _do(project, jobs.TRAIN, {"depth": "head"})
-    run = _active(project)
+    do_job(project, jobs.TRAIN, depth="head")
+    run = active_run(project)
     measured = project.cache / f"bands-{COUNT}.json"
     found = read_bands(project.runs / run.name / BANDS)
     assert found is not None
@@ -116,10 +103,10 @@ def test_a_run_keeps_its_statistics_and_reads_uploads_by_them(project: Project) 
 
 def test_full_depth_trains_on_all_bands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(project)
-    _do(project, jobs.TRAIN, {"depth": "full"})  # whatever comes of two steps
+    do_job(project, jobs.TRAIN, depth="full")  # whatever comes of two steps
     make_better(monkeypatch)
-    _do(project, jobs.TRAIN, {"depth": "full"})
-    run = _active(project)
+    do_job(project, jobs.TRAIN, depth="full")
+    run = active_run(project)
     assert run.depth == "full"
     backbone, _ = load_backbone(project.runs / run.name / BACKBONE)
     assert backbone.bands == read_bands(project.runs / run.name / BANDS)

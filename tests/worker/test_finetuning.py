@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from domain.errors import InputError, JobError
-from domain.jobs import silent
 from domain.rounds import Run
-from labeling_store import runs
 from tests.pictures import write_archive
 from tests.projects import answer, make_project
+from tests.worker.done_jobs import active_run, do_job
 from tests.worker.test_groups import sorted_once as sorted_once  # a fixture
 from training.checkpoints import load_head
 from training.finetuning import FineTuned
@@ -22,7 +21,6 @@ from training.group_head import GroupHead
 from training.head import TrainedHead
 from training.ranking_selection import RankingGain
 from worker import finetuning as worker_finetuning
-from worker.foreground import run_to_end
 from worker.run_training import RunTraining
 from workflow import curves, finetuning, jobs, rounds
 from workflow.finetuning import fine_tuning_of, starting_run
@@ -32,19 +30,9 @@ from workflow.run_files import CHECKPOINT, read_embeddings, read_relations
 QUICK = "\n[finetuning]\nsteps = 4\ncheck_steps = 2\nbatch_anchors = 8\nbatch_others = 8\n"
 
 
-def _do(project: Project, kind: str, **params: Any) -> None:
-    run_to_end(project, kind, {"device": "cpu", **params}, silent)
-
-
 def _fine_tune(project: Project, loss: str = "triplet", **params: Any) -> Run:
-    _do(project, jobs.FINETUNE, loss=loss, **params)
+    do_job(project, jobs.FINETUNE, loss=loss, **params)
     return rounds.list_runs(project)[-1]
-
-
-def _active(project: Project) -> str:
-    run = runs.active_run(project.store.reader())
-    assert run is not None
-    return run.name
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +42,10 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> P
     project = make_project(root / "project", write_archive(root / "archive"), weights)
     with (project.folder / CONFIG_NAME).open("a") as config:
         config.write(QUICK)
-    _do(project, jobs.PREPARE)
+    do_job(project, jobs.PREPARE)
     answer(project)
-    _do(project, jobs.TRAIN)
-    assert _active(project) == "round-001"
+    do_job(project, jobs.TRAIN)
+    assert active_run(project).name == "round-001"
     project.close()
     return project.folder
 
@@ -99,7 +87,7 @@ def test_a_better_model_takes_the_place_of_its_parent(
     assert (made.bits, made.answers, made.known_pairs, made.round_number) == (
         parent.bits, parent.answers, parent.known_pairs, 1,
     )  # fmt: skip
-    assert _active(trained) == made.name
+    assert active_run(trained).name == made.name
 
 
 @pytest.mark.parametrize("verdict", [WORSE, None], ids=["worse", "too few answers"])
@@ -109,7 +97,7 @@ def test_a_model_that_is_not_better_is_kept_but_not_used(
     judged["next"] = verdict
     made = _fine_tune(trained)
     assert not made.active
-    assert _active(trained) == "round-001"
+    assert active_run(trained).name == "round-001"
     how = fine_tuning_of(trained.runs / made.name)
     assert how is not None
     assert "round-001 stays in use" in how.verdict
@@ -123,10 +111,10 @@ def test_a_second_loss_must_beat_the_first(
     _fine_tune(trained)
     judged["next"] = BETTER
     assert not _fine_tune(trained, "contrastive").active
-    assert _active(trained) == "round-001-triplet"
+    assert active_run(trained).name == "round-001-triplet"
     judged["next"] = replace(BEST, after=0.96)
     assert _fine_tune(trained, "contrastive", parameters={"margin": 0.1}).active
-    assert _active(trained) == "round-001-contrastive-2"
+    assert active_run(trained).name == "round-001-contrastive-2"
 
 
 def test_every_loss_starts_from_the_same_checkpoint(
@@ -145,7 +133,7 @@ def test_another_model_in_use_is_not_replaced(
     rounds.activate(trained, "frozen")
     judged["next"] = BETTER
     assert not _fine_tune(trained, run="round-001").active
-    assert _active(trained) == "frozen"
+    assert active_run(trained).name == "frozen"
 
 
 def test_a_run_says_how_it_was_made(trained: Project) -> None:
@@ -171,7 +159,7 @@ def test_the_embeddings_are_those_of_the_checkpoint(trained: Project) -> None:
 
 def test_answers_that_came_later_take_no_part(trained: Project) -> None:
     before = read_relations(trained.runs / "round-001")
-    _do(trained, jobs.PROPOSE, pairs=20, strategy="random")
+    do_job(trained, jobs.PROPOSE, pairs=20, strategy="random")
     answer(trained)
     made = _fine_tune(trained)
     assert read_relations(trained.runs / made.name) == before
@@ -185,21 +173,21 @@ def test_a_job_that_is_done_again_makes_no_second_run(trained: Project) -> None:
     with trained.jobs.transaction() as db:
         db.execute("UPDATE job SET state = 'failed' WHERE job_id = :id", {"id": job.job_id})
     jobs.retry(trained, job.job_id)
-    _do(trained, jobs.FINETUNE, **job.params)
+    do_job(trained, jobs.FINETUNE, **job.params)
     assert len(rounds.list_runs(trained)) == count
 
 
 def test_a_round_goes_on_to_fine_tuning(trained: Project) -> None:
-    _do(trained, jobs.PROPOSE, pairs=20, strategy="random")
+    do_job(trained, jobs.PROPOSE, pairs=20, strategy="random")
     answer(trained)
     params: Mapping[str, Any] = rounds.round_params(
         trained, strategy="mgue", pairs=10, then_finetune="triplet"
     )
-    _do(trained, jobs.ROUND, **params)
+    do_job(trained, jobs.ROUND, **params)
     waiting = jobs.running(trained)
     assert waiting is not None
     assert (waiting.kind, waiting.params["loss"]) == (jobs.FINETUNE, "triplet")
-    _do(trained, jobs.FINETUNE, **waiting.params)
+    do_job(trained, jobs.FINETUNE, **waiting.params)
     assert rounds.list_runs(trained)[-1].name == "round-002-triplet"
 
 

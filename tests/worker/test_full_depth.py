@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ from labeling_store import images, runs
 from labeling_store import jobs as queue
 from tests.pictures import texture, write_archive
 from tests.projects import answer, make_project
+from tests.worker.done_jobs import active_run, do_job
 from training import group_head
 from training.full_depth import Retrained
 from training.guesses import Guesses
 from training.warmup import measure_statistics
 from worker import learning, retraining
 from worker.backbone import ArchiveFeatures
-from worker.foreground import run_to_end
 from worker.foreign import embed_folder
 from worker.quick import RunModel
 from worker.retrained_judge import RetrainedJudge
@@ -50,7 +50,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
     """A project with some answers, whose backbone is a network that never learnt anything."""
     root = tmp_path_factory.mktemp("prepared")
     made = make_project(root / "project", write_archive(root / "archive"), weights)
-    _do(made, jobs.PREPARE)
+    do_job(made, jobs.PREPARE)
     answer(made)
     made.close()
     return root / "project"
@@ -97,19 +97,9 @@ def _make_better(patched: pytest.MonkeyPatch) -> None:
     patched.setattr(RetrainedJudge, "worse", lambda *_: "")
 
 
-def _do(project: Project, kind: str, params: Mapping[str, Any] | None = None) -> None:
-    run_to_end(project, kind, {"device": "cpu", **(params or {})}, silent)
-
-
-def _active(project: Project) -> Run:
-    run = runs.active_run(project.store.reader())
-    assert run is not None
-    return run
-
-
 def _train(project: Project, depth: Depth = Depth.FULL) -> Run:
-    _do(project, jobs.TRAIN, {"depth": depth.value})
-    return _active(project)
+    do_job(project, jobs.TRAIN, depth=depth.value)
+    return active_run(project)
 
 
 def _log(project: Project) -> str:
@@ -129,7 +119,7 @@ def _vector_of_file(project: Project, run: str) -> tuple[np.ndarray, np.ndarray]
 def test_a_run_at_full_depth_reads_its_own_backbone_everywhere(
     full: Project, tmp_path: Path
 ) -> None:
-    run = _active(full)
+    run = active_run(full)
     folder = full.runs / run.name
     assert run.depth == "full"
     assert reads_own_backbone(folder)
@@ -144,14 +134,14 @@ def test_a_run_at_full_depth_reads_its_own_backbone_everywhere(
 
 
 def test_new_images_are_embedded_by_the_backbone_of_the_run(full: Project) -> None:
-    run, new = _active(full), full.images_root / "dots" / "new.png"
+    run, new = active_run(full), full.images_root / "dots" / "new.png"
     Image.fromarray(texture("dots", np.random.default_rng(7))).save(new)
     try:
         ingest(full.store, full.images_root, seed=0, layout=Layout.AUTO)
-        _do(full, jobs.PREPARE)
+        do_job(full, jobs.PREPARE)
     finally:
         new.unlink()
-    wider = _active(full)
+    wider = active_run(full)
     assert wider.name.startswith(run.name + "+")
     assert reads_own_backbone(full.runs / wider.name)
     stored, uploaded = _vector_of_file(full, wider.name)
@@ -159,18 +149,18 @@ def test_new_images_are_embedded_by_the_backbone_of_the_run(full: Project) -> No
 
 
 def test_dropped_embeddings_are_made_again_by_the_backbone_of_the_run(full: Project) -> None:
-    run = _active(full)
+    run = active_run(full)
     before = read_embeddings(full.runs / run.name).vectors.copy()
     rounds.activate(full, "frozen")
     drop_embeddings(full.runs / run.name)
-    _do(full, jobs.USE, {"run": run.name})
-    assert _active(full).name == run.name
+    do_job(full, jobs.USE, run=run.name)
+    assert active_run(full).name == run.name
     after = read_embeddings(full.runs / run.name).vectors
     np.testing.assert_allclose(after, before, atol=1e-5)
 
 
 def test_later_heads_read_the_same_backbone_at_no_cost(full: Project) -> None:
-    before = _active(full)
+    before = active_run(full)
     head = _train(full, Depth.HEAD)
     kept, shared = (full.runs / run.name / BACKBONE for run in (before, head))
     assert head.depth == "head"
@@ -180,15 +170,15 @@ def test_later_heads_read_the_same_backbone_at_no_cost(full: Project) -> None:
 
 
 def test_a_head_on_a_retrained_backbone_can_be_fine_tuned(full: Project) -> None:
-    params = fine_tuning_params(full, "triplet", run=_active(full).name)
-    _do(full, jobs.FINETUNE, params)
+    params = fine_tuning_params(full, "triplet", run=active_run(full).name)
+    do_job(full, jobs.FINETUNE, **params)
     tuned = runs.list_runs(full.store.reader())[-1]
     assert tuned.name.endswith("-triplet")
     assert reads_own_backbone(full.runs / tuned.name)
 
 
 def test_a_backup_brings_the_backbone_back(full: Project, tmp_path: Path) -> None:
-    run = _active(full)
+    run = active_run(full)
     make_backup(full, tmp_path / "backup.zip")
     restore(tmp_path / "backup.zip", tmp_path / "restored").project.close()
     kept = (full.runs / run.name / BACKBONE).read_bytes()
@@ -196,7 +186,7 @@ def test_a_backup_brings_the_backbone_back(full: Project, tmp_path: Path) -> Non
 
 
 def test_a_missing_backbone_is_told_and_never_replaced_by_another(full: Project) -> None:
-    run = _active(full)
+    run = active_run(full)
     (full.runs / run.name / BACKBONE).unlink()
     assert "Files of the model in use are missing" in verify(full).problems[0]
     with pytest.raises(ModelError, match="backbone"):
@@ -274,7 +264,7 @@ def test_an_interrupted_training_goes_on_with_the_answers_it_began_with(
                 report=Report(),  # type: ignore[arg-type]
                 progress=silent,
             )
-        _do(answered, jobs.PROPOSE, {"strategy": "random", "pairs": 30})
+        do_job(answered, jobs.PROPOSE, strategy="random", pairs=30)
         answer(answered)
     assert seen[0] == seen[1] > 0
     Report.key = "another"
@@ -349,7 +339,7 @@ def test_guesses_about_groups_are_part_of_the_snapshot(
     other = _guessed(project, monkeypatch, "the same", held_out=16)
     assert other is not None
     assert other.digest != first.digest  # never made with answers that are held out now
-    _do(project, jobs.PROPOSE, {"strategy": "random", "pairs": 30})
+    do_job(project, jobs.PROPOSE, strategy="random", pairs=30)
     answer(project)
     again, anew = (_guessed(project, monkeypatch, key) for key in ("the same", "another"))
     project.close()

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from domain.jobs import JobState, silent
-from domain.rounds import Run
 from labeling_store import jobs as queue
-from labeling_store import runs
 from tests.projects import answer
+from tests.worker.done_jobs import active_run
 from worker.foreground import run_to_end
 from worker.lane import work
 from worker.stopping import Stop
@@ -23,17 +22,11 @@ def trained(project: Project, number: int) -> str:
     params = {"device": "cpu"}
     queue.enqueue(project.jobs, jobs.TRAIN, params, by=jobs.BY_ITSELF, key=f"{number}")
     work_newest(project)
-    return active(project).name
+    return active_run(project).name
 
 
 def work_newest(project: Project) -> None:
     work(project, Stop(), until_job=jobs.recent(project)[0].job_id)
-
-
-def active(project: Project) -> Run:
-    run = runs.active_run(project.store.reader())
-    assert run is not None
-    return run
 
 
 def test_a_training_drops_old_embeddings_which_can_be_made_again(
@@ -49,7 +42,7 @@ def test_a_training_drops_old_embeddings_which_can_be_made_again(
     assert has_embeddings(project.runs / newer)
     rounds.activate(project, first)
     work_newest(project)
-    assert active(project).name == first
+    assert active_run(project).name == first
     np.testing.assert_array_equal(read_embeddings(project.runs / first).vectors, before)
     assert len(similar_images(project, 1, k=5)) == 5
 
@@ -65,4 +58,4 @@ def test_a_model_of_another_backbone_is_not_embedded_with(project: Project) -> N
     job = jobs.recent(project)[0]
     assert job.state is JobState.FAILED
     assert "another backbone" in (job.error or "")
-    assert active(project).name == newest
+    assert active_run(project).name == newest

@@ -14,7 +14,6 @@ from domain.answers import KnownRelation
 from domain.clock import utc_now
 from domain.config import Views
 from domain.images import ImageRecord, Part
-from domain.jobs import silent
 from domain.pairs import pair
 from domain.rounds import Run
 from labeling_store import jobs as job_store
@@ -23,6 +22,7 @@ from labeling_store import runs
 from tests.pictures import write_archive
 from tests.projects import answer, make_project
 from tests.training.clusters import clusters
+from tests.worker.done_jobs import active_run, do_job
 from training.checkpoints import save_head
 from training.finetuning import FineTuned
 from training.head import TrainedHead, fitted_standardise, frozen_head
@@ -33,7 +33,6 @@ from worker import finetuning as worker_finetuning
 from worker import steps
 from worker import succession as worker_succession
 from worker.backbone import ArchiveFeatures
-from worker.foreground import run_to_end
 from worker.lane import lane_lock, run_job, work
 from worker.run_training import RunTraining
 from worker.stopping import Stop
@@ -56,20 +55,10 @@ WORSE = RankingGain(0.80, 0.70, 0.01, 40)
 CPU = torch.device("cpu")
 
 
-def _do(project: Project, kind: str, **params: Any) -> None:
-    run_to_end(project, kind, {"device": "cpu", **params}, silent)
-
-
-def _active(project: Project) -> str:
-    run = runs.active_run(project.store.reader())
-    assert run is not None
-    return run.name
-
-
 def _round(project: Project, strategy: str = "mgue", **params: Any) -> Run:
     """Answer what is asked, and let the worker learn from it; the model that was trained."""
     answer(project, 15)
-    _do(project, jobs.ROUND, strategy=strategy, pairs=20, **params)
+    do_job(project, jobs.ROUND, strategy=strategy, pairs=20, **params)
     made = [run for run in rounds.list_runs(project) if run.name.startswith("round-")]
     return made[-1]
 
@@ -86,9 +75,9 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> P
     project = make_project(root / "project", write_archive(root / "archive"), weights)
     with (project.folder / CONFIG_NAME).open("a") as config:
         config.write(QUICK)
-    _do(project, jobs.PREPARE)
+    do_job(project, jobs.PREPARE)
     _round(project)
-    assert _active(project) == "round-001"
+    assert active_run(project).name == "round-001"
     project.close()
     return project.folder
 
@@ -101,8 +90,8 @@ def tuned_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     project = open_project(folder)
     with pytest.MonkeyPatch.context() as patched:
         _judge(patched, {"next": BETTER})
-        _do(project, jobs.FINETUNE, loss="triplet", parameters={"margin": 0.3})
-    assert _active(project) == "round-001-triplet"
+        do_job(project, jobs.FINETUNE, loss="triplet", parameters={"margin": 0.3})
+    assert active_run(project).name == "round-001-triplet"
     project.close()
     return folder
 
@@ -168,7 +157,7 @@ def test_a_model_that_learnt_in_the_same_way_makes_way_for_one_with_more_answers
 
 
 def test_a_fine_tuned_model_stays_until_the_new_one_is_fine_tuned_too(waiting: Project) -> None:
-    assert _active(waiting) == "round-001-triplet"
+    assert active_run(waiting).name == "round-001-triplet"
     assert _queued(waiting) == [("round-002", "triplet")]
     found = kept_back(waiting)
     assert found is not None
@@ -187,13 +176,13 @@ def test_questions_come_from_the_model_that_knows_all_answers(waiting: Project) 
 
 def test_questions_without_a_training_come_from_that_model_too(waiting: Project) -> None:
     answer(waiting, 3)
-    _do(waiting, jobs.PROPOSE, strategy="mgue", pairs=20)
+    do_job(waiting, jobs.PROPOSE, strategy="mgue", pairs=20)
     current = round_store.current_round(waiting.store.reader())
     assert current is not None
     assert (current.number, current.model) == (4, "round-002")
     answer(waiting, 3)
     drop_embeddings(waiting.runs / "round-002")
-    _do(waiting, jobs.PROPOSE, strategy="mgue", pairs=20)
+    do_job(waiting, jobs.PROPOSE, strategy="mgue", pairs=20)
     current = round_store.current_round(waiting.store.reader())
     assert current is not None
     assert (current.number, current.model) == (5, "round-001-triplet")
@@ -208,8 +197,8 @@ def test_a_new_model_that_wins_gets_its_embeddings_back(
     before = read_embeddings(folder).vectors.copy()
     drop_embeddings(folder)
     (job,) = (each for each in jobs.recent(waiting) if not each.state.ended)
-    _do(waiting, jobs.FINETUNE, **job.params)
-    assert _active(waiting) == "round-002"
+    do_job(waiting, jobs.FINETUNE, **job.params)
+    assert active_run(waiting).name == "round-002"
     np.testing.assert_allclose(read_embeddings(folder).vectors, before, atol=1e-5)
 
 
@@ -232,8 +221,8 @@ def test_then_the_better_of_the_two_is_used(
     judged["next"] = gain
     (job,) = (each for each in jobs.recent(waiting) if not each.state.ended)
     assert job.params["parameters"]["margin"] == 0.3
-    _do(waiting, jobs.FINETUNE, **job.params)
-    assert _active(waiting) == used
+    do_job(waiting, jobs.FINETUNE, **job.params)
+    assert active_run(waiting).name == used
     found = kept_back(waiting)
     assert (found is None) == (gain is not None)
     if found is not None:  # what was promised has been tried
@@ -258,7 +247,7 @@ def test_other_parameters_of_the_loss_are_another_way_to_learn(
     """The margin of the model in use is 0.3."""
     (run,) = (each for each in rounds.list_runs(waiting) if each.name == "round-002")
     _do_beside(waiting, run="round-002", loss="triplet")
-    assert _active(waiting) == "round-001-triplet"
+    assert active_run(waiting).name == "round-001-triplet"
     how = renewal(waiting, run)
     assert how is not None
     assert how.parameters["margin"] == 0.3
@@ -269,7 +258,7 @@ def _do_beside(project: Project, **params: Any) -> None:
     for job in jobs.recent(project):
         if not job.state.ended:
             job_store.request_cancel(project.jobs, job.job_id)
-    _do(project, jobs.FINETUNE, **params)
+    do_job(project, jobs.FINETUNE, **params)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +268,7 @@ def test_the_loss_that_a_lead_names_is_not_trained_twice(
     trained: Project, judged: dict[str, RankingGain | None], margin: float, queued: int
 ) -> None:
     """0.2 is what a loss that is named without parameters has."""
-    _do(trained, jobs.FINETUNE, loss="triplet", parameters={"margin": margin})
+    do_job(trained, jobs.FINETUNE, loss="triplet", parameters={"margin": margin})
     _round(trained, then_finetune="triplet")
     assert _queued(trained) == [("round-002", "triplet")] * queued
 
@@ -290,19 +279,19 @@ def test_another_loss_that_a_lead_asks_for_does_not_decide_alone(
     _round(tuned, then_finetune="contrastive")
     assert sorted(_queued(tuned)) == [("round-002", "contrastive"), ("round-002", "triplet")]
     judged["next"] = replace(BETTER, after=0.95)
-    _do(tuned, jobs.FINETUNE, loss="contrastive", run="round-002")
-    assert _active(tuned) == "round-001-triplet"
+    do_job(tuned, jobs.FINETUNE, loss="contrastive", run="round-002")
+    assert active_run(tuned).name == "round-001-triplet"
     judged["next"] = BETTER
-    _do(tuned, jobs.FINETUNE, loss="triplet", run="round-002", parameters={"margin": 0.3})
-    assert _active(tuned) == "round-002-contrastive"  # the best of three from all answers
+    do_job(tuned, jobs.FINETUNE, loss="triplet", run="round-002", parameters={"margin": 0.3})
+    assert active_run(tuned).name == "round-002-contrastive"  # the best of three from all answers
 
 
 def test_a_model_that_somebody_chose_meanwhile_stays(
     waiting: Project, judged: dict[str, RankingGain | None]
 ) -> None:
     rounds.activate(waiting, "round-001")
-    _do(waiting, jobs.FINETUNE, loss="triplet", run="round-002")
-    assert _active(waiting) == "round-001"
+    do_job(waiting, jobs.FINETUNE, loss="triplet", run="round-002")
+    assert active_run(waiting).name == "round-001"
     assert kept_back(waiting) is None
 
 
@@ -327,7 +316,7 @@ def test_a_round_killed_after_its_training_goes_on_to_the_fine_tuning(
         patched.setattr(steps, where, _killed)
         with pytest.raises(Killed):
             run_job(tuned, job, Stop())
-    assert _active(tuned) == "round-001-triplet"
+    assert active_run(tuned).name == "round-001-triplet"
     with lane_lock(tuned):
         work(tuned, Stop(), until_job=job_id)
     assert [run.name for run in rounds.list_runs(tuned)].count("round-002") == 1
@@ -349,11 +338,11 @@ def test_a_fine_tuning_killed_after_its_decision_decides_once(
         patched.setattr(steps, "fine_tune_run", kept_then_killed)
         with pytest.raises(Killed):
             run_job(waiting, job, Stop())
-    assert _active(waiting) == "round-002"
+    assert active_run(waiting).name == "round-002"
     judged["next"] = BETTER  # were it trained again
     with lane_lock(waiting):
         work(waiting, Stop(), until_job=job.job_id)
-    assert _active(waiting) == "round-002"
+    assert active_run(waiting).name == "round-002"
     assert not _queued(waiting)
 
 
@@ -365,7 +354,7 @@ def test_a_model_that_learns_in_another_way_must_be_judged(
     found = succession_of(trained.runs / made.name)
     assert found is not None
     assert "too few images" in found.words
-    assert _active(trained) == "round-001"
+    assert active_run(trained).name == "round-001"
     assert not _queued(trained)
     monkeypatch.setattr(worker_succession._Unseen, "gain", lambda *_: BETTER)
     second = _round(trained, "components")

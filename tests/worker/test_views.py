@@ -14,11 +14,10 @@ from PIL import Image
 from domain.clock import utc_now
 from domain.config import Views
 from domain.jobs import Job, JobState, silent
-from domain.rounds import Run
 from labeling_store import jobs as queue
-from labeling_store import runs
 from tests.pictures import texture, write_archive
 from tests.projects import answer, make_project
+from tests.worker.done_jobs import active_run
 from training.checkpoints import load_head
 from worker import backbone, lane
 from worker.foreground import run_to_end
@@ -65,12 +64,6 @@ def newest(project: Project, kind: str) -> Job:
     return job
 
 
-def active(project: Project) -> Run:
-    run = runs.active_run(project.store.reader())
-    assert run is not None
-    return run
-
-
 def width(project: Project, run: str) -> int:
     """Of the features that a run's model reads."""
     state = load_head(project.runs / run / CHECKPOINT).module.state_dict()
@@ -92,7 +85,7 @@ def add_image(project: Project, name: str) -> None:
 
 def test_the_single_view_is_in_use_before_the_others_are_embedded(project: Project) -> None:
     do(project, jobs.PREPARE)
-    assert (active(project).name, width(project, "frozen")) == ("frozen", SINGLE)
+    assert (active_run(project).name, width(project, "frozen")) == ("frozen", SINGLE)
     waiting = newest(project, jobs.VIEWS)
     assert waiting.state is JobState.QUEUED
 
@@ -100,7 +93,7 @@ def test_the_single_view_is_in_use_before_the_others_are_embedded(project: Proje
 def test_then_the_features_of_all_views_take_its_place(project: Project) -> None:
     do(project, jobs.PREPARE)
     do(project, jobs.VIEWS)
-    run = active(project)
+    run = active_run(project)
     assert (run.name, run.depth, width(project, run.name)) == ("frozen-views", "frozen", ALL)
     assert "features of all views" in overview(project).model_state
     vectors = [read_embeddings(project.runs / each).vectors for each in ("frozen", "frozen-views")]
@@ -126,10 +119,10 @@ def test_a_round_does_not_wait_for_the_views_and_the_next_learns_from_them(
     assert newest(project, jobs.VIEWS).state is JobState.QUEUED
     assert width(project, "round-001") == SINGLE
     do(project, jobs.VIEWS)
-    assert active(project).name == "round-001"  # what people taught is not thrown away
+    assert active_run(project).name == "round-001"  # what people taught is not thrown away
     answer(project)
     do_round(project)
-    assert width(project, active(project).name) == ALL
+    assert width(project, active_run(project).name) == ALL
 
 
 @pytest.mark.usefixtures("no_few")
@@ -151,7 +144,7 @@ def test_a_run_of_a_version_without_views_is_of_the_single_view(project: Project
     settings.write_text(re.sub("(?m)^views = .*\n", "", settings.read_text()))
     assert "views" not in tomllib.loads(settings.read_text())["model"]
     do(project, jobs.VIEWS)
-    assert width(project, active(project).name) == ALL
+    assert width(project, active_run(project).name) == ALL
 
 
 @pytest.mark.parametrize("run", ["frozen", "frozen-views"])
@@ -171,9 +164,9 @@ def test_new_images_join_the_model_of_all_views(project: Project) -> None:
     do(project, jobs.VIEWS)
     add_image(project, "stripes/stripes99.png")
     do(project, jobs.PREPARE)
-    assert len(read_embeddings(project.runs / active(project).name).rows) == 40
+    assert len(read_embeddings(project.runs / active_run(project).name).rows) == 40
     do(project, jobs.VIEWS)
-    assert active(project).name == "frozen-views+41"
+    assert active_run(project).name == "frozen-views+41"
     assert len(read_embeddings(project.runs / "frozen-views+41").rows) == 41
 
 
@@ -186,7 +179,7 @@ def test_they_do_so_also_when_the_settings_have_changed_to_the_single_view(
     add_image(project, "stripes/stripes99.png")
     do(project, jobs.PREPARE)
     do(project, jobs.VIEWS)
-    assert active(project).name == "frozen-views+41"
+    assert active_run(project).name == "frozen-views+41"
 
 
 def test_a_few_new_images_do_not_make_a_round_fall_back(project: Project) -> None:
@@ -195,7 +188,7 @@ def test_a_few_new_images_do_not_make_a_round_fall_back(project: Project) -> Non
     add_image(project, "stripes/stripes99.png")
     answer(project)
     do_round(project)
-    assert width(project, active(project).name) == ALL
+    assert width(project, active_run(project).name) == ALL
 
 
 @pytest.mark.usefixtures("no_few")
@@ -262,7 +255,7 @@ def test_views_that_are_gone_are_embedded_again(project: Project) -> None:
     shutil.rmtree(project.cache / "features")
     answer(project)
     do_round(project)
-    assert width(project, active(project).name) == SINGLE
+    assert width(project, active_run(project).name) == SINGLE
     assert newest(project, jobs.VIEWS).state is JobState.QUEUED
 
 
