@@ -56,6 +56,13 @@ def known_relations(
     return direct
 
 
+def known_up_to(labels: Mapping[Pair, bool], most: int) -> list[KnownRelation]:
+    """What the closure gives, without proofs; one step where that would be more than `most`."""
+    few = count_known(labels, Propagation.CLOSURE) <= most
+    spread = Propagation.CLOSURE if few else Propagation.ONE_STEP
+    return known_relations(labels, spread, proofs=False)
+
+
 def count_known(
     labels: Mapping[Pair, bool],
     propagation: Propagation,

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from annealing.expansion import count_known, known_relations
-from domain.answers import KnownRelation, Propagation
+from annealing.expansion import known_up_to
+from domain.answers import KnownRelation
 from domain.images import Part
 from training.finetuning import Retrain, pair_checkpoint
 from training.group_head import GroupHead
@@ -24,7 +24,7 @@ from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
 from workflow.run_files import read_groups
 
-MOST_PAIRS = 2_000_000  # implied by groups: with more, each answer implies one step only
+_MOST_PAIRS = 2_000_000  # implied by groups: with more, each answer implies one step only
 
 
 class RunTraining:
@@ -102,6 +102,4 @@ class RunTraining:
 def _implied(relations: Sequence[KnownRelation]) -> list[KnownRelation]:
     """Answered relations with all that they imply, or with less where that is too much."""
     labels = {each.pair: each.similar for each in relations if not each.implied}
-    few = count_known(labels, Propagation.CLOSURE) <= MOST_PAIRS
-    spread = Propagation.CLOSURE if few else Propagation.ONE_STEP
-    return known_relations(labels, spread, proofs=False)
+    return known_up_to(labels, _MOST_PAIRS)

@@ -15,10 +15,10 @@ from annealing.components.choosing import next_chains
 from annealing.components.evidence import Answers
 from annealing.components.questions import Chain
 from annealing.components.space import Space, space_of
-from annealing.expansion import count_known, known_relations
+from annealing.expansion import known_up_to
 from annealing.reliability import reckoned_error
 from annealing.transitivity import Closure
-from domain.answers import KnownRelation, Propagation
+from domain.answers import KnownRelation
 from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.jobs import Progress, named, part_of
 from domain.pairs import pair
@@ -215,9 +215,7 @@ def relations_of(answers: Answers) -> list[KnownRelation]:
     """
     said = zip(answers.pairs.tolist(), answers.similar.tolist(), strict=True)
     labels = {pair(a, b): similar for (a, b), similar in said}
-    few = count_known(labels, Propagation.CLOSURE) <= MOST_PAIRS
-    spread = Propagation.CLOSURE if few else Propagation.ONE_STEP
-    return known_relations(labels, spread, proofs=False)
+    return known_up_to(labels, MOST_PAIRS)
 
 
 def _space(features: FloatArray) -> Space:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from annealing.expansion import count_known, known_relations
+from annealing.expansion import count_known, known_relations, known_up_to
 from annealing.forest import Forest
 from annealing.transitivity import Closure
 from domain.answers import Propagation
@@ -202,3 +202,10 @@ def test_proofs_of_two_are_what_one_step_gives():
     one = known_relations(labels, Propagation.ONE_STEP)
     assert sorted(short, key=lambda r: r.pair) == sorted(one, key=lambda r: r.pair)
     assert len(known_relations(labels, Propagation.CLOSURE)) == 10
+
+
+def test_one_step_is_taken_where_the_closure_is_too_large() -> None:
+    chain = {pair(each, each + 1): True for each in range(4)}  # 10 pairs follow, one step gives 7
+    for most, spread in ((10, Propagation.CLOSURE), (9, Propagation.ONE_STEP)):
+        assert known_up_to(chain, most) == known_relations(chain, spread, proofs=False)
+    assert [len(known_up_to(chain, most)) for most in (10, 9)] == [10, 7]
