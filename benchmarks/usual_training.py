@@ -117,15 +117,8 @@ class Siamese:
         return self._judges.auc(self._network)
 
     def _embedded(self, rows: IntArray) -> Tensor:
-        full = self._settings.full
-        views = ViewSettings(
-            size_px=self._pixels.size_px,
-            smallest_area=full.smallest_area,
-            largest_area=1.0,
-            jitter=full.colour,
-            blurred=full.blurred,
-            noisy=full.noisy,
-        )
+        size_px = self._pixels.size_px
+        views = ViewSettings.at_full_depth(self._settings.full, size_px=size_px)
         embedded: Tensor = self._network(
             random_views(self._pixels.of(rows), views, self._generator)
         )

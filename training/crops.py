@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from domain.config import FullDepthSettings
 from training.preprocessing import IMAGENET, BandStatistics, normalised
 
 _BLUR_PX = 5  # kernel; a Gaussian of the sigma below reaches no further
@@ -42,6 +43,21 @@ class ViewSettings:
     blurred: float = 0.0
     noisy: float = 0.0
     noise: float = 0.03
+
+    @classmethod
+    def at_full_depth(
+        cls, full: FullDepthSettings, *, size_px: int, turned: bool = True
+    ) -> "ViewSettings":
+        """What a backbone learns from: most of an image, changed as the settings say."""
+        return cls(
+            size_px=size_px,
+            smallest_area=full.smallest_area,
+            largest_area=1.0,
+            jitter=full.colour,
+            turned=turned,
+            blurred=full.blurred,
+            noisy=full.noisy,
+        )
 
 
 def random_views(

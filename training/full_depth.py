@@ -183,15 +183,8 @@ class _NetworkTraining:
         self._rates = [group["lr"] for group in optimiser.param_groups]
         self._learners = Learners(network, beside, optimiser)
         self._judges = Judges(lesson.selection, lesson.pixels, self._device, self._seed)
-        full = self._settings.full
-        self._views = ViewSettings(
-            size_px=lesson.pixels.size_px,
-            smallest_area=full.smallest_area,
-            largest_area=1.0,
-            jitter=full.colour,
-            turned=lesson.turned,
-            blurred=full.blurred,
-            noisy=full.noisy,
+        self._views = ViewSettings.at_full_depth(
+            self._settings.full, size_px=lesson.pixels.size_px, turned=lesson.turned
         )
 
     def run(self, state: Path | None, inputs: str, progress: Progress) -> Course:
