@@ -25,8 +25,8 @@ from workflow.project import (
 )
 
 T = TypeVar("T")
+IN_ADDRESS = "member"  # where nobody signs in
 _ACTING = "session.acting"
-_IN_ADDRESS = "member"
 _PAGE_OF = "session.page."
 
 
@@ -66,7 +66,7 @@ def member() -> Member:
     """
     if sign_in.is_set_up():
         return _signed_in()
-    found = _chosen(st.session_state.get(_ACTING, _in_address(st.query_params)))
+    found = _chosen(st.session_state.get(_ACTING, member_id_in(st.query_params)))
     if found is None:
         raise HasLeft(
             "Who you were here is no member of this project any more.", "Say who you are now."
@@ -76,7 +76,13 @@ def member() -> Member:
 
 def member_at(address: Mapping[str, str]) -> Member | None:
     """Who opens a page at an address, by its parameters, where nobody signs in; None: they left."""
-    return _chosen(_in_address(address))
+    return _chosen(member_id_in(address))
+
+
+def member_id_in(address: Mapping[str, str]) -> int | None:
+    """Who an address says is in front of the page; None where it says nothing readable."""
+    text = address.get(IN_ADDRESS, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def act_as(member_id: int) -> None:
@@ -90,13 +96,13 @@ def keep_in_address(member: Member) -> None:
     Who signed in is known by that, whatever the address says.
     """
     if sign_in.is_set_up():
-        st.query_params.pop(_IN_ADDRESS, None)
+        st.query_params.pop(IN_ADDRESS, None)
         return
     st.session_state[_ACTING] = member.member_id
     if member == local_owner(project()):
-        st.query_params.pop(_IN_ADDRESS, None)
-    elif st.query_params.get(_IN_ADDRESS) != str(member.member_id):
-        st.query_params[_IN_ADDRESS] = str(member.member_id)
+        st.query_params.pop(IN_ADDRESS, None)
+    elif st.query_params.get(IN_ADDRESS) != str(member.member_id):
+        st.query_params[IN_ADDRESS] = str(member.member_id)
 
 
 def may(needed: Role) -> bool:
@@ -181,11 +187,6 @@ def _signed_in() -> Member:
 
 def _chosen(member_id: int | None) -> Member | None:
     return local_owner(project()) if member_id is None else find_member(member_id)
-
-
-def _in_address(address: Mapping[str, str]) -> int | None:
-    text = address.get(_IN_ADDRESS, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
 
 
 def field(key: str) -> Any:

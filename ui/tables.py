@@ -14,6 +14,7 @@ from domain.rounds import RoundState, Run
 from ui.gallery.mount import LabelRow, Picture, RowAction
 from workflow import backups
 from workflow.curves import CurvePoint
+from workflow.doubts import Doubt
 from workflow.rounds import RoundRow
 
 STRATEGIES = {
@@ -127,6 +128,14 @@ def label_row(label: PairLabel, paths: Mapping[int, str]) -> LabelRow:
         round=_round(label.round_number),
         actions=(RowAction("History", "history", f"{a}-{b}"),),
     )
+
+
+def doubt_row(doubt: Doubt, paths: Mapping[int, str]) -> LabelRow:
+    """A line of the labels that the model speaks against."""
+    side = "below" if doubt.label.similar else "above"
+    words = f"cosine {doubt.similarity:.2f}, {doubt.away:.2f} {side} the model's threshold"
+    row = label_row(doubt.label, paths)
+    return replace(row, note=f"{row.note}; {words}" if row.note else words)
 
 
 def flag_row(flag: Flag, paths: Mapping[int, str]) -> LabelRow:

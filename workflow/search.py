@@ -8,6 +8,7 @@ import numpy as np
 from domain.arrays import FloatArray, IntArray
 from domain.errors import InputError, JobError
 from domain.images import ImageRecord, Part
+from domain.rounds import Run
 from labeling_store import images, runs
 from retrieval.search import nearest
 from workflow.project import Project
@@ -60,13 +61,27 @@ def active_embeddings(project: Project) -> Embeddings:
     Raises:
         JobError: no model has embedded the archive yet.
     """
-    run = runs.active_run(project.store.reader())
-    if run is None:
-        raise JobError(
-            "The archive has no embeddings yet.",
-            "The worker makes them first; see its progress on the Overview page.",
+    return read_embeddings(project.runs / _active_run(project).name)
+
+
+def model_in_words(project: Project) -> str:
+    """What the model that ranks has learnt from, and how good it was measured to be.
+
+    Raises:
+        JobError: no model has embedded the archive yet.
+    """
+    run = _active_run(project)
+    if run.bits:
+        said = f"The model has learnt from {run.bits:,} answer{'s' if run.bits > 1 else ''}."
+    else:
+        said = (
+            "The model has learnt nothing from answers yet: it goes by looks alone. Answers teach "
+            "it what counts as similar here."
         )
-    return read_embeddings(project.runs / run.name)
+    quality = run.metrics.get("map_at_5_min")
+    if quality is None:
+        return said
+    return f"{said} On images kept for measuring, its mAP@5 is {quality:.1%}."
 
 
 def find_image(project: Project, image_id: int) -> ImageRecord:
@@ -124,6 +139,16 @@ def browse(project: Project, text: str = "", part: Part | None = None) -> Browse
     everything = images.list_images(project.store.reader())
     found = [image for image in everything if only.holds(image)]
     return Browsed(tuple(found), total=len(everything))
+
+
+def _active_run(project: Project) -> Run:
+    run = runs.active_run(project.store.reader())
+    if run is None:
+        raise JobError(
+            "The archive has no embeddings yet.",
+            "The worker makes them first; see its progress on the Overview page.",
+        )
+    return run
 
 
 class _Search:

@@ -79,7 +79,6 @@ function makePath(data, rule) {
   const section = make("section", "earlier");
   section.setAttribute("aria-label", data.path_title);
   const strip = make("ol", "strip");
-  strip.tabIndex = 0;
   data.steps.forEach((step, place) => {
     const item = make("li", "image");
     item.append(makeImage(data.path[place], data.access, 256));

@@ -92,6 +92,15 @@ class LabelRow:
 
 
 @dataclass(frozen=True)
+class Strip:
+    """A group of pictures in a line: its title, some of it, and the words to see all of it."""
+
+    title: str
+    pictures: tuple[Picture, ...]
+    all: str
+
+
+@dataclass(frozen=True)
 class Voice:
     """What one member said of a pair; `at` is UTC ISO 8601 text, `why` the reason it was asked."""
 
@@ -176,8 +185,12 @@ _table = st.components.v2.component(
     css=_source("gallery.css"),
     js=_source("pictures.js", "label_table.js"),
 )
-
-
+_strips = st.components.v2.component(
+    "anneal_strips",
+    html='<div class="strips"></div>',
+    css=_source("gallery.css"),
+    js=_source("pictures.js", "strips.js"),
+)
 _dispute = st.components.v2.component(
     "anneal_dispute",
     html='<div class="dispute"></div>',
@@ -244,6 +257,20 @@ def label_table(
 
     data = {"access": _access(), "rows": [asdict(row) for row in rows]}
     _table(key=key, data=data, on_acted_change=acted)
+
+
+def group_strips(strips: Sequence[Strip], *, key: str) -> tuple[str, int] | None:
+    """Groups of pictures; returns what was clicked: "image" or "group", and the id of an image."""
+    data = {"access": _access(), "strips": [asdict(each) for each in strips]}
+    _strips(key=key, data=data, on_acted_change=_go_on)
+    acted = session.component_value(key, "acted")
+    if not isinstance(acted, Mapping) or not isinstance(acted.get("id"), int):
+        return None
+    return str(acted.get("name")), acted["id"]
+
+
+def _go_on() -> None:
+    """Who draws the strips opens another page then, which a callback cannot do."""
 
 
 def dispute_card(

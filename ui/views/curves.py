@@ -70,6 +70,10 @@ def draw_histogram() -> None:
         )
         return
     components.chart(charts.histogram_chart(histogram))
+    with st.container(key="curves.links"):
+        components.page_link(
+            "labels", "Look at answers against the model", query={"show": "doubts"}
+        )
 
 
 def draw_outlook(points: list[CurvePoint]) -> None:

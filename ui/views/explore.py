@@ -1,5 +1,7 @@
 """Explore page: the archive as a map, to see what the model puts together."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from domain.members import Role
@@ -13,6 +15,7 @@ from workflow.explore import ArchiveMap, Group
 MOST_TILES = 48
 MAP, GRID = "explore.map", "explore.grid"
 SELECTED = "What I select on the map"
+GROUP = "group"  # in the address: a group by one of its images, where Labels leads
 project, member = session.project(), session.member()
 
 
@@ -55,12 +58,20 @@ def draw_images(image_ids: list[int], name: str) -> None:
         st.switch_page("views/search.py", query_params={"image": str(chosen)})
 
 
+def asked_for(names: Mapping[str, Group]) -> str | None:
+    """The group that the address names by an image."""
+    image_id = st.query_params.get(GROUP, "")
+    return next((n for n, each in names.items() if image_id in map(str, each.image_ids)), None)
+
+
 def draw(shown: ArchiveMap, groups: list[Group]) -> None:
     st.caption(drawn_words(shown, groups), width=components.READABLE_PX)
     inside = draw_map(shown, groups)
     names = {group_name(at + 1, each): each for at, each in enumerate(groups)}
     st.header("Images", anchor=False)
-    which = st.selectbox("Show", [SELECTED, *names], key="explore.which", width=360)
+    choices = [SELECTED, *names]
+    at = choices.index(asked_for(names) or SELECTED)
+    which = st.selectbox("Show", choices, index=at, key="explore.which", width=360)
     if which in names:
         draw_images(list(names[which].image_ids), which)
     elif inside is None:

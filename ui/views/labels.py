@@ -5,21 +5,26 @@ import streamlit as st
 from domain.answers import Kind, Source
 from domain.history import LogFilter
 from domain.pairs import Pair
-from ui import components, exports, session, tables
+from ui import components, doubts, exports, groups, session, tables
 from ui.gallery.mount import Tile, image_grid, label_table
 from workflow import conflicts, flags, history, labels, members, rounds, status
 
 PAGE_ROWS = 20
 FIELD_PX = 190
 QUERY = "pair"  # in the address, so that a history can be kept and shared
-SHOW, FLAGS = "show", "flags"  # in the address, where Overview leads to what was flagged
+SHOW = "show"  # in the address, where other pages lead to what they speak of
 IN_CONFLICT = "In conflict"
 FLAGGED = "Flagged"
+DOUBTED = "Against the model"
+GROUPS = "Groups"
+SHOWN = {"flags": FLAGGED, "doubts": DOUBTED, "groups": GROUPS}
 ANSWERS = {
     "All": None,
     **{tables.KIND_WORDS[kind]: kind for kind in (*tables.CHOICES, Kind.SKIP, Kind.RESOLUTION)},
     IN_CONFLICT: None,
+    DOUBTED: None,
     FLAGGED: None,
+    GROUPS: None,
 }
 project, member = session.project(), session.member()
 
@@ -58,7 +63,7 @@ def choose() -> str:
     return st.radio(
         "Show",
         list(ANSWERS),
-        index=list(ANSWERS).index(FLAGGED) if st.query_params.get(SHOW) == FLAGS else 0,
+        index=list(ANSWERS).index(SHOWN.get(st.query_params.get(SHOW, ""), "All")),
         format_func=lambda name: names.get(name, name),
         horizontal=True,
         key="labels.filter",
@@ -162,6 +167,11 @@ elif status.standing(project).effort.answers or flags.count_open(project):
     answer = choose()
     if answer == FLAGGED:
         draw_flags()
+    elif answer == DOUBTED:
+        with components.errors_shown():
+            doubts.draw(project, on_history=open_history)
+    elif answer == GROUPS:
+        groups.draw(project)
     else:
         draw_labels(draw_filters(answer))
 else:

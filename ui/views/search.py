@@ -187,6 +187,7 @@ if not any(run.active for run in rounds.list_runs(project)):
         "overview",
     )
 else:
+    st.caption(components.as_text(search.model_in_words(project)), width=components.READABLE_PX)
     chosen = number_in_address(QUERY)
     own = upload("Search with a picture of your own")
     if own is not None:
