@@ -129,18 +129,54 @@ class LossChoice:
 
 
 @dataclass(frozen=True)
+class NetworkVariant:
+    """What of a whole network, or of how it learns, differs from what is set.
+
+    Attributes:
+        out: length of an embedding; None: as set.
+        levels: whose maps are fused, finest first: 2, 3 and 4 are those at an 8th, a 16th and a
+            32nd of the image's side; empty: nothing is fused; None: what the backbone does.
+        update: whether the parts of fused maps are weighed anew.
+        buffer: so many batches are one for the loss, by multistage back-propagation.
+    """
+
+    out: int | None = None
+    levels: tuple[int, ...] | None = None
+    update: bool = True
+    buffer: int = 1
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What differs, as NAME=VALUE."""
+        fused = None if self.levels is None else "+".join(map(str, self.levels)) or "none"
+        named = {
+            "out": self.out,
+            "levels": fused,
+            "update": None if self.update else False,
+            "buffer": None if self.buffer == 1 else self.buffer,
+        }
+        return tuple(f"{name}={value}" for name, value in named.items() if value is not None)
+
+
+AS_SET = NetworkVariant()
+
+
+@dataclass(frozen=True)
 class Sweep:
-    """Trainings that differ in parameters only, to see what these do.
+    """Trainings that differ in parameters or in the network only, to see what these do.
 
     Attributes:
         loss: name of the loss.
         settings: the parameters of each training that are not the default.
+        networks: each setting is tried with each; others than the one that is set are of whole
+            networks.
     """
 
     name: str
     sentence: str
     loss: str
     settings: tuple[Mapping[str, Value], ...]
+    networks: tuple[NetworkVariant, ...] = (AS_SET,)
 
 
 def sweeps_of(loss: LossChoice) -> tuple[Sweep, ...]:

@@ -1,6 +1,6 @@
 """The losses that rank: those of OSAP and what it is compared with."""
 
-from domain.losses import LossChoice, LossParameter, Sweep
+from domain.losses import AS_SET, LossChoice, LossParameter, NetworkVariant, Sweep
 
 _SRF = (
     LossParameter(
@@ -120,6 +120,13 @@ RANKING_SWEEPS = (
         sentence="OSAP: the ranking alone, the distance behind alone, and both.",
         loss="osap",
         settings=({"omega": 0.0}, {"omega": 1.0}, {}),
+    ),
+    Sweep(
+        name="osap-multistage",
+        sentence="OSAP: the ranking of a batch, and of eight by multistage back-propagation.",
+        loss="osap",
+        settings=({},),
+        networks=(AS_SET, NetworkVariant(buffer=8)),  # the paper's 64 and 512 images
     ),
     Sweep(
         name="osap-readings",

@@ -1,6 +1,6 @@
 """The losses that compare each image with a few chosen ones; a part of the catalogue."""
 
-from domain.losses import LossChoice, LossParameter, Sweep
+from domain.losses import LossChoice, LossParameter, NetworkVariant, Sweep
 
 # Of distribution consistency, and of what it grew out of.
 TAU = LossParameter(
@@ -205,6 +205,23 @@ TUPLE_SWEEPS = (
         sentence="PEDC: all of it, without turned images, without names, and names alone.",
         loss="pedc",
         settings=({}, {"rotation_weight": 0.0}, {"class_weight": 0.0}, {"proxy_weight": 0.0}),
+    ),
+    Sweep(
+        name="pedc-out",
+        sentence="PEDC: the length of an embedding.",
+        loss="pedc",
+        settings=({},),
+        networks=tuple(NetworkVariant(out=length) for length in (32, 64, 128, 256)),
+    ),
+    Sweep(
+        name="pedc-fusion",
+        sentence="PEDC: maps of no, two and three depths fused, and not weighed anew.",
+        loss="pedc",
+        settings=({},),
+        networks=(
+            *(NetworkVariant(levels=levels) for levels in ((), (2, 3), (2, 4), (3, 4), (2, 3, 4))),
+            NetworkVariant(levels=(2, 3, 4), update=False),
+        ),
     ),
     Sweep(
         name="das_rhdis-selection",

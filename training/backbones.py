@@ -9,7 +9,7 @@ made for it fit. Nothing is downloaded here; see `training.weights`.
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -18,7 +18,9 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from domain.errors import InputError
-from training.own_networks import FUSED_WIDTH, FusedNetwork, ShallowNetwork
+from training.fusion import WIDTH
+from training.levels import LEVELS
+from training.own_networks import FusedNetwork, ShallowNetwork
 from training.preprocessing import IMAGENET, BandStatistics
 
 
@@ -79,15 +81,15 @@ _TORCHVISION = {
 _FUSED_SUFFIX = "_pbffn"
 
 
-def _fused(name: str) -> _Architecture:
-    """The maps of three depths fused; the stages are the fused map and the trunk's earlier one."""
-    trunk = _TORCHVISION[name]
+def _fused(name: str, levels: Sequence[int] = LEVELS, *, update: bool = True) -> _Architecture:
+    """The maps of some depths fused; the stages are the fused map and the trunk's earlier one."""
+    trunk, width = _TORCHVISION[name], len(levels) * WIDTH
     earlier, channels = trunk.stages[-1]
     return _Architecture(
-        lambda: FusedNetwork(name, Backbone(name).network),
-        FUSED_WIDTH,
+        lambda: FusedNetwork(name, Backbone(name).network, levels, update=update),
+        width,
         f"trunk.{trunk.classifier}",
-        (("fusion", FUSED_WIDTH), (f"trunk.{earlier}", channels)),
+        (("fusion", width), (f"trunk.{earlier}", channels)),
         pretrained=name,
     )
 
@@ -127,9 +129,9 @@ class Backbone(nn.Module):
         bands: what its images are normalised with; C is their number.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, architecture: _Architecture | None = None) -> None:
         super().__init__()
-        chosen = _architecture(name)
+        chosen = architecture or _architecture(name)
         self.name = name
         self.feature_dim = chosen.feature_dim
         self.stage_dims = tuple(channels for _, channels in chosen.stages)
@@ -206,6 +208,33 @@ def build_backbone(name: str, *, seed: int = 0) -> Backbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Backbone(name).eval()
+
+
+def build_fused(
+    name: str, levels: Sequence[int], *, update: bool = True, seed: int = 0
+) -> Backbone:
+    """The trunk of the named backbone with the maps of these depths fused, and random weights.
+
+    Args:
+        name: one of `BACKBONES` that names levels, fused or not.
+        levels: of `training.levels.LEVELS`, two or more, finest first; none: only the trunk.
+        update: see `training.fusion.FeatureFusion`.
+        seed: of the weights; with all levels and the update they are those of `build_backbone`.
+
+    Raises:
+        InputError: there is no such trunk, or other levels are asked for.
+
+    Source: PEDC, ablation.
+    """
+    trunk = name.removesuffix(_FUSED_SUFFIX)
+    if not levels:
+        return build_backbone(trunk, seed=seed)
+    fused = f"{trunk}{_FUSED_SUFFIX}"
+    known = trunk in _TORCHVISION
+    chosen = _fused(trunk, levels, update=update) if known else _architecture(fused)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Backbone(fused, chosen).eval()
 
 
 def adapt_to_bands(backbone: Backbone, bands: BandStatistics) -> None:

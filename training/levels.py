@@ -31,7 +31,7 @@ _LEVELS = {
     "vgg16": _Levels("features", ("16", "23", "30"), (256, 512, 512)),
     "densenet121": _Levels("features", ("denseblock2", "denseblock3", "relu5"), (512, 1024, 1024)),
 }
-LEVEL_COUNT = 3
+LEVELS = (2, 3, 4)  # as ResNets count their stages
 
 
 def level_channels(name: str) -> tuple[int, int, int]:

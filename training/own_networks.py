@@ -3,37 +3,63 @@
 Source: PEDC, section on the network (PBFFN); DAS-RHDIS, experimental setup (S-CNN).
 """
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from training.fusion import WIDTH, FeatureFusion
-from training.levels import LEVEL_COUNT, level_channels, level_maps
-
-FUSED_WIDTH = LEVEL_COUNT * WIDTH
+from domain.errors import InputError
+from training.fusion import FeatureFusion
+from training.levels import LEVELS, level_channels, level_maps
 
 
 class FusedNetwork(nn.Module):
-    """[B, 3 · 256] of images: the maps of three depths of a network, fused and then averaged.
+    """[B, L · 256] of images: the maps of L depths of a network, fused and then averaged.
 
     What fuses is not pretrained: before it is trained together with the rest (full depth), its
     features are hardly of use. They may be negative.
 
     Attributes:
         trunk: the network whose maps are fused; weights made for it fit.
-        fusion: gives [B, 3 · 256, H / 8, W / 8].
+        fusion: gives [B, L · 256, H / 8, W / 8], if the finest map is among them.
 
-    Source: PEDC, eqs. 1-3; the fully connected layer after it is the head.
+    Source: PEDC, eqs. 1-3, and its ablation; the fully connected layer after it is the head.
     """
 
-    def __init__(self, trunk_name: str, trunk: nn.Module) -> None:
-        """Of a backbone's network, without its classifier."""
+    def __init__(
+        self,
+        trunk_name: str,
+        trunk: nn.Module,
+        levels: Sequence[int] = LEVELS,
+        *,
+        update: bool = True,
+    ) -> None:
+        """Of a backbone's network, without its classifier.
+
+        Args:
+            trunk_name: the backbone.
+            trunk: its network.
+            levels: of `LEVELS`, two or more, in that order.
+            update: see `FeatureFusion`.
+
+        Raises:
+            InputError: the backbone names no levels, or fewer than two or others are asked for.
+        """
         super().__init__()
+        if list(levels) != [each for each in LEVELS if each in levels] or len(levels) < 2:
+            raise InputError(
+                f"Levels {', '.join(map(str, levels)) or 'none'} cannot be fused.",
+                f"Take two or more of {', '.join(map(str, LEVELS))}, in this order.",
+            )
         self._trunk_name = trunk_name
+        self._places = [LEVELS.index(level) for level in levels]
         self.trunk = trunk
-        self.fusion = FeatureFusion(level_channels(trunk_name))
+        channels = level_channels(trunk_name)
+        self.fusion = FeatureFusion([channels[place] for place in self._places], update=update)
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, 768] features of [B, bands, H, W] images."""
-        fused: Tensor = self.fusion(level_maps(self._trunk_name, self.trunk, images))
+        """[B, L · 256] features of [B, bands, H, W] images."""
+        maps = level_maps(self._trunk_name, self.trunk, images)
+        fused: Tensor = self.fusion([maps[place] for place in self._places])
         return fused.mean((2, 3))
 
 

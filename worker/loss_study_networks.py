@@ -18,11 +18,12 @@ from domain.arrays import FloatArray, IntArray
 from domain.config import FullDepthSettings, Views
 from domain.errors import InputError
 from domain.jobs import Progress, part_of
-from training.backbones import Backbone, build_backbone
+from domain.losses import AS_SET, NetworkVariant
+from training.backbones import Backbone, build_backbone, build_fused
 from training.device import resolve_device
 from training.features import features_for
 from training.full_depth import Retrained, retrain_backbone
-from training.head import TrainedHead, frozen_head
+from training.head import HeadModule, TrainedHead, frozen_head
 from training.pixels import open_pixels
 from training.preprocessing import normalised
 from training.rotations import rotation_invariance
@@ -36,6 +37,7 @@ from worker.simulation_options import SimulationOptions
 _CONTRASTIVE = Training("contrastive")
 _MOST_TURNED = 100  # images that are turned to be measured
 _EMBED_ROWS = 16
+_OF_EMBEDDINGS = ("map", "p_at_5")
 
 
 class NetworkCells:
@@ -56,10 +58,15 @@ class NetworkCells:
             options: `full` says how networks are trained.
 
         Raises:
-            InputError: the contrastive loss has parameters, which whole networks do not take.
+            InputError: the contrastive loss has parameters, which whole networks do not take; or
+                networks that fuse other maps are to start from one checkpoint.
         """
         if any(each.loss == _CONTRASTIVE.loss and each.settings for each in options.trainings):
             raise InputError("The contrastive loss has no parameters here.", "Leave --set out.")
+        if not options.alone and any(each.network.levels is not None for each in options.trainings):
+            raise InputError(
+                "Networks that fuse other maps have no checkpoint in common.", "Give --from frozen."
+            )
         self._archive, self._images, self._simulation = archive, images, simulation
         self._options, self._seed = options, seed
         self._device = resolve_device(options.device)
@@ -85,7 +92,7 @@ class NetworkCells:
     def trained(self, training: Training, progress: Progress) -> Row:
         """A loss's network and its figures."""
         if self._options.alone:
-            start = self._given()
+            start = self._given(training.network)
         else:
             start = copy.deepcopy(self._after_contrastive(part_of(progress, 0.0, 0.1)).backbone)
         began = time.perf_counter()
@@ -106,13 +113,16 @@ class NetworkCells:
 
     def _retrained(self, start: Backbone, training: Training, progress: Progress) -> Retrained:
         wanted = {"loss": training.loss, "parameters": dict(training.settings)}
-        full = FullDepthSettings.model_validate({**self._full.model_dump(), **wanted})
+        buffered = _buffered(self._full, training.network.buffer)
+        full = FullDepthSettings.model_validate({**buffered.model_dump(), **wanted})
+        settings = self._simulation.training
+        out = training.network.out or settings.out
         found = retrain_backbone(
             start,
             self._pixels,
             self._features(start, self._images.train),
             self._images.known,
-            self._simulation.training.model_copy(update={"full": full}),
+            settings.model_copy(update={"full": full, "out": out}),
             seed=self._seed,
             device=self._device,
             turned=Views(self._simulation.views) is Views.MULTI,
@@ -122,22 +132,34 @@ class NetworkCells:
             raise InputError(found.note, "Ask for more answers.")
         return found
 
-    def _given(self) -> Backbone:
-        backbone = build_backbone(self._simulation.backbone, seed=0)
+    def _given(self, network: NetworkVariant = AS_SET) -> Backbone:
+        name = self._simulation.backbone
+        if network.levels is None:
+            backbone = build_backbone(name, seed=0)
+        else:
+            backbone = build_fused(name, network.levels, update=network.update, seed=0)
         load_weights(backbone, self._simulation.weights)
         return backbone
 
     def _figures(self, found: Retrained) -> dict[str, float]:
         auc = {"auc_before": found.start, "auc_after": found.best}
         known = {name: value for name, value in auc.items() if value is not None}
-        return {**self._measured(found.backbone), **known}
+        return {**self._measured(found.backbone, found.head), **known}
 
-    def _measured(self, backbone: Backbone) -> dict[str, float]:
-        """Of images that took no part, with the statistics of those that did."""
+    def _measured(self, backbone: Backbone, learnt: HeadModule | None = None) -> dict[str, float]:
+        """Of images that took no part, with the statistics of those that did.
+
+        Retrieval is by the backbone's features; where a head has learnt with it, also by its
+        embeddings.
+        """
         head = frozen_head(self._features(backbone, self._images.train))
         test = self._images.test
-        vectors = head.embed(self._features(backbone, test))
-        return {**by_classes(self._archive, vectors, test), **self._turned(backbone, head)}
+        features = self._features(backbone, test)
+        found = dict(by_classes(self._archive, head.embed(features), test))
+        if learnt is not None:
+            embedded = by_classes(self._archive, TrainedHead(learnt).embed(features), test)
+            found |= {f"embedded_{name}": embedded[name] for name in _OF_EMBEDDINGS}
+        return {**found, **self._turned(backbone, head)}
 
     def _turned(self, backbone: Backbone, head: TrainedHead) -> dict[str, float]:
         """How far embeddings stay the same, the mean over turns."""
@@ -170,3 +192,16 @@ class NetworkCells:
             size_px=self._simulation.image_size_px,
             views=Views.SINGLE,
         )
+
+
+def _buffered(full: FullDepthSettings, times: int) -> FullDepthSettings:
+    """Batches as large as so many, in the memory of one."""
+    if times == 1:
+        return full
+    anchors, others = full.batch_anchors, full.batch_others
+    changes = {
+        "batch_anchors": times * anchors,
+        "batch_others": times * others,
+        "chunk_images": 3 * anchors + 2 * others,  # what a batch has at most
+    }
+    return full.model_copy(update=changes)

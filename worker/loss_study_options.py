@@ -7,22 +7,29 @@ from typing import Any
 
 from domain.answers import Propagation
 from domain.config import FineTuningSettings, FullDepthSettings
+from domain.errors import InputError
 from domain.loss_catalogue import full_depth_choice, loss_choice, sweep_choice
-from domain.losses import Value
+from domain.losses import AS_SET, NetworkVariant, Sweep, Value
 from worker.loss_study_table import CHECKPOINT, FROZEN
 
 
 @dataclass(frozen=True)
 class Training:
-    """A loss with the parameters that are not the default."""
+    """A loss with the parameters that are not the default.
+
+    Attributes:
+        network: of whole networks, what differs from the others.
+    """
 
     loss: str
     settings: Mapping[str, Value] = field(default_factory=dict)
+    network: NetworkVariant = AS_SET
 
     @property
     def name(self) -> str:
         """As it stands in tables."""
-        return " ".join([self.loss, *(f"{k}={v}" for k, v in self.settings.items())])
+        parameters = (f"{name}={value}" for name, value in self.settings.items())
+        return " ".join([self.loss, *parameters, *self.network.words])
 
 
 @dataclass(frozen=True)
@@ -83,17 +90,25 @@ def trainings_of(
         full: whether whole networks learn, which can do so with more losses.
 
     Raises:
-        InputError: an unknown loss, sweep or parameter.
+        InputError: an unknown loss, sweep or parameter, or a sweep of whole networks where heads
+            learn.
     """
     choice = full_depth_choice if full else loss_choice
     if sweeps:
         chosen = [sweep_choice(name) for name in dict.fromkeys(sweeps)]
-        swept = [
-            Training(choice(each.loss).name, values) for each in chosen for values in each.settings
-        ]
+        swept = [training for each in chosen for training in _swept(each, full=full)]
         return tuple({each.name: each for each in swept}.values())
     trainings = []
     for name in dict.fromkeys(losses):
         usual, values = choice(name).values(), choice(name).read(settings)
         trainings.append(Training(name, {k: v for k, v in values.items() if v != usual[k]}))
     return tuple(trainings)
+
+
+def _swept(sweep: Sweep, *, full: bool) -> list[Training]:
+    if not full and sweep.networks != (AS_SET,):
+        raise InputError(f"The sweep {sweep.name} is of whole networks.", "Add --depth full.")
+    loss = (full_depth_choice if full else loss_choice)(sweep.loss).name
+    return [
+        Training(loss, values, network) for network in sweep.networks for values in sweep.settings
+    ]

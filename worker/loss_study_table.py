@@ -21,7 +21,7 @@ _BLUE, _GREY = "#0072B2", "#6b727c"
 HELD_OUT = "held_out"  # stands for the average precision of held-out images
 _PANELS = {
     "map": "mAP over {}'s (points)",
-    HELD_OUT: "average precision of held-out images over {}'s (points)",
+    HELD_OUT: "average precision of held-out images\nover {}'s (points)",
 }
 _IN_WORDS = {CHECKPOINT: "the checkpoint", FROZEN: "the frozen features"}
 
@@ -133,6 +133,14 @@ def draw(out: Path, rows: Sequence[Row], *, over: str = CHECKPOINT) -> None:
     Args:
         over: `checkpoint` or `frozen`; of the latter no images were held out.
     """
+    picture = io.BytesIO()
+    drawn(rows, over=over).savefig(picture, format="png", dpi=120)
+    with written_whole(out / PICTURE_NAME) as draft:
+        draft.write_bytes(picture.getvalue())
+
+
+def drawn(rows: Sequence[Row], *, over: str = CHECKPOINT) -> Figure:
+    """What `draw` writes."""
     tuned = [row for row in rows if row.training not in (FROZEN, CHECKPOINT)]
     names = list(dict.fromkeys(row.training for row in tuned))
     shown = _PANELS if over == CHECKPOINT else {"map": _PANELS["map"]}
@@ -144,14 +152,12 @@ def draw(out: Path, rows: Sequence[Row], *, over: str = CHECKPOINT) -> None:
         _draw(axes, order[::-1], gains[metric])
         axes.set(xlabel=title.format(_IN_WORDS[over]))
         axes.grid(alpha=0.3)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
-    with written_whole(out / PICTURE_NAME) as draft:
-        draft.write_bytes(picture.getvalue())
+    return figure
 
 
 def _draw(axes: Axes, names: Sequence[str], gains: Mapping[str, FloatArray]) -> None:
     axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.8, len(names) - 0.2)
     axes.axvline(0, color=_GREY, ls="--", lw=1)
     for place, name in enumerate(names):
         values = gains[name]

@@ -10,7 +10,7 @@ from domain.loss_catalogue import (
     loss_choice,
     sweep_choice,
 )
-from domain.losses import LossChoice, LossParameter, sweeps_of
+from domain.losses import AS_SET, LossChoice, LossParameter, NetworkVariant, sweeps_of
 
 LOSS = LossChoice(
     name="example",
@@ -84,6 +84,18 @@ def test_sweeps_set_what_their_loss_has() -> None:
     for sweep in SWEEPS:
         for settings in sweep.settings:
             assert full_depth_choice(sweep.loss).values(settings)
+
+
+def test_a_network_is_named_by_what_differs() -> None:
+    assert AS_SET.words == ()
+    assert NetworkVariant(out=32, buffer=8).words == ("out=32", "buffer=8")
+    assert NetworkVariant(levels=(2, 4), update=False).words == ("levels=2+4", "update=False")
+    assert NetworkVariant(levels=()).words == ("levels=none",)
+
+
+def test_no_two_networks_of_a_sweep_are_the_same() -> None:
+    assert all(len(set(sweep.networks)) == len(sweep.networks) for sweep in SWEEPS)
+    assert any(sweep.networks != (AS_SET,) for sweep in SWEEPS)
 
 
 @pytest.mark.parametrize("choice", [loss_choice, sweep_choice])

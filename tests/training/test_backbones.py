@@ -4,7 +4,7 @@ from torchvision import models
 
 from domain.config import Backbone as BackboneName
 from domain.errors import InputError
-from training.backbones import BACKBONES, backbone_sha256, build_backbone, folded
+from training.backbones import BACKBONES, backbone_sha256, build_backbone, build_fused, folded
 
 WIDTHS = {
     "resnet18": 512,
@@ -112,3 +112,47 @@ def test_the_shallow_network_averages_its_last_map():
         maps = backbone.network.features(images)
         assert maps.shape == (1, 64, 8, 8)
         torch.testing.assert_close(backbone(images), maps.mean(dim=(2, 3)))
+
+
+def test_all_levels_fused_are_the_named_network():
+    named = build_backbone("resnet18_pbffn", seed=3)
+    for name in ("resnet18", "resnet18_pbffn"):
+        assert backbone_sha256(build_fused(name, (2, 3, 4), seed=3)) == backbone_sha256(named)
+
+
+def test_no_level_fused_is_the_trunk():
+    trunk = backbone_sha256(build_backbone("resnet18", seed=3))
+    assert backbone_sha256(build_fused("resnet18_pbffn", (), seed=3)) == trunk
+
+
+@pytest.mark.parametrize("levels", [(2, 3), (2, 4), (3, 4)])
+def test_two_levels_are_fused_and_deeper_ones_do_not_matter(levels):
+    backbone = build_fused("resnet18", levels)
+    images = torch.randn(2, 3, 64, 64)
+    features = backbone(images)
+    assert features.shape == (2, 512) == (2, backbone.feature_dim)
+    widths = [stage.mean.shape[1] for stage in backbone.stages(images)]
+    assert tuple(widths) == backbone.stage_dims
+    features.square().mean().backward()
+    learns = {name for name, each in backbone.trunk.named_parameters() if each.grad is not None}
+    assert any(name.startswith("layer4") for name in learns) == (4 in levels)
+    assert any(name.startswith("layer2") for name in learns)
+
+
+def test_without_the_update_levels_are_put_together_as_they_are():
+    named = {
+        name for name, _ in build_fused("resnet18", (2, 3, 4), update=False).named_parameters()
+    }
+    whole = {name for name, _ in build_backbone("resnet18_pbffn").named_parameters()}
+    assert {name.split(".")[2] for name in whole - named} == {"update"}
+
+
+@pytest.mark.parametrize("levels", [(2,), (3, 2), (2, 5), (2, 2)])
+def test_levels_that_cannot_be_fused_are_told(levels):
+    with pytest.raises(InputError, match=r"cannot be fused.*Take two or more of 2, 3, 4"):
+        build_fused("resnet18", levels)
+
+
+def test_networks_without_levels_cannot_be_fused():
+    with pytest.raises(InputError, match="s_cnn_pbffn"):
+        build_fused("s_cnn", (2, 3))

@@ -24,6 +24,7 @@ from worker.loss_study_table import (
     CHOSEN,
     FROZEN,
     Row,
+    drawn,
     reusable_rows,
     summaries,
     with_choice,
@@ -260,3 +261,19 @@ def test_rows_are_the_same_when_they_are_read_again(tmp_path: Path) -> None:
     write_rows(tmp_path, ROWS, {"seed": 1})
     assert reusable_rows(tmp_path, {"seed": 1}) == ROWS
     assert reusable_rows(tmp_path, {"seed": 2}) == []
+
+
+@pytest.mark.parametrize("over", [CHECKPOINT, FROZEN])
+def test_every_label_of_the_picture_is_inside_it(over: str) -> None:
+    rows = [
+        Row(name, 0, before=0.8, after=0.81, metrics={"map": 0.8})
+        for name in (FROZEN, CHECKPOINT, "das_rhdis anchors=das images=rhdis", "osap gamma=0.1")
+    ]
+    figure = drawn(rows, over=over)
+    figure.draw_without_rendering()
+    width, height = figure.get_size_inches() * figure.dpi
+    for axes in figure.axes:
+        for text in (axes.xaxis.label, *axes.get_yticklabels()):
+            found = text.get_window_extent()
+            assert 0 <= found.x0 <= found.x1 <= width, text.get_text()
+            assert 0 <= found.y0 <= found.y1 <= height, text.get_text()

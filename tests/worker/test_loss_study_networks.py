@@ -9,6 +9,7 @@ import pytest
 
 from domain.config import FullDepthSettings, TrainingSettings
 from domain.errors import InputError
+from domain.losses import NetworkVariant
 from tests.worker.simulations import folder_of_classes
 from training.full_depth import Retrained
 from worker import loss_study_networks
@@ -94,7 +95,8 @@ def test_each_network_starts_from_the_contrastive_one(
     assert first != given
     assert calls.turned == {False}
     assert {"map", "p_at_5", "map of class0", "turned_cosine"} <= rows[0].metrics.keys()
-    assert {"auc_before", "auc_after"} <= rows[-1].metrics.keys()
+    assert {"auc_before", "auc_after", "embedded_p_at_5"} <= rows[-1].metrics.keys()
+    assert rows[-1].metrics["embedded_map"] != rows[-1].metrics["map"]
     assert rows[1].metrics["map"] != rows[0].metrics["map"]
 
 
@@ -117,6 +119,58 @@ def test_losses_of_whole_networks_have_names_and_parameters() -> None:
     assert len(trainings_of((), sweeps=("pedc-parts",), full=True)) == 4
     with pytest.raises(InputError, match="no loss pedc"):
         trainings_of((), sweeps=("pedc-parts",))
+
+
+class Untrained:
+    """In place of retraining: what it is asked for; the network stays as it is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.settings, self.widths = list[TrainingSettings](), list[int]()
+        monkeypatch.setattr(loss_study_networks, "retrain_backbone", self)
+
+    def __call__(
+        self, backbone: Any, pixels: Any, features: Any, known: Any, settings: Any, **rest: Any
+    ) -> Retrained:
+        self.settings.append(settings)
+        self.widths.append(features.shape[1])
+        return Retrained(backbone, None, [{"step": 0.0, "selection_auc": 0.5}])
+
+
+def test_networks_differ_in_what_a_sweep_varies(
+    simulation: SimulationOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Untrained(monkeypatch)
+    varied = (
+        Training("osap", network=NetworkVariant(out=4)),
+        Training("osap", network=NetworkVariant(buffer=3)),
+    )
+    rows = compare_on_classes(_options(tmp_path, trainings=varied, alone=True), simulation)
+    _, short, buffered = asked.settings
+    assert (short.out, buffered.out) == (4, HEAD.out)
+    assert short.full == FULL.model_copy(update={"loss": "osap"})
+    assert (buffered.full.batch_anchors, buffered.full.batch_others) == (24, 12)
+    assert buffered.full.chunk_images == 3 * 8 + 2 * 4
+    assert [row.training for row in rows[2:]] == ["osap out=4", "osap buffer=3"]
+
+
+def test_networks_that_fuse_other_maps_each_start_from_the_given_weights(
+    simulation: SimulationOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Untrained(monkeypatch)
+    fused = Training("osap", network=NetworkVariant(levels=(2, 3)))
+    options = _options(tmp_path, trainings=(fused, Training("osap")))
+    networks = replace(simulation, backbone="mobilenet_v2")
+    with pytest.raises(InputError, match="no checkpoint in common"):
+        compare_on_classes(options, networks)
+    compare_on_classes(replace(options, alone=True), networks)
+    assert asked.widths == [1280, 2 * 256, 1280]
+
+
+def test_heads_have_no_sweeps_of_networks() -> None:
+    with pytest.raises(InputError, match="osap-multistage is of whole networks"):
+        trainings_of((), sweeps=("osap-multistage",))
+    found = trainings_of((), sweeps=("osap-multistage",), full=True)
+    assert [each.name for each in found] == ["osap", "osap buffer=8"]
 
 
 def test_the_contrastive_loss_has_no_parameters_at_full_depth(
