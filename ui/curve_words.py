@@ -30,7 +30,7 @@ JUDGED_WORDS: Mapping[str, str] = {
 }
 HISTOGRAM_WORDS = (
     "How similar the model finds the pairs that people answered: the farther the two sides are "
-    "apart, the better it follows them."
+    "apart, the better it follows them. Labels lists those on the other side of its threshold."
 )
 FIGURES_WORDS = (
     "A line a model, the least effort first. Average precision looks at the pairs that the model "

@@ -177,7 +177,7 @@ def own_row(logged: LoggedEvent, paths: Mapping[int, str]) -> LabelRow:
         images=(_picture(a, paths), _picture(b, paths)),
         label=_said(event),
         note="" if logged.stands else "taken back",
-        members=event.member,
+        members="",  # all are the reader's own
         answered_at=event.answered_at,
         round=_round(event.round_number),
         actions=_own_actions(event) if logged.stands else (),

@@ -58,6 +58,8 @@ def addresses(people: Furnished) -> dict[str, str]:
     shown["my_answers"] = f"my_answers?member={people.annotator.member_id}"
     shown["results"] = f"search?image={people.pair.a}"
     shown["history"] = f"labels?pair={people.pair.a}-{people.pair.b}"
+    shown["doubts"] = "labels?show=doubts"
+    shown["groups"] = "labels?show=groups"
     shown["refused"] = f"people?member={people.annotator.member_id}"
     return shown
 

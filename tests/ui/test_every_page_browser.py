@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 
 MARKUP = "<img src=x onerror=document.title='hacked'>"
 NAMES = (MARKUP, f"{MARKUP} **ben** :red[x]", f"lea ![i](http://x.example/y.png) {MARKUP}")
-SHOWN = (*PAGES, "guide", "grid", "results", "history", "refused")
+SHOWN = (*PAGES, "guide", "grid", "results", "history", "doubts", "groups", "refused")
 # What parts do that we do not draw: rule, a word in the selector, and why it stays.
 NOT_OURS = (
     ("svg-img-alt", "_brush", "Vega draws the rectangle of a selection as a symbol without a name"),
@@ -54,7 +54,15 @@ window.moved = () => { add(watch.takeRecords()); return shift; };
 """
 STILL = 0.03  # 0.1 is called good
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 420, "height": 860}
-ALSO_NARROW = ("annotate", "grid", "results", "explore", "labels", "people")  # drawn another way
+ALSO_NARROW = (
+    "annotate",
+    "grid",
+    "results",
+    "explore",
+    "labels",
+    "groups",
+    "people",
+)  # drawn another way
 FIELDS_FIRST = ("overview", "rounds", "curves", "search", "labels", "instructions", "you")
 FOCUSED = """
 () => {
@@ -148,6 +156,19 @@ def test_what_annotators_wrote_has_room_in_a_window_of_middle_width(
     assert box is not None
     assert box["width"] >= 140
     assert table == 0
+
+
+def test_an_address_below_a_page_says_where_the_pages_are(reader: Page, address: str) -> None:
+    """Streamlit's page stays blank there: its scripts are looked for beside the address."""
+    reader.goto(f"{address}/labels/<img onerror=document.title='hacked'>")
+    expect(reader.get_by_role("heading", name="There is no page")).to_be_visible()
+    assert "hacked" not in reader.title()
+    assert serious(reader) == []
+    reader.emulate_media(color_scheme="dark")
+    assert serious(reader, only=("color-contrast",)) == []
+    reader.emulate_media(color_scheme="light")
+    reader.get_by_role("link", name="People").click()
+    expect(reader.get_by_role("heading", name="People")).to_be_visible(timeout=30_000)
 
 
 def moved(page: Page) -> float:

@@ -1,6 +1,8 @@
 """The Labels page: what the model speaks against, and groups as pictures."""
 
 import json
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,21 @@ def test_the_address_of_explore_names_a_group_by_an_image(small_project: Project
     stage.answer_pair(small_project, c, d, Kind.SIMILAR)
     assert show("explore", group=str(d)).selectbox(key="explore.which").value.startswith("group 2")
     assert show("explore", group="x").selectbox(key="explore.which").index == 0
+
+
+def test_a_large_group_is_seen_page_by_page(
+    make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch, quick_app_tests: None
+) -> None:
+    project = make_project(each=20)
+    monkeypatch.setenv("ANNEAL_PROJECT", str(project.folder))
+    stage.add_model(project, 1, metrics={}, bits=6)
+    ids = [each.image_id for each in stage.training_images(project)][:50]
+    for first, second in pairwise(ids):
+        stage.answer_pair(project, first, second, Kind.SIMILAR)
+    app = show("explore", group=str(ids[0]))
+    assert "50 images, 1–48 shown." in words(app)
+    app.session_state["explore.page.group 1: 50 images.50"] = 2
+    assert "50 images, 49–50 shown." in words(app.run())
 
 
 def test_search_says_what_its_model_has_learnt_and_how_good_it_is(small_project: Project) -> None:

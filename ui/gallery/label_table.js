@@ -77,6 +77,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   table.dataset.shown = shown;
   table.classList.toggle("bare", data.rows.every((row) => row.images.length === 0));
+  table.classList.toggle("own", data.rows.every((row) => row.members === ""));
   const act = (action) => setTriggerValue("acted", action);
   const rows = data.rows.map((row) => makeRow(row, data.access, act));
   table.querySelector("tbody").replaceChildren(...rows);

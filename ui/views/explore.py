@@ -13,7 +13,7 @@ from workflow import explore
 from workflow.explore import ArchiveMap, Group
 
 MOST_TILES = 48
-MAP, GRID = "explore.map", "explore.grid"
+MAP, GRID, PAGE = "explore.map", "explore.grid", "explore.page"
 SELECTED = "What I select on the map"
 GROUP = "group"  # in the address: a group by one of its images, where Labels leads
 project, member = session.project(), session.member()
@@ -47,11 +47,15 @@ def draw_map(shown: ArchiveMap, groups: list[Group]) -> list[int] | None:
 
 
 def draw_images(image_ids: list[int], name: str) -> None:
-    shown = image_ids[:MOST_TILES]
+    pages = -(-len(image_ids) // MOST_TILES)
+    key = f"{PAGE}.{name}.{len(image_ids)}"
+    page = st.pagination(pages, key=key) if pages > 1 else 1
+    start = (page - 1) * MOST_TILES
+    shown = image_ids[start : start + MOST_TILES]
     paths = explore.paths(project, shown)
     tiles = [Tile(each, paths.get(each, f"image {each}")) for each in shown]
-    more = f", {len(shown)} of them shown" if len(shown) < len(image_ids) else ""
-    st.caption(f"{components.counted(len(image_ids), 'image')}{more}. Click one to search for it.")
+    which = f", {start + 1:,}–{start + len(shown):,} shown" if pages > 1 else ""
+    st.caption(f"{components.counted(len(image_ids), 'image')}{which}. Click one to search for it.")
     image_grid(tiles, name=name, key=GRID, on_chosen=go_on)
     chosen = session.component_value(GRID, "chosen")
     if isinstance(chosen, int):
