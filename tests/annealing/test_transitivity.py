@@ -31,6 +31,8 @@ def test_one_step_gives_the_figures_of_the_specification(name):
     expected = ORACLES[name]["expected"]
     assert [[*q, int(y)] for q, y in implied.relations.items()] == expected["one_step_new"]
     assert [list(q) for q in implied.conflicts] == expected["one_step_conflicts"]
+    total = expected.get("one_step_total", len(labels))  # nothing new where all is in conflict
+    assert len(labels) + len(implied.relations) == total
 
 
 def test_closure_gives_the_figures_of_the_specification():
@@ -40,6 +42,7 @@ def test_closure_gives_the_figures_of_the_specification():
     assert [closure.add(q, y) for q, y in labels.items()] == case["expected"]["events"]
     known = sorted([*q, int(y)] for q, y in closure.relations())
     assert known == case["expected"]["closure"]
+    assert len(known) == case["expected"]["closure_size"]
     assert [list(c) for c in closure.components()] == case["expected"]["components"]
 
 

@@ -10,8 +10,9 @@ from itertools import product
 
 import pytest
 import torch
-from pytorch_metric_learning import distances, losses, reducers
+from pytorch_metric_learning import distances, losses, miners, reducers
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn.functional import normalize, softplus
 
 from tests.training.test_relevance import batch
@@ -40,8 +41,14 @@ def means() -> reducers.MeanReducer:
     return reducers.MeanReducer()
 
 
+def hardest_triplets(margin: float) -> Library:
+    loss, miner = losses.TripletMarginLoss(margin=margin), miners.BatchHardMiner()
+    return lambda each, labels: loss(each, labels, miner(each, labels))
+
+
 SAME: dict[str, tuple[RelevanceLoss, Library, float]] = {
     "triplet": (Triplet(margin=0.3), losses.TripletMarginLoss(margin=0.3), 1),
+    "hardest triplets": (Triplet(margin=0.3, mining="hardest"), hardest_triplets(0.3), 1),
     "contrastive": (
         Contrastive(margin=0.2),
         losses.ContrastiveLoss(1, 0.2, distance=distances.CosineSimilarity(), reducer=means()),
@@ -71,6 +78,19 @@ def with_gradient(loss: Callable[[Tensor], Tensor], embeddings: Tensor) -> tuple
     return value.detach(), gradient
 
 
+def agree(
+    ours: Callable[[Tensor], Tensor],
+    library: Callable[[Tensor], Tensor],
+    embeddings: Tensor,
+    *,
+    within: float = 1e-9,
+) -> None:
+    """Value and gradient are the same, and there is a gradient."""
+    found, expected = with_gradient(ours, embeddings), with_gradient(library, embeddings)
+    torch.testing.assert_close(found, expected, rtol=0, atol=within, check_dtype=False)
+    assert expected[1].abs().max() > 1e-3
+
+
 @pytest.mark.parametrize(("ours", "library", "factor"), SAME.values(), ids=SAME)
 def test_it_is_the_librarys(ours: RelevanceLoss, library: Library, factor: float) -> None:
     relevance = relevance_of_classes(LABELS)
@@ -87,13 +107,16 @@ def test_smooth_ap_is_the_librarys_where_the_query_is_its_own_partner() -> None:
 
     Three classes of three: the library mixes up the two numbers.
     """
-    labels, embeddings = torch.arange(3).repeat_interleave(3), rows()[:9]
-    relevance = torch.full((18, 18), NAN)
+    labels, relevance = torch.arange(3).repeat_interleave(3), torch.full((18, 18), NAN)
     relevance[:9, 9:] = relevance_of_classes(labels).fill_diagonal_(1)
-    ours = SmoothAP(tau=0.1)(torch.cat([embeddings, embeddings]), relevance)
-    library = losses.SmoothAPLoss(temperature=0.1)(embeddings, labels)
-    assert ours.valid_anchors == 9
-    assert ours.value.item() == pytest.approx(library.item(), abs=1e-6)
+    ours, library = SmoothAP(tau=0.1), losses.SmoothAPLoss(temperature=0.1)
+    assert ours(torch.cat([rows()[:9]] * 2), relevance).valid_anchors == 9
+    agree(
+        lambda each: ours(torch.cat([each, each]), relevance).value,
+        lambda each: library(each, labels),
+        rows()[:9],
+        within=1e-6,  # the library counts in single precision
+    )
 
 
 def test_n_pair_is_the_librarys_on_its_batch() -> None:
@@ -101,10 +124,9 @@ def test_n_pair_is_the_librarys_on_its_batch() -> None:
     embeddings, labels = rows()[:8], torch.tensor([0, 1, 2, 3, 0, 1, 2, 3])
     relevance = torch.full((8, 8), NAN)
     relevance[:4, 4:] = torch.eye(4)
-    ours = NPair(scale=1.0)(embeddings, relevance)
-    library = losses.NPairsLoss()(embeddings, labels)
-    assert ours.valid_anchors == 4
-    assert ours.value.item() == pytest.approx(library.item(), abs=1e-9)
+    ours, library = NPair(scale=1.0), losses.NPairsLoss()
+    assert ours(embeddings, relevance).valid_anchors == 4
+    agree(lambda each: ours(each, relevance).value, lambda each: library(each, labels), embeddings)
 
 
 def test_n_pair_takes_the_most_alike_image_of_each_other_kind() -> None:
@@ -126,17 +148,19 @@ def test_n_pair_takes_the_most_alike_image_of_each_other_kind() -> None:
 
 
 def test_proxy_nca_is_the_librarys_with_the_mean_directions_of_others_as_proxies() -> None:
-    unit = normalize(rows())
     library = losses.ProxyNCALoss(num_classes=3, embedding_size=5, softmax_scale=2)
-    expected = []
-    for row in range(12):
-        others = torch.arange(12) != row
-        library.proxies.data = torch.stack(
-            [unit[(label == LABELS) & others].mean(0) for label in range(3)]
-        )
-        expected.append(library(unit[[row]], LABELS[[row]]).item())
-    found = ProxyNCA(scale=2.0)(rows(), relevance_of_classes(LABELS))
-    assert found.value.item() == pytest.approx(sum(expected) / 12, abs=1e-9)
+
+    def with_means(embeddings: Tensor) -> Tensor:
+        unit, terms = normalize(embeddings), []
+        for row in range(12):
+            others = torch.arange(12) != row
+            means = [unit[(label == LABELS) & others].mean(0) for label in range(3)]
+            given = (unit[[row]], LABELS[[row]])
+            terms.append(functional_call(library, {"proxies": torch.stack(means)}, given))
+        return torch.stack(terms).mean()
+
+    relevance = relevance_of_classes(LABELS)
+    agree(lambda each: ProxyNCA(scale=2.0)(each, relevance).value, with_means, rows())
 
 
 def test_proxies_of_groups_that_nobody_compared_with_are_not_seen() -> None:

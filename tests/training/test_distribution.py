@@ -13,6 +13,7 @@ from training.losses.distribution import (
     DistributionConsistency,
     mine_tuples,
     negative_boundaries,
+    positive_weights,
 )
 from training.losses.relevance import distances, known_partners, relevance_of_classes
 from training.losses.selection import linked_groups
@@ -95,6 +96,53 @@ def test_the_mined_tuples_are_the_oracles() -> None:
         assert found.positives[row][found.has_positive[row]].tolist() == anchor["P"]
         assert found.negatives[row][found.has_negative[row]].tolist() == anchor["N"]
     assert not found.has_positive[_DCL["expected"]["skipped_anchors"]].any()
+
+
+def test_weights_boundaries_and_parts_of_each_anchor_are_the_oracles() -> None:
+    embeddings, relevance = oracle_batch()
+    inputs, partners = _DCL["inputs"], known_partners(relevance)
+    apart, alike = distances(embeddings), embeddings @ embeddings.T
+    found = mine_tuples(apart, partners)
+    weights = positive_weights(
+        alike, partners, found, hard_margin=inputs["mu"], hardness=inputs["theta"]
+    )
+    bounds = negative_boundaries(
+        alike.gather(1, found.negatives),
+        found.has_negative,
+        tau=1.0,
+        sharpness=inputs["beta"],
+        relaxation=inputs["rho"],
+    )
+    for anchor, hard in zip(
+        _DCL["expected"]["anchors"], _DCL["expected"]["n_hard_fixed"], strict=True
+    ):
+        row = anchor["anchor"]
+        weight, bound = weights[row].item(), bounds[row][found.has_negative[row]]
+        assert weight == pytest.approx(anchor["w_pos"], abs=1e-9)
+        count = int(partners.similar[row].sum())
+        assert math.log(weight * len(anchor["P"])) * count == pytest.approx(hard, abs=1e-9)
+        assert bound.tolist() == pytest.approx(anchor["w_neg"], abs=1e-9)
+        together = (apart[row, anchor["P"]] - (inputs["tau"] - inputs["m"])).relu()
+        pushed = (inputs["tau"] * bound - apart[row, anchor["N"]]).relu()
+        assert weight * together.square().sum() / 2 == pytest.approx(anchor["L_P"], abs=1e-9)
+        assert pushed.square().sum() / 2 == pytest.approx(anchor["L_N"], abs=1e-9)
+
+
+def test_only_similar_images_weigh_where_the_boundary_is_at_zero() -> None:
+    embeddings, relevance = oracle_batch()
+    inputs, anchors = _DCL["inputs"], _DCL["expected"]["anchors"]
+    loss = DistributionConsistency(tau=0.0, margin=inputs["m"] - inputs["tau"])
+    expected = sum(anchor["L_P"] for anchor in anchors) / len(anchors)
+    assert loss(embeddings, relevance).value.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_by_its_similar_images_as_printed_every_one_would_be_hard() -> None:
+    embeddings, relevance = oracle_batch()
+    partners, alike = known_partners(relevance), embeddings @ embeddings.T
+    nearest = alike.masked_fill(~partners.similar, -torch.inf).amax(1, keepdim=True)
+    hard = (partners.similar & (alike < nearest + _DCL["inputs"]["mu"])).sum(1)
+    assert hard[partners.with_similar].tolist() == _DCL["expected"]["n_hard_as_printed"]
+    assert torch.equal(hard, partners.similar.sum(1))
 
 
 def test_without_the_rule_of_kinds_the_nearest_are_taken_whatever_they_are() -> None:

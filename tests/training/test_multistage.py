@@ -88,7 +88,7 @@ def test_the_gradient_is_the_oracles(chunk_rows: int) -> None:
     assert found.value.item() == pytest.approx(oracle["expected"]["loss"], abs=1e-9)
     expected = torch.tensor(oracle["expected"]["grad_W"], dtype=torch.float64).T
     assert layer.weight.grad is not None
-    torch.testing.assert_close(layer.weight.grad, expected, atol=1e-8, rtol=0)
+    torch.testing.assert_close(layer.weight.grad, expected, atol=1e-9, rtol=0)
 
 
 def test_gradients_add_up_over_calls() -> None:

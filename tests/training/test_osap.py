@@ -89,17 +89,25 @@ def test_the_mix_is_the_oracles() -> None:
 @pytest.mark.parametrize("unknown", [False, True])
 def test_each_query_has_the_oracles_precision(unknown: bool) -> None:
     embeddings, relevance, expected = oracle_batch(unknown=unknown)
+    partners, ending = known_partners(relevance), "" if unknown else "_per_valid_query"
+    for negative, name in [(SoftsignStep(), "srf_AP"), (HardStep(), "exact_AP")]:
+        found = row_average_precisions(
+            cosines(embeddings), partners, positive=HardStep(), negative=negative
+        )
+        wanted = torch.tensor(expected[name + ending], dtype=torch.float64)
+        torch.testing.assert_close(found[:5], wanted, atol=1e-9, rtol=0)
+        assert found[5] == 0  # it has no similar partner
+    valid = partners.with_both.nonzero()[:, 0].tolist()
+    assert valid == ORACLES["srf_ap"]["expected"]["valid_queries"]
+
+
+def test_the_precision_of_a_query_is_the_oracles() -> None:
+    oracle = ORACLES["srf_query"]
+    scores, known = one_query(oracle["inputs"]["s"], oracle["inputs"]["rel"])
     found = row_average_precisions(
-        cosines(embeddings),
-        known_partners(relevance),
-        positive=HardStep(),
-        negative=SoftsignStep(),
+        scores, known_partners(known), positive=HardStep(), negative=HardStep()
     )
-    wanted = expected["srf_AP" if unknown else "srf_AP_per_valid_query"]
-    torch.testing.assert_close(
-        found[:5], torch.tensor(wanted, dtype=torch.float64), atol=1e-9, rtol=0
-    )
-    assert found[5] == 0  # it has no similar partner
+    assert found[0].item() == pytest.approx(oracle["expected"]["exact_AP"], abs=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,11 @@ def test_pooling_agrees_with_the_oracle(name: str) -> None:
     assert unit[0].tolist() == pytest.approx(expected[f"{name}_l2"], abs=1e-9)
 
 
+def test_the_power_one_is_the_mean_as_the_oracle_says() -> None:
+    found = PowerPool(1.0).double()(MAPS[:, 1:])  # without the 0, which is raised to 1e-6
+    assert found[0].tolist() == pytest.approx(_POOLING["expected"]["gem_p1_equals_spoc"], abs=1e-9)
+
+
 def test_the_power_goes_from_the_mean_to_the_largest_value() -> None:
     generator = torch.Generator().manual_seed(0)
     maps = torch.rand(2, 3, 4, 4, generator=generator, dtype=torch.float64) + 0.1

@@ -69,6 +69,11 @@ def test_the_rotation_loss_agrees_with_the_oracle() -> None:
     similar[0, 1] = similar[1, 0] = True
     without = rotation_loss(ROWS, TURNED, similar=similar)
     assert without.value.item() == pytest.approx(_EXPECTED["rot_pos_removed"], abs=1e-9)
+    for row, expected in enumerate(_EXPECTED["rot_items"]):
+        nobody = torch.ones(4, 4, dtype=torch.bool)
+        nobody[row] = False  # only this image has others
+        term = rotation_loss(ROWS, TURNED, similar=nobody)
+        assert (term.value.item(), term.valid_anchors) == (pytest.approx(expected, abs=1e-9), 1)
 
 
 def test_the_parts_add_up_to_the_oracles_totals() -> None:

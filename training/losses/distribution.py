@@ -93,7 +93,9 @@ class DistributionConsistency:
         partners = known_partners(relevance)
         found, similarity = distances(embeddings), cosines(embeddings).detach()
         chosen = self._tuples(found.detach(), partners)
-        weight = self._positive_weights(similarity, partners, chosen)
+        weight = positive_weights(
+            similarity, partners, chosen, hard_margin=self.hard_margin, hardness=self.hardness
+        )
         boundary = negative_boundaries(
             similarity.gather(1, chosen.negatives),
             chosen.has_negative,
@@ -118,15 +120,6 @@ class DistributionConsistency:
             negatives=self.negatives,
             distinct=self.distinct,
         )
-
-    def _positive_weights(self, similarity: Tensor, partners: Partners, chosen: Tuples) -> Tensor:
-        """[B] w⁺: exp(ϑ · share of hard ones) a chosen positive, eq. 15."""
-        keys = sort_keys(similarity)
-        others = keys.masked_fill(~partners.dissimilar, -torch.inf)
-        nearest = functional.pad(others, (0, 1), value=-torch.inf).amax(1, keepdim=True)
-        hard = partners.similar & (keys < nearest + self.hard_margin)
-        share = hard.sum(1).to(similarity) / partners.similar.sum(1).clamp(min=1)
-        return torch.exp(self.hardness * share) / chosen.has_positive.sum(1).clamp(min=1)
 
 
 def mine_tuples(
@@ -156,6 +149,29 @@ def mine_tuples(
     farthest, has_positive = lowest_columns(-found, partners.similar, positives)
     nearest, has_negative = lowest_columns(found, candidates, negatives)
     return Tuples(farthest, has_positive, nearest, has_negative)
+
+
+def positive_weights(
+    similarity: Tensor, partners: Partners, chosen: Tuples, *, hard_margin: float, hardness: float
+) -> Tensor:
+    """[B] w⁺, how much each chosen similar image of an anchor counts: from 1 / P to exp(ϑ) / P.
+
+    Args:
+        similarity: [B, B] cosines, without gradient.
+        partners: known relations; all similar images are counted, not only the chosen ones.
+        chosen: P similar images of each anchor.
+        hard_margin, hardness: μ and ϑ, see `DistributionConsistency`.
+
+    Corner cases: without a dissimilar image none is hard.
+
+    Source: DCL, eqs. 14-15; in eq. 14 the largest similarity is that to dissimilar images.
+    """
+    keys = sort_keys(similarity)
+    others = keys.masked_fill(~partners.dissimilar, -torch.inf)
+    nearest = functional.pad(others, (0, 1), value=-torch.inf).amax(1, keepdim=True)
+    hard = partners.similar & (keys < nearest + hard_margin)
+    share = hard.sum(1).to(similarity) / partners.similar.sum(1).clamp(min=1)
+    return torch.exp(hardness * share) / chosen.has_positive.sum(1).clamp(min=1)
 
 
 def negative_boundaries(
