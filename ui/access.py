@@ -15,7 +15,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import streamlit as st
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from domain.members import Member
 from ui import session, sign_in
@@ -60,7 +60,7 @@ def credentials(request: Request) -> Credentials:
     return Credentials(bearer, dict(request.cookies))
 
 
-def check_host(request: Request) -> None:
+def check_host(request: HTTPConnection) -> None:
     """Refuse names that are not this app's, as Streamlit does for its own connection."""
     name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     allowed = [str(host).lower() for host in st.get_option("server.allowedHosts")]
@@ -72,7 +72,7 @@ def check_host(request: Request) -> None:
         )
 
 
-def check_near(request: Request) -> None:
+def check_near(request: HTTPConnection) -> None:
     """Refuse other machines where no sign-in is set up."""
     sign_in.check_near(request.client.host if request.client else "")
 

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-import streamlit as st
 from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -16,13 +15,10 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from ui import session
+from ui.inner_routes import START, is_streamlits
 from ui.sitemap import HOME, PAGES
 
-# What Streamlit itself serves: the first parts of its addresses, and the files beside its page.
-_PARTS = ("_stcore", "app", "auth", "component", "media", "oauth2callback", "static")
-_FILES = tuple(each.name for each in Path(st.__file__).with_name("static").iterdir())
-_START = "index.html"  # Streamlit's page by the name of its file
-_ALSO_HOME = (_START, "home", "index")
+_ALSO_HOME = (START, "home", "index")
 _PAGE = Template(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
 
 
@@ -35,8 +31,7 @@ class _Elsewhere(Route):
     """A route for all but what Streamlit, whose routes come after all own ones, has to serve."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        first = str(scope.get("path", "")).strip("/").partition("/")[0]
-        theirs = first in _PARTS or (first in _FILES and first != _START)
+        theirs = is_streamlits(str(scope.get("path", "")))
         return (Match.NONE, {}) if theirs else super().matches(scope)
 
 

@@ -33,6 +33,13 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 
+def refused(error: Exception) -> Response:
+    """An expected error as a reply; a bug is raised again."""
+    refusal = _refusal(error)
+    body = json.dumps({"message": refusal.message, "hint": refusal.hint})
+    return _json(refusal.status, body, refusal.headers)
+
+
 class Threads:
     """Where work is done that may block: never on the event loop."""
 
@@ -63,7 +70,7 @@ class Gate:
                 access.check_host(request)
                 raise _unknown(request, routes)
             except Refusal as refusal:
-                return _refused(refusal)
+                return refused(refusal)
 
         return [*routes, Route("/api/{rest:path}", unknown, methods=list(HTTPMethod))]
 
@@ -73,15 +80,8 @@ class Gate:
         async def serve(request: Request) -> Response:
             try:
                 return _response(endpoint, await self._reply(endpoint, request))
-            except Refusal as refusal:
-                return _refused(refusal)
-            except AnnealError as error:
-                return _refused(Refusal(_status(error), error.message, error.hint))
-            except Exception as error:  # a database that cannot be read is no bug
-                said = in_words(error)
-                if said is None:
-                    raise
-                return _refused(Refusal(_status(said), said.message, said.hint))
+            except Exception as error:
+                return refused(error)
 
         return Route(path, serve, methods=[endpoint.method], name=endpoint.name)
 
@@ -185,9 +185,14 @@ def _response(endpoint: Endpoint, reply: Reply) -> Response:
     return _json(endpoint.status, reply.model_dump_json(), {})
 
 
-def _refused(refusal: Refusal) -> Response:
-    body = json.dumps({"message": refusal.message, "hint": refusal.hint})
-    return _json(refusal.status, body, refusal.headers)
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    # A database that cannot be read is no bug.
+    said = error if isinstance(error, AnnealError) else in_words(error)
+    if said is None:
+        raise error
+    return Refusal(_status(said), said.message, said.hint)
 
 
 def _json(status: HTTPStatus, body: str, headers: Mapping[str, str]) -> Response:

@@ -10,6 +10,7 @@ import streamlit as st
 from domain.answers import KnownRelation
 from domain.errors import AccessError
 from domain.members import Member, Role
+from domain.sign_ins import Identity
 from ui import sign_in
 from ui.sign_in import Stranger
 from ui.tokens import Signer
@@ -65,12 +66,24 @@ def member() -> Member:
         NotSignedIn, Stranger: they must sign in, or did and are no member.
     """
     if sign_in.is_set_up():
-        return _signed_in()
+        return member_known_as(sign_in.identity())
     found = _chosen(st.session_state.get(_ACTING, member_id_in(st.query_params)))
     if found is None:
         raise HasLeft(
             "Who you were here is no member of this project any more.", "Say who you are now."
         )
+    return found
+
+
+def member_known_as(identity: Identity) -> Member:
+    """Whom somebody is who signed in.
+
+    Raises:
+        Stranger: no member.
+    """
+    found = sign_ins.member_signed_in(project(), identity)
+    if found is None:
+        raise Stranger(identity)
     return found
 
 
@@ -175,14 +188,6 @@ def counter(key: str) -> int:
 def count_up(key: str) -> None:
     """Raise a counter: a widget whose key has its number is drawn anew, without its value."""
     st.session_state[key] = counter(key) + 1
-
-
-def _signed_in() -> Member:
-    identity = sign_in.identity()
-    found = sign_ins.member_signed_in(project(), identity)
-    if found is None:
-        raise Stranger(identity)
-    return found
 
 
 def _chosen(member_id: int | None) -> Member | None:

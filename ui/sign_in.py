@@ -73,12 +73,20 @@ def providers() -> list[str]:
 
 
 def identity() -> Identity:
+    """Who signed in, in this tab.
+
+    Raises:
+        NotSignedIn: nobody did.
+    """
+    return identity_in(st.user.to_dict())
+
+
+def identity_in(said: Mapping[str, Any]) -> Identity:
     """Who signed in, as the provider said.
 
     Raises:
         NotSignedIn: nobody did.
     """
-    said = st.user.to_dict()
     issuer, subject = said.get("iss"), said.get("sub")
     if said.get("is_logged_in") is not True or not (_is_text(issuer) and _is_text(subject)):
         raise NotSignedIn("Nobody is signed in here.", "Sign in.")

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from benchmarks.serving import free_port, served
 from domain.members import Role
@@ -85,10 +85,14 @@ def sign_in(page: Page, address: str, name: str) -> None:
 def test_nobody_sees_a_page_before_they_sign_in_whatever_the_address(
     page: Page, address: str
 ) -> None:
+    failed: list[str] = []
+    page.on("response", lambda each: failed.append(each.url) if each.status >= 400 else None)
     for path in ("", "people", "annotate?member=1"):
         page.goto(f"{address}/{path}")
         expect(page.get_by_role("button", name="Sign in")).to_be_visible(timeout=30_000)
         expect(page.get_by_role("link", name="People")).to_have_count(0)
+    assert failed == []
+    assert page.request.get(f"{address}/_stcore/metrics").status == 403
     for route in ("session", "images/1", "labels"):
         assert page.request.get(f"{address}/api/{route}").status == 401
 
@@ -140,6 +144,26 @@ def test_a_lead_signs_in_and_says_by_which_address_others_come_in(
     field.press("Enter")
     expect(page.get_by_text("expected as zoe")).to_be_visible()
     assert str(sign_ins.sign_ins_by_member(project)[new.member_id]) == "zoe@example.org"
+
+
+def test_files_go_to_and_from_leads_alone(page: Page, browser: Browser, address: str) -> None:
+    sign_in(page, address, "Lea")
+    page.get_by_role("link", name="Project").click()
+    file = {"name": "none.csv", "mimeType": "text/csv", "buffer": b"image_a,image_b\n"}
+    page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+    expect(page.get_by_text("0 rows: 0 new answers")).to_be_visible(timeout=30_000)
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download answers.csv").click()
+    url = download.value.url
+    assert "/media/" in url
+    assert page.request.get(url).status == 200
+    assert page.request.get(f"{address}/_stcore/metrics").status == 200
+    with browser.new_context() as elsewhere:
+        other = elsewhere.new_page()
+        assert other.request.get(url).status == 403
+        sign_in(other, address, "Ann")
+        assert other.request.get(url).status == 403
 
 
 @pytest.mark.parametrize("name", ["Mallory", "Bob"])

@@ -1,0 +1,108 @@
+"""Streamlit's own addresses: open is what a page needs to ask who is there, the rest is for leads.
+
+Streamlit gives pictures that pages showed, downloads and figures about its server to whoever knows
+their address, and takes files from everybody; only leads' pages use any of that. What it serves
+beyond, in this version or another, is closed until it is listed here.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import streamlit as st
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit.auth_util import get_cookie_with_chunks
+from streamlit.web.server.server_util import get_cookie_secret
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
+
+from domain.members import Role, require
+from ui import access, session, sign_in
+from ui.serving import Threads, refused
+
+START = "index.html"  # Streamlit's page by the name of its file; ours is served in its place
+FILES = frozenset(each.name for each in Path(st.__file__).with_name("static").iterdir()) - {START}
+# The first parts of all addresses that Streamlit serves, beside these files.
+PARTS = frozenset({"_stcore", "app", "auth", "component", "media", "oauth2callback", "static"})
+# Whether it is alive, from where pages may come, the page itself, and the way in and out.
+OPEN = frozenset(
+    {
+        "/_stcore/health",
+        "/_stcore/host-config",
+        "/_stcore/stream",
+        "/auth/login",
+        "/auth/logout",
+        "/oauth2callback",
+    }
+)
+OPEN_FOLDER = "static"  # programs of the page, the same for every app
+
+
+def is_streamlits(path: str) -> bool:
+    """Whether an address, decoded, is Streamlit's; all others are never given to it."""
+    first = _first(path)
+    return first in PARTS or first in FILES
+
+
+class ClosedRoutes:
+    """Refuses who may not have what Streamlit would give; to put around the whole app.
+
+    Nobody else can ask for an address that only Streamlit answers: the stream to a page, which is
+    open, checks who is there by itself (`ui.main.present`), and own routes do (`ui.serving`).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._threads = Threads(1, "inner")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._app
+        if scope["type"] != "lifespan" and _is_closed(scope["path"]):
+            try:
+                await self._threads.run(_check, HTTPConnection(scope))
+            except Exception as error:
+                answer = refused(error) if scope["type"] == "http" else _hang_up
+        await answer(scope, receive, send)
+
+
+def _is_closed(path: str) -> bool:
+    first = _first(path)
+    return is_streamlits(path) and not (path in OPEN or first in FILES or first == OPEN_FOLDER)
+
+
+def _check(asked: HTTPConnection) -> None:
+    """Let leads through; where nobody signs in, whoever sits at this machine.
+
+    Raises:
+        AnnealError, Refusal: they may not come in.
+    """
+    access.check_host(asked)
+    access.check_near(asked)
+    if not sign_in.is_set_up():
+        return
+    member = session.member_known_as(sign_in.identity_in(_signed_in(asked)))
+    require(member, Role.LEAD, to="open this address")
+
+
+def _signed_in(asked: HTTPConnection) -> Mapping[str, object]:
+    """What the provider said of who signed in, by the cookie that Streamlit keeps it in."""
+    secret = get_cookie_secret()
+
+    def read(name: str) -> bytes | None:
+        text = asked.cookies.get(name, "").encode("latin-1")
+        return decode_signed_value(secret, name, text)
+
+    kept = get_cookie_with_chunks(read, USER_COOKIE_NAME) if secret else None
+    said: dict[str, object] = json.loads(kept) if kept else {}
+    here = asked.headers.get("host", "")
+    return said if urlsplit(str(said.get("origin", ""))).netloc == here else {}
+
+
+async def _hang_up(_: Scope, __: Receive, send: Send) -> None:
+    await send({"type": "websocket.close", "code": 1008})
+
+
+def _first(path: str) -> str:
+    return path.strip("/").partition("/")[0]
