@@ -17,7 +17,7 @@
   window.anneal_bench = bench;
 
   bench.images = () => {
-    const host = document.querySelector("[data-testid=stBidiComponentIsolated]");
+    const host = document.querySelector("#anneal-early, [data-testid=stBidiComponentIsolated]");
     const root = host?.shadowRoot ?? document;
     return [...root.querySelectorAll(host ? ".stage img" : "[data-testid=stImage] img")];
   };

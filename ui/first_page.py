@@ -8,6 +8,7 @@ the first moment, and grey bars take the room of what they stand for.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from domain.errors import AnnealError
 from labeling_store.failures import in_words
 from ui import access, session, sign_in
 from ui.access import Refusal
-from ui.annotate.first import first_questions
+from ui.annotate.early import FRAME, early_page
 from ui.serving import Threads
 from ui.sitemap import HOME, PAGES
 
@@ -48,6 +49,9 @@ _WARM = (
     "(window.requestIdleCallback ?? setTimeout)"  # Safari has none
     "(() => FILES.forEach((file) => import(file).catch(() => {})))"
 )
+_SCRIPTS = re.compile(
+    r'<link rel="modulepreload"[^>]*>|<script (?:type="module"|data-warm).*?</script>'
+)
 STYLE = f"<style>{Path(__file__).with_suffix('.css').read_text(encoding='utf-8')}</style>"
 # No other site's page may talk to this one from around it; that must be said to connect at once.
 _AT_ONCE = "HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false }"
@@ -64,32 +68,42 @@ def _route(name: str, described: Mapping[str, Any], threads: Threads) -> Route:
     links = _links(described, ("BidiComponent", *PARTS.get(name, ())))
     # Who signed in is known by a cookie that Streamlit only trusts beside another one, which it
     # sets when it is asked: there the page must ask first.
-    asking, at_once = _page(_SERVER, links), _page(f"{_SERVER}, {_AT_ONCE}", links)
+    title = f"{PAGES[name][0]} · Anneal"  # as the script names it
+    asking = _page(title, _SERVER, links)
+    at_once = _page(title, f"{_SERVER}, {_AT_ONCE}", links)
 
     async def serve(request: Request) -> Response:
         if sign_in.is_set_up():
             return _html(asking)
-        if name != "annotate":
-            return _html(at_once)
-        return _html(at_once, await threads.run(_early, request))
+        early = await threads.run(_early, request) if name == "annotate" else ""
+        return _html(_framed_later(at_once, early), "no-store") if early else _html(at_once)
 
     return Route("/" if name == HOME else f"/{name}", serve)
 
 
-def _page(told: str, links: str) -> str:
+def _page(title: str, told: str, links: str) -> str:
     script = f"<script>window.__streamlit = {{ {told} }}</script>"
     page = (_STATIC / "index.html").read_text(encoding="utf-8")
-    return page.replace("</head>", f"{script}{STYLE}{links}</head>")
+    named = page.replace("<title>Streamlit</title>", f"<title>{title}</title>")
+    return named.replace("</head>", f"{script}{STYLE}{links}</head>")
 
 
-def _html(page: str, script: str = "") -> Response:
-    """The page, with a script of the reader's own before all else; it is kept nowhere then."""
-    headers = {"Cache-Control": "no-store" if script else "no-cache"}
-    return HTMLResponse(page.replace("<head>", f"<head>{script}"), headers=headers)
+def _html(page: str, caching: str = "no-cache") -> Response:
+    return HTMLResponse(page, headers={"Cache-Control": caching})
+
+
+def _framed_later(page: str, early: str) -> str:
+    """The page with a part that is there before the rest, and loads Streamlit's scripts then.
+
+    A proof of who reads it is in it, so that it is to be kept nowhere.
+    """
+    scripts = "".join(each.group() for each in _SCRIPTS.finditer(page))
+    frame = f'<template id="{FRAME}">{scripts}</template>'
+    return _SCRIPTS.sub("", page).replace("</body>", f"{frame}{early}</body>")
 
 
 def _early(request: Request) -> str:
-    """The script that asks for the reader's first questions; none where they will be refused."""
+    """The annotate page for its reader; nothing where they will be refused."""
     try:
         access.check_host(request)
         access.check_near(request)
@@ -100,7 +114,7 @@ def _early(request: Request) -> str:
         if in_words(error) is None:
             raise
         return ""
-    return "" if member is None else first_questions(member)
+    return "" if member is None else early_page(member)
 
 
 def _links(described: Mapping[str, Any], parts: Iterable[str]) -> str:
@@ -110,7 +124,7 @@ def _links(described: Mapping[str, Any], parts: Iterable[str]) -> str:
     files = sorted(described[each]["file"] for each in wanted)
     links = "".join(f'<link rel="modulepreload" crossorigin href="./{each}">' for each in files)
     drawn = json.dumps([f"./{described[each]['file']}" for each in sources])
-    return f"{links}<script>{_WARM.replace('FILES', drawn)}</script>"
+    return f"{links}<script data-warm>{_WARM.replace('FILES', drawn)}</script>"
 
 
 def _part(source: str) -> str:

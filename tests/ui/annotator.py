@@ -8,7 +8,8 @@ from domain.answers import Event, Kind
 from labeling_store import answers
 from workflow.project import Project
 
-SHOWN = "section.annotate .stage img"
+PAGE = "section.annotate"
+SHOWN = f"{PAGE} .stage img"
 ALL_SAVED = "All answers saved"
 
 
@@ -22,8 +23,15 @@ class Annotator:
         self.start = log[-1].event_id if log else 0
 
     def open(self, address: str) -> None:
+        """The page with its first pair, framed."""
         self.page.goto(f"{address}/annotate")
+        self.wait_until_framed()
         self.wait_for_pair()
+
+    def wait_until_framed(self) -> None:
+        """Until Streamlit has the page in its place, which it could be used before."""
+        framed = self.page.get_by_test_id("stMain").locator(PAGE)
+        expect(framed).to_be_visible(timeout=30_000)
 
     def reload_at_once(self) -> None:
         """Reload before the page has loaded; Chromium refuses while it exchanges two pages."""

@@ -4,16 +4,17 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import pytest
 import streamlit as st
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from starlette.applications import Starlette
 
 from domain.answers import Kind
 from domain.members import Role
-from tests.ui.annotator import Annotator
+from tests.ui.annotator import PAGE, Annotator
 from ui import session, sign_in
 from ui.first_page import STYLE, page_routes
 from ui.sitemap import HOME, PAGES
@@ -30,18 +31,27 @@ MOVED = """
       }
     }).observe({ type: "layout-shift", buffered: true });
 """
-ARRIVED = """
-    (url) => performance.getEntriesByType("resource")
-      .some(({ name, responseStatus }) => name.startsWith(url) && responseStatus === 200)
-"""
+SCRIPTS = "**/static/js/index.*.js"
 TABS = "() => Object.keys(localStorage).filter((each) => each.includes('.tab.')).length"
 OF_SOMEBODY_ELSE = """
     let kept;
-    Object.defineProperty(window, "annealFirst", {
+    Object.defineProperty(window, "annealEarly", {
       configurable: true,
       get: () => kept,
-      set: (first) => { kept = first; first.scope += "0"; },
+      set: (early) => { kept = early; early.scope += "0"; },
     });
+"""
+LOOK = """
+    (section) => {
+      const parts = [section, ...section.querySelectorAll("h1, .frame, .answer, .tools button")];
+      const style = (each) => getComputedStyle(each);
+      return parts.map((each) => [
+        ...["x", "y", "width", "height"].map((key) => each.getBoundingClientRect()[key].toFixed(1)),
+        ...["color", "backgroundColor", "borderColor", "colorScheme", "fontSize", "fontWeight"]
+          .map((key) => style(each)[key]),
+        style(each).fontFamily.split(",")[0],
+      ]);
+    }
 """
 TOLD = re.compile(r"<script>window\.__streamlit = \{ (.+) \}</script>")
 
@@ -55,9 +65,9 @@ def first_page(path: str, *, host: str = HERE, machine: str = HERE) -> httpx.Res
     return asyncio.run(get())
 
 
-def asks_as(page: httpx.Response) -> int | None:
-    """The member whose first questions the page asks for; None if it asks for nobody's."""
-    given = re.search(r"new FirstQuestions\((.+)\);", page.text)
+def reader_of(page: httpx.Response) -> int | None:
+    """The member whom the page's HTML knows; None if it is nobody's."""
+    given = re.search(r"^startEarly\((.+), document", page.text, re.MULTILINE)
     return None if given is None else session.signer().read_token(json.loads(given[1])["token"])
 
 
@@ -74,11 +84,10 @@ def test_each_page_is_streamlits_own_and_knows_its_server(
     assert "HOST_CONFIG" in told[1]
     assert reply.text.index(told[0]) < reply.text.index("</head>")
     without = reply.text.replace(told[0], "").replace(STYLE, "")
-    own = re.sub(
-        r'<link rel="modulepreload"[^>]*>|<script>.window.requestIdle.*</script>', "", without
-    )
+    own = re.sub(r'<link rel="modulepreload"[^>]*>|<script data-warm>.*</script>', "", without)
     plain = re.sub(r'<link rel="modulepreload"[^>]*>', "", (STATIC / "index.html").read_text())
-    assert own == plain
+    name = path.removeprefix("/") or HOME
+    assert own == plain.replace("<title>Streamlit<", f"<title>{PAGES[name][0]} · Anneal<")
 
 
 def test_what_draws_components_is_loaded_at_once() -> None:
@@ -98,15 +107,15 @@ def test_who_signed_in_is_asked_for_before_the_page_connects(
     assert "HOST_CONFIG" not in told[1]
 
 
-def test_the_annotate_page_asks_for_its_readers_first_questions(served_project: Project) -> None:
+def test_the_annotate_page_is_drawn_by_the_html_for_its_reader(served_project: Project) -> None:
     owner = local_owner(served_project)
     ann = members.add_member(served_project, owner, "Ann", Role.ANNOTATOR)
     for query, asked_by in (("", owner), (f"?member={ann.member_id}", ann)):
         page = first_page(f"/annotate{query}")
-        assert asks_as(page) == asked_by.member_id
+        assert reader_of(page) == asked_by.member_id
         assert page.headers["cache-control"] == "no-store"  # a proof of who they are is in it
         assert page.text.count("</script>") == page.text.count("<script")
-    assert asks_as(first_page(f"/my_answers?member={ann.member_id}")) is None
+    assert reader_of(first_page(f"/my_answers?member={ann.member_id}")) is None
 
 
 @pytest.mark.parametrize(
@@ -123,7 +132,7 @@ def test_it_proves_nothing_to_others(
 ) -> None:
     page = first_page(path, **elsewhere)
     assert page.status_code == 200
-    assert asks_as(page) is None
+    assert reader_of(page) is None
     assert page.headers["cache-control"] == "no-cache"
 
 
@@ -131,34 +140,58 @@ def test_who_must_sign_in_is_proven_by_the_script_only(
     served_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sign_in, "is_set_up", lambda: True)
-    assert asks_as(first_page("/annotate")) is None
+    assert reader_of(first_page("/annotate")) is None
+
+
+class Frame:
+    """Streamlit's scripts, held back until they are let go."""
+
+    def __init__(self, page: Page) -> None:
+        self.held: list[Route] | None = []
+        page.route(SCRIPTS, self.hold)
+
+    def hold(self, route: Route) -> None:
+        if self.held is None:
+            route.continue_()
+        else:
+            self.held.append(route)
+
+    def let_go(self) -> None:
+        held, self.held = self.held or [], None
+        for each in held:
+            each.continue_()
+
+
+@pytest.fixture
+def early(page: Page, project: Project, address: str) -> Annotator:
+    """A person at the page that the HTML draws."""
+    person = Annotator(page, project)
+    page.goto(f"{address}/annotate")
+    person.wait_for_pair()
+    return person
+
+
+@pytest.fixture
+def frame(page: Page) -> Frame:
+    return Frame(page)
 
 
 @pytest.mark.browser
-def test_first_pictures_come_while_what_draws_them_is_loading(page: Page, address: str) -> None:
-    page.route("**/static/js/index.*.js", lambda route: route.abort())
-    pictures: list[str] = []
-    page.on("requestfinished", lambda request: pictures.append(request.url))
-    with page.expect_response("**/api/pairs") as replied:
-        page.goto(f"{address}/annotate")
-    first = replied.value.json()["pairs"][0]
-    for image_id in (first["a"], first["b"]):
-        wanted = f"{address}/api/images/{image_id}?"
-        page.wait_for_function(ARRIVED, arg=wanted)
-    assert page.locator("section.annotate").count() == 0
-
-
-@pytest.mark.browser
-def test_a_reader_who_never_comes_to_the_questions_keeps_them_from_no_other_tab(
-    page: Page, address: str
-) -> None:
-    page.clock.install()
-    page.route("**/static/js/index.*.js", lambda route: route.abort())
-    with page.expect_response("**/api/pairs"):
-        page.goto(f"{address}/annotate")
-    page.wait_for_function(f"({TABS})() === 1")
-    page.clock.fast_forward(61_000)
-    page.wait_for_function(f"({TABS})() === 0")
+def test_pairs_are_answered_while_streamlit_loads(frame: Frame, early: Annotator) -> None:
+    first = early.shown()
+    early.press("j")
+    early.wait_for_pair()
+    early.press("f")
+    early.wait_until_saved()
+    assert early.page.get_by_test_id("stApp").count() == 0
+    assert early.kinds() == {Kind.SIMILAR: 1, Kind.DISSIMILAR: 1}
+    frame.let_go()
+    early.wait_until_framed()
+    early.press("z", "z")
+    assert early.shown() == first  # what was done before is remembered
+    early.wait_until_saved()
+    assert early.kinds()[Kind.VOID] == 2
+    assert early.page.evaluate(TABS) == 1
 
 
 @pytest.mark.browser
@@ -169,13 +202,67 @@ def test_the_component_takes_over_what_came(page: Page, project: Project, addres
     person.open(address)
     person.wait_until_connected()
     assert asked.count("/api/session") == asked.count("/api/pairs") == 1
+    assert page.locator("#anneal-early").count() == 0
     assert page.evaluate(TABS) == 1
     page.evaluate("() => dispatchEvent(new PageTransitionEvent('pagehide'))")
     assert page.evaluate(TABS) == 0  # what is loaded next is no other tab of theirs
 
 
 @pytest.mark.browser
-def test_what_was_asked_for_somebody_else_is_not_taken_over(
+@pytest.mark.parametrize(
+    ("width_px", "theme"), [(1400, "light"), (1400, "dark"), (860, "light"), (420, "dark")]
+)
+def test_nothing_of_it_moves_or_changes_when_streamlit_frames_it(
+    width_px: int, theme: Literal["light", "dark"], page: Page, project: Project, address: str
+) -> None:
+    page.set_viewport_size({"width": width_px, "height": 900})
+    page.emulate_media(color_scheme=theme)
+    frame = Frame(page)
+    person = Annotator(page, project)
+    page.goto(f"{address}/annotate")
+    person.wait_for_pair()
+    page.evaluate("() => document.fonts.ready")
+    before = page.locator(PAGE).evaluate(LOOK)
+    frame.let_go()
+    person.wait_until_connected()
+    person.wait_until_framed()
+    assert page.locator(PAGE).evaluate(LOOK) == before
+
+
+@pytest.mark.browser
+def test_an_open_sheet_stays_open_and_keeps_the_focus(frame: Frame, early: Annotator) -> None:
+    early.press("n")
+    early.page.keyboard.type("odd")
+    frame.let_go()
+    early.wait_until_framed()
+    early.page.keyboard.type("ly")
+    sheet = early.page.get_by_role("dialog", name="Flag")
+    assert sheet.evaluate("(each) => each.matches(':modal')")
+    assert sheet.get_by_label("Note").input_value() == "oddly"
+    early.press("Escape")
+    expect(sheet).to_be_hidden()
+    early.press("j")
+    early.wait_until_saved()
+    assert early.kinds() == {Kind.SIMILAR: 1}
+
+
+@pytest.mark.browser
+def test_it_gives_way_to_what_must_be_said_first(
+    frame: Frame, page: Page, project: Project, address: str
+) -> None:
+    kim = members.add_member(project, local_owner(project), "Kim", Role.ANNOTATOR)
+    person = Annotator(page, project)
+    page.goto(f"{address}/annotate?member={kim.member_id}")
+    person.wait_for_pair()
+    members.remove_member(project, local_owner(project), kim.member_id)
+    frame.let_go()
+    expect(page.get_by_text("is no member of this project any more")).to_be_visible(timeout=30_000)
+    expect(page.locator("#anneal-early")).to_have_count(0)
+    assert page.evaluate(TABS) == 0
+
+
+@pytest.mark.browser
+def test_what_was_drawn_for_somebody_else_is_not_taken_over(
     page: Page, project: Project, address: str
 ) -> None:
     page.add_init_script(OF_SOMEBODY_ELSE)
@@ -184,6 +271,7 @@ def test_what_was_asked_for_somebody_else_is_not_taken_over(
     person = Annotator(page, project)
     person.open(address)
     assert asked.count("/api/pairs") == 2
+    assert page.evaluate(TABS) == 1
     person.press("j")
     person.wait_until_saved()
     assert person.kinds() == {Kind.SIMILAR: 1}

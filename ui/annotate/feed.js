@@ -3,10 +3,8 @@
  * next one needs nothing but memory. The source says what a question is: see `pairs.js`.
  */
 class Feed {
-  constructor({
-    scope, source, first, api, pictureUrl, current, answeredIds, moment, onChange, onGone,
-  }) {
-    Object.assign(this, { scope, source, first, api, pictureUrl, current, answeredIds, moment });
+  constructor({ scope, source, api, pictureUrl, current, answeredIds, moment, onChange, onGone }) {
+    Object.assign(this, { scope, source, api, pictureUrl, current, answeredIds, moment });
     Object.assign(this, { onChange, onGone });
     this.items = []; // in the order they are to be shown
     this.recent = new Map(); // proposal id -> item shown lately, for undo
@@ -18,8 +16,7 @@ class Feed {
     this.replied = false; // whether the server has answered at all
     this.stored = 0; // how often answers were stored
     this.settled = false; // whether the newest reply knew of all answers
-    this.tab = first?.tab ?? claimTab(scope);
-    this.early = first?.pictures ?? new Map(); // address -> promise of a decoded picture
+    this.tab = claimTab(scope);
     this.renewed_ms = Date.now(); // when the server last heard what is held here
     this.noticed_ms = Date.now(); // when somebody was here
     this.watching = setInterval(() => this.watch(), WATCH_MS);
@@ -107,9 +104,7 @@ class Feed {
   async ask(wanted) {
     this.refilling = true;
     try {
-      const first = await this.takeFirst();
-      if (first) await this.takeIn(first, wanted);
-      else await this.tab.inTurn(() => this.fetchMore(wanted));
+      await this.tab.inTurn(() => this.fetchMore(wanted));
     } catch (error) {
       this.renewed_ms = Date.now() - RENEW_MS + WATCH_MS; // due again then, not at once
       this.onChange(error);
@@ -119,26 +114,15 @@ class Feed {
     }
   }
 
-  /** The reply to what was asked before this was there; null where nothing came, and later on. */
-  async takeFirst() {
-    const { first } = this;
-    this.first = null;
-    return first && first.reply;
-  }
-
   async fetchMore(wanted) {
     const held = await allHeld(this.tab, this.heldIds(), this.answeredIds());
     const before = this.moment();
-    const seen = { stored: this.stored, shown: this.current() };
+    const { stored } = this;
+    const shown = this.current();
     const reply = await this.api.post(this.source.path, { count: wanted, held });
-    const current = before !== null && before === this.moment(); // no answer went in between
-    await this.takeIn(reply, wanted, { ...seen, current });
-  }
-
-  /** What came, and how things stood when it was asked for; nobody can have answered before that. */
-  async takeIn(reply, wanted, { stored = 0, shown = null, current = this.moment() !== null } = {}) {
     this.renewed_ms = Date.now();
     this.replied = true;
+    const current = before !== null && before === this.moment(); // no answer went in between
     if (current) this.progress = reply.progress;
     this.settled = current;
     this.drop(reply.settled);
@@ -198,7 +182,7 @@ class Feed {
   async loadPicture(id, item) {
     const url = this.pictureUrl(id, SHOWN_PX);
     for (let attempt = 0; !this.stopped; attempt += 1) {
-      const image = await this.picture(url);
+      const image = await decoded(url);
       if (image) return image;
       const refusal = await this.whyNot(url);
       if (refusal) {
@@ -208,13 +192,6 @@ class Feed {
       await new Promise((resolve) => setTimeout(resolve, Math.min(300 * 2 ** attempt, 5000)));
     }
     return null;
-  }
-
-  /** A decoded picture, that came with the first questions or comes now; null if it does not. */
-  picture(url) {
-    const early = this.early.get(url);
-    this.early.delete(url);
-    return early ?? decoded(url);
   }
 
   /** The server's words if it refuses a picture for good; null if trying again may help. */

@@ -18,29 +18,36 @@ function warnIfUnsent(event) {
   }
 }
 
-/** What the page's HTML asked for, unless it was for somebody else or is long ago. */
-function takeFirst(scope) {
-  const first = window.annealFirst ?? null;
-  delete window.annealFirst;
-  if (first?.isFor(scope)) return first.handOver();
-  first?.close();
+/** The page that the HTML drew, unless it is somebody else's. */
+function takeOver(scope, place) {
+  const early = window.annealEarly ?? null;
+  if (early?.scope === scope) return early.moveTo(place);
+  early?.close();
   return null;
 }
 
+function drawn(place) {
+  place.append(place.querySelector("template").content.cloneNode(true));
+  return place.querySelector("section.annotate");
+}
+
 export default function mount({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector("section.annotate");
   let page = pages.get(parentElement);
-  if (!page || page.root !== root || page.scope !== data.scope) {
+  if (page?.scope !== data.scope) {
     page?.close();
-    page = new Page(root, data, { trigger: setTriggerValue, first: takeFirst(data.scope) });
+    page?.root.remove();
+    page = takeOver(data.scope, parentElement);
     guardUnsent(data.scope);
-    pages.set(parentElement, page);
-  } else page.update(data, setTriggerValue);
+  }
+  if (page) page.update(data, setTriggerValue);
+  else page = new Page(drawn(parentElement), data, setTriggerValue);
+  pages.set(parentElement, page);
   page.generation += 1;
   const { generation } = page;
   return () => {
     if (page.generation !== generation) return;
     page.close();
+    page.root.remove();
     pages.delete(parentElement);
   };
 }

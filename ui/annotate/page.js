@@ -2,7 +2,7 @@
  * The page: shows pairs, takes answers, undoes them.
  */
 class Page {
-  constructor(root, data, { trigger, first }) {
+  constructor(root, data, trigger) {
     this.root = root;
     this.scope = data.scope;
     this.leads = data.member.leads;
@@ -10,6 +10,7 @@ class Page {
     this.generation = 0;
     this.current = null; // the pair on the screen
     this.painted = false; // whether anybody can have seen it
+    this.onPainted = () => {};
     this.failure = null;
     this.troubled = false;
     this.replies = 0;
@@ -22,19 +23,19 @@ class Page {
       pairs: new PairLayout({ view: this.view, pictureUrl: this.pictureUrl }),
       grid: new GridLayout({ view: this.view, pictureUrl: this.pictureUrl }),
     };
-    this.layout = this.layouts[first?.layout ?? keptLayout(this.scope)];
+    this.layout = this.layouts[keptLayout(this.scope)];
     this.history = new AnswerHistory(this.scope);
     this.api = new Api(data.member.id, () => this.trigger("token", Date.now()));
     this.outbox = new Outbox(this.scope, () => this.drawCounts());
     this.meter = new Meter({ view: this.view, outbox: this.outbox, leads: this.leads });
     this.sender = this.makeSender();
-    this.feed = this.makeFeed(first);
+    this.feed = this.makeFeed();
     this.listen();
     this.view.layout(this.layout);
     this.drawKeys();
     this.drawCounts();
     this.update(data, trigger);
-    this.start(first);
+    this.start();
   }
 
   makeSender() {
@@ -57,11 +58,10 @@ class Page {
     };
   }
 
-  makeFeed(first = null) {
+  makeFeed() {
     return new Feed({
       scope: this.scope,
       source: this.layout.source,
-      first,
       api: this.api,
       pictureUrl: this.pictureUrl,
       current: () => this.current,
@@ -72,9 +72,9 @@ class Page {
     });
   }
 
-  async start(first) {
+  async start() {
     try {
-      if (!await first?.signedIn) await this.api.signIn();
+      await this.api.signIn();
     } catch (error) {
       this.fed(error); // the feed keeps trying, and asks for a new token then
     }
@@ -274,6 +274,7 @@ class Page {
       item.painted_ms = performance.now();
       item.shownAt = new Date().toISOString();
       this.painted = true;
+      this.onPainted();
     });
   }
 
