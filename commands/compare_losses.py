@@ -23,7 +23,7 @@ _HELD_OUT = ("seeds kept", "held out")
 
 @click.command("compare-losses")
 @click.option("--out", metavar="DIR", required=True, help="For losses.csv and losses.png.")
-@click.option("--losses", metavar="NAMES", help="With commas (default: all).")
+@click.option("--losses", metavar="NAMES", help="With commas (default: all, without --sweep).")
 @click.option(
     "--sweep",
     "sweeps",
@@ -98,7 +98,8 @@ def compare_losses(
     base = FineTuningSettings() if project is None else project.config.finetuning
     spread, start = simulation.pop("tuned_propagation"), simulation.pop("start")
     known = FULL_DEPTH_LOSSES if full else LOSSES
-    chosen = names(losses) if losses else tuple(loss.name for loss in known)
+    usual = () if sweeps else tuple(loss.name for loss in known)
+    chosen = names(losses) if losses else usual
     options = StudyOptions(
         out=Path(out),
         trainings=trainings_of(chosen, sweeps=sweeps, settings=values, full=full),

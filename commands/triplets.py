@@ -6,7 +6,9 @@ import click
 
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
-from commands.study_options import archive_options, names, numbers, simulated_archive
+from commands.study_options import archive_options, names, numbers, simulated_archive, tuned
+from domain.config import FullDepthSettings
+from domain.errors import InputError
 from training.multilabel_trainer import MultilabelSettings
 from worker.triplet_study import CSV_NAME, TripletRow, TripletStudy, mean_rows
 from worker.triplet_study import compare_triplets as run_study
@@ -14,6 +16,7 @@ from worker.triplet_study import compare_triplets as run_study
 _METHODS = "das+rhdis,ras+rhdis,bas+rhdis,das+ris,das+bis,ras+ris,bas+bis"
 _HEADER = (
     "method",
+    "length",
     "seeds",
     "accuracy",
     "precision",
@@ -36,10 +39,21 @@ _HEADER = (
     help="Anchors das|ras|bas + images rhdis|ris|bis, or losses; with commas.",
 )
 @click.option("--seeds", default="0,1,2", show_default=True, help="Each redraws the split.")
-@click.option("--size", default=1024, show_default=True, help="Length of an embedding.")
+@click.option(
+    "--size", default="1024", show_default=True, help="Lengths of an embedding, with commas."
+)
 @click.option("--epochs", default=100, show_default=True, help="Over the training images.")
 @click.option("--batch", default=100, show_default=True, help="Images of a batch.")
 @click.option("--k", default=10, show_default=True, help="Images retrieved for a query.")
+@click.option(
+    "--depth",
+    type=click.Choice(["head", "full"]),
+    default="head",
+    show_default=True,
+    help="Train heads on frozen features, or whole networks.",
+)
+@click.option("--image-size-px", default=224, show_default=True, help="Of images in the network.")
+@click.option("--tune", metavar="NAME=VALUE", multiple=True, help="full: of [training.full].")
 @archive_options
 @command_options
 def compare_triplets(
@@ -49,27 +63,34 @@ def compare_triplets(
     out: str,
     methods: str,
     seeds: str,
-    size: int,
+    size: str,
     epochs: int,
     batch: int,
     k: int,
+    depth: str,
+    tune: tuple[str, ...],
     settings: Settings,
-    **features: str | None,
+    **archive: object,
 ) -> None:
     """Compare choices of triplets where images have several labels.
 
-    Needs no project. Heads learn from 60 % of the images; the labels of the k images of one fifth
-    that are nearest to each image of the other fifth are compared with its own. The row frozen is
-    the features before any training; triplets to 90 % are those until F1 had nine tenths of its
-    last value, and of what it gained over the frozen features. An interrupted comparison goes on
-    where it was, and further methods and seeds join it.
+    Needs no project. Heads, or whole networks, learn from 60 % of the images; the labels of the k
+    images of one fifth that are nearest to each image of the other fifth are compared with its own.
+    The row frozen is the features before any training; triplets to 90 % are those until F1 had nine
+    tenths of its last value, and of what it gained over the frozen features. An interrupted
+    comparison goes on where it was, and further methods, seeds and lengths join it.
     """
+    full = tuned(FullDepthSettings(), tune) if depth == "full" else None
+    if tune and full is None:
+        raise InputError("--tune is of whole networks.", "Add --depth full.")
     study = TripletStudy(
-        simulated_archive(images, out, settings.device, {**features, "depth": "head"}),
+        simulated_archive(images, out, settings.device, {**archive, "depth": "head"}),
         labels=Path(labels),
         methods=names(methods),
         seeds=numbers("--seeds", seeds, int),
-        settings=MultilabelSettings(out=size, epochs=epochs, batch_images=batch),
+        settings=MultilabelSettings(epochs=epochs, batch_images=batch),
+        sizes=numbers("--size", size, int),
+        full=full,
         k=k,
     )
     with progress_bar("Comparing") as progress:
@@ -87,6 +108,7 @@ def _cells(row: TripletRow) -> list[str]:
     counts = (row.triplets, row.triplets_90, row.triplets_90_gain)
     return [
         row.method,
+        str(row.out),
         str(row.seed),
         *(f"{100 * share:.1f}" for share in shares),
         *("" if count is None else f"{count:,}" for count in counts),

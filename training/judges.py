@@ -3,16 +3,13 @@
 import numpy as np
 import torch
 
-from domain.arrays import FloatArray, IntArray
 from retrieval.pair_metrics import roc_auc
-from training.network import EmbeddingNetwork
+from training.network import EmbeddingNetwork, embed_images
 from training.pixels import Pixels
-from training.preprocessing import normalised
 from training.selection import SelectionSet
 
 _MOST_PARTNERS = 300  # images beside those held out that are embedded: a look must cost little
 _STREAM = 4  # of random numbers
-_EMBED_ROWS = {"cpu": 16, "cuda": 256}
 
 
 class Judges:
@@ -36,17 +33,6 @@ class Judges:
 
     def auc(self, network: EmbeddingNetwork) -> float:
         """ROC-AUC of the cosines; the network is in evaluation mode then."""
-        vectors = self._embedded(network, self._rows)
+        vectors = embed_images(network, self._pixels, self._rows, device=self._device)
         cosines = (vectors[self._pairs[:, 0]] * vectors[self._pairs[:, 1]]).sum(axis=1)
         return roc_auc(cosines, self._similar) or 0.0
-
-    def _embedded(self, network: EmbeddingNetwork, rows: IntArray) -> FloatArray:
-        """[R, out] the embeddings of images as they are."""
-        network.eval()
-        at_once = _EMBED_ROWS[self._device.type]
-        blocks = []
-        with torch.inference_mode():
-            for start in range(0, len(rows), at_once):
-                pixels = self._pixels.of(rows[start : start + at_once]).to(self._device)
-                blocks.append(network(normalised(pixels, network.backbone.bands)).cpu())
-        return np.asarray(torch.cat(blocks).numpy())

@@ -1,7 +1,8 @@
-"""Trains a head on images that have several labels each, and counts the triplets it takes.
+"""Trains on images that have several labels each, and counts the triplets it takes.
 
 Takes frozen features with label sets, gives a head, and what its scores were on the way. A batch is
-any images; how similar two of them are is the cosine of their label sets.
+any images; how similar two of them are is the cosine of their label sets. Whole networks learn in
+the same way (`training.multilabel_network`).
 
 Source: DAS-RHDIS, experimental set-up: embedding after the network, Adam decayed by 5 % every five
 epochs.
@@ -9,16 +10,19 @@ epochs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from domain.arrays import BoolArray, FloatArray
+from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import TrainingSettings
 from domain.errors import InputError, JobError
 from domain.jobs import Progress, silent
 from training.fitting import one_thread
 from training.head import TrainedHead, check_features, fitted_standardise, new_projection
+from training.losses.multistage import Loss
 from training.losses.relevance import LossValue, RelevanceLoss
 from training.losses.representative import RepresentativeTriplets
 from training.losses.triplet_selection import label_similarity, triplets_until
@@ -31,12 +35,13 @@ Score = Callable[[TrainedHead], float]
 
 @dataclass(frozen=True)
 class MultilabelSettings:
-    """How a head learns from label sets.
+    """How images with label sets are learnt from.
 
     Attributes:
         out: length of an embedding; 1024 is best in the paper.
         hidden: units of the layer before it.
-        epochs, batch_images, learning_rate: the paper's, for UC Merced.
+        epochs, batch_images, learning_rate: the paper's, for UC Merced; whole networks have
+            learning rates of their own.
         score_epochs: epochs between two looks at the score.
     """
 
@@ -49,16 +54,14 @@ class MultilabelSettings:
 
 
 @dataclass(frozen=True)
-class MultilabelTraining:
-    """What came of a training.
+class MultilabelCourse:
+    """How a training went.
 
     Attributes:
-        head: after the last epoch.
         triplets: seen up to each look; all 0 for a loss that chooses none.
         scores: at each look, the last after the last epoch.
     """
 
-    head: TrainedHead
     triplets: list[int]
     scores: list[float]
 
@@ -66,6 +69,29 @@ class MultilabelTraining:
         """How many triplets it took to a share of the last score, of what it is above another."""
         gains = [score - above for score in self.scores]
         return triplets_until(self.triplets, gains, share=share)
+
+
+@dataclass(frozen=True)
+class MultilabelTraining:
+    """What came of a training.
+
+    Attributes:
+        head: after the last epoch.
+        course: see there.
+    """
+
+    head: TrainedHead
+    course: MultilabelCourse
+
+
+class Learner(Protocol):
+    """What learns to embed images, which it knows by row."""
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """Of everything that learns."""
+
+    def backward(self, rows: IntArray, loss: Loss) -> LossValue:
+        """The loss of images without a graph; its gradient is added to that of what learns."""
 
 
 def train_multilabel_head(
@@ -97,75 +123,132 @@ def train_multilabel_head(
         JobError: the loss is no longer a number.
     """
     check_features(features, width=features.shape[-1])
-    if len(labels) != len(features) or len(features) < 2:
+    with one_thread():
+        learner = _HeadLearner(features, settings, seed, device)
+        course = learn_labels(
+            learner,
+            labels,
+            loss,
+            settings,
+            score=lambda: score(learner.head()),
+            images=len(features),
+            seed=seed,
+            progress=progress,
+        )
+        return MultilabelTraining(learner.head(), course)
+
+
+def learn_labels(
+    learner: Learner,
+    labels: BoolArray,
+    loss: RelevanceLoss,
+    settings: MultilabelSettings,
+    *,
+    score: Callable[[], float],
+    images: int,
+    seed: int,
+    progress: Progress,
+) -> MultilabelCourse:
+    """What the scores were, and how many triplets it took; the learner is another afterwards.
+
+    Args:
+        learner: knows images 0…N-1.
+        labels: [N, L] whether an image has a label.
+        loss: see `train_multilabel_head`.
+        settings: see there.
+        score: of the learner as it is.
+        images: N.
+        seed: of the batches.
+        progress: told the epoch; may raise `Cancelled`.
+
+    Raises:
+        InputError: labels of other images, or fewer images than two.
+        JobError: the loss is no longer a number.
+    """
+    if len(labels) != images or images < 2:
         raise InputError(
-            f"{len(features)} images have labels of {len(labels)}; two images or more with labels "
-            "are needed.",
+            f"{images} images have labels of {len(labels)}; two images or more with labels are "
+            "needed.",
             "Pass the labels in the order of the images.",
         )
-    with one_thread():
-        return _Training(features, labels, loss, settings, seed, device).run(score, progress)
+    if settings.batch_images < 2:
+        raise InputError(
+            f"A batch of {settings.batch_images} image has nothing to compare.",
+            "Take 2 or more; the paper takes 100.",
+        )
+    rng, seen = np.random.default_rng(seed), 0
+    optimiser = learner.optimiser()
+    schedule = torch.optim.lr_scheduler.StepLR(optimiser, _DECAY_EPOCHS, _DECAY)
+    triplets, scores = [], []
+    for epoch in range(1, settings.epochs + 1):
+        for rows in _batches(images, settings.batch_images, rng):
+            counted = _Counted(loss, torch.from_numpy(np.asarray(labels[rows])))
+            optimiser.zero_grad()
+            found = learner.backward(rows, counted)
+            optimiser.step()
+            seen += counted.triplets
+        schedule.step()
+        progress(epoch / settings.epochs, f"epoch {epoch} of {settings.epochs}")
+        if epoch % settings.score_epochs == 0 or epoch == settings.epochs:
+            _check_finite(found, epoch)
+            triplets.append(seen)
+            scores.append(score())
+    return MultilabelCourse(triplets, scores)
 
 
-class _Training:
-    """A head on its way."""
+class _HeadLearner:
+    """A head on frozen features."""
 
     def __init__(
-        self,
-        features: FloatArray,
-        labels: BoolArray,
-        loss: RelevanceLoss,
-        settings: MultilabelSettings,
-        seed: int,
-        device: torch.device,
+        self, features: FloatArray, settings: MultilabelSettings, seed: int, device: torch.device
     ) -> None:
-        self._loss, self._settings, self._rng = loss, settings, np.random.default_rng(seed)
         standardise = fitted_standardise(features).to(device)
         rows = np.ascontiguousarray(features, dtype=np.float32)
         with torch.no_grad():
             self._inputs = standardise(torch.from_numpy(rows).to(device))
-        self._labels = torch.from_numpy(np.asarray(labels)).to(device)
         widths = TrainingSettings(hidden=settings.hidden, out=settings.out)
         generator = torch.Generator().manual_seed(seed)
         self._module = new_projection(standardise, widths, generator=generator).to(device)
+        self._rate = settings.learning_rate
 
-    def run(self, score: Score, progress: Progress) -> MultilabelTraining:
-        settings, seen = self._settings, 0
-        optimiser = torch.optim.Adam(self._module.parameters(), lr=settings.learning_rate)
-        schedule = torch.optim.lr_scheduler.StepLR(optimiser, _DECAY_EPOCHS, _DECAY)
-        triplets, scores = [], []
-        for epoch in range(1, settings.epochs + 1):
-            for rows in self._batches():
-                found, count = self._loss_of(rows)
-                seen += count
-                optimiser.zero_grad()
-                found.value.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-            schedule.step()
-            progress(epoch / settings.epochs, f"epoch {epoch} of {settings.epochs}")
-            if epoch % settings.score_epochs == 0 or epoch == settings.epochs:
-                _check_finite(found, epoch)
-                triplets.append(seen)
-                scores.append(score(TrainedHead(self._module.eval())))
-                self._module.train()
-        return MultilabelTraining(TrainedHead(self._module.eval()), triplets, scores)
+    def head(self) -> TrainedHead:
+        """As it is now; it learns on."""
+        return TrainedHead(self._module.eval())
 
-    def _batches(self) -> list[torch.Tensor]:
-        """Rows of all images in a new order; a single one that is left over is left out."""
-        order = torch.from_numpy(self._rng.permutation(len(self._inputs)))
-        return [rows for rows in torch.split(order, self._settings.batch_images) if len(rows) > 1]
+    def optimiser(self) -> torch.optim.Optimizer:
+        """See `Learner`."""
+        return torch.optim.Adam(self._module.parameters(), lr=self._rate)
 
-    def _loss_of(self, rows: torch.Tensor) -> tuple[LossValue, int]:
-        """The loss of images, and how many triplets it is of."""
-        rows = rows.to(self._inputs.device)
-        embeddings = self._module.project(self._inputs[rows])
-        graded = label_similarity(self._labels[rows])
+    def backward(self, rows: IntArray, loss: Loss) -> LossValue:
+        """See `Learner`."""
+        found = loss(self._module.project(self._inputs[torch.from_numpy(rows)]))
+        found.value.backward()  # type: ignore[no-untyped-call]
+        return LossValue(found.value.detach(), found.valid_anchors)
+
+
+class _Counted:
+    """The loss of a batch by its labels, and how many triplets it is of."""
+
+    def __init__(self, loss: RelevanceLoss, labels: Tensor) -> None:
+        self._loss, self._labels = loss, labels
+        self.triplets = 0
+
+    def __call__(self, embeddings: Tensor) -> LossValue:
+        graded = label_similarity(self._labels.to(embeddings.device))
         if isinstance(self._loss, RepresentativeTriplets):
             chosen = self._loss.select(embeddings, graded)
-            return self._loss.of(embeddings, chosen), chosen.count
-        return self._loss(embeddings, (graded > 0).to(embeddings)), 0
+            self.triplets = chosen.count
+            return self._loss.of(embeddings, chosen)
+        return self._loss(embeddings, (graded > 0).to(embeddings))
+
+
+def _batches(images: int, size: int, rng: np.random.Generator) -> list[IntArray]:
+    """Rows of all images in a new order; a single one that is left over is left out."""
+    order = rng.permutation(images)
+    batches = (order[start : start + size] for start in range(0, images, size))
+    return [rows for rows in batches if len(rows) > 1]
 
 
 def _check_finite(found: LossValue, epoch: int) -> None:
     if not bool(torch.isfinite(found.value)):
-        raise JobError(f"The loss became {float(found.value.detach())} in epoch {epoch}.", "")
+        raise JobError(f"The loss became {float(found.value)} in epoch {epoch}.", "")

@@ -6,17 +6,22 @@ the number of pairs it is in.
 Source: ANNEAL, section on the model.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from domain.arrays import FloatArray, IntArray
 from domain.config import FullDepthSettings
 from training.backbones import Backbone
 from training.head import HeadModule
+from training.pixels import Pixels
+from training.preprocessing import normalised
 
 # In the network at once on a CPU, so that its maps stay in the cache: forward and backward
 # MobileNetV2 learns from 72 images of 112 px in 0.89 of the processor time when 32 of them follow
 # 32 others, and from 64 images of 224 px in 0.66 when it is 8 and 8.
 CACHED_PIXELS = 32 * 112**2
+_EMBED_ROWS = {"cpu": 16, "cuda": 256}
 _NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.SyncBatchNorm)
 
 
@@ -61,6 +66,27 @@ class EmbeddingNetwork(nn.Module):
             for module in self.modules():
                 if isinstance(module, _NORMALISATIONS):
                     module.eval()
+
+
+def embed_images(
+    network: EmbeddingNetwork, pixels: Pixels, rows: IntArray, *, device: torch.device
+) -> FloatArray:
+    """[R, out] unit vectors of images as they are; the network is in evaluation mode then.
+
+    Args:
+        network: on the device.
+        pixels: of an archive.
+        rows: [R] of its images.
+        device: see there.
+    """
+    network.eval()
+    at_once = _EMBED_ROWS[device.type]
+    blocks = [torch.empty((0, network.head.out))]
+    with torch.inference_mode():
+        for start in range(0, len(rows), at_once):
+            shown = pixels.of(rows[start : start + at_once]).to(device)
+            blocks.append(network(normalised(shown, network.backbone.bands)).cpu())
+    return np.asarray(torch.cat(blocks).numpy())
 
 
 def half_precision(settings: FullDepthSettings, device: torch.device) -> bool:

@@ -83,7 +83,7 @@ def trainings_of(
     settings: tuple[str, ...] = (),
     full: bool = False,
 ) -> tuple[Training, ...]:
-    """What is compared: the settings of sweeps, each once; without a sweep these losses.
+    """What is compared: these losses, and the settings of sweeps, each once.
 
     Args:
         settings: NAME=VALUE for all of the losses; one without that parameter is refused.
@@ -94,15 +94,13 @@ def trainings_of(
             learn.
     """
     choice = full_depth_choice if full else loss_choice
-    if sweeps:
-        chosen = [sweep_choice(name) for name in dict.fromkeys(sweeps)]
-        swept = [training for each in chosen for training in _swept(each, full=full)]
-        return tuple({each.name: each for each in swept}.values())
     trainings = []
     for name in dict.fromkeys(losses):
         usual, values = choice(name).values(), choice(name).read(settings)
         trainings.append(Training(name, {k: v for k, v in values.items() if v != usual[k]}))
-    return tuple(trainings)
+    for name in dict.fromkeys(sweeps):
+        trainings += _swept(sweep_choice(name), full=full)
+    return tuple({each.name: each for each in trainings}.values())
 
 
 def _swept(sweep: Sweep, *, full: bool) -> list[Training]:

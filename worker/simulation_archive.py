@@ -90,7 +90,7 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
         notes=notes,
         published=dict(figures_of(len(images), classes)),
         class_names=tuple(classes),
-        files=_files(options, images),
+        files=image_files(options, images),
     )
 
 
@@ -128,7 +128,7 @@ def archive_features(
     backbone = build_backbone(options.backbone, seed=0)
     weights = load_weights(backbone, options.weights, progress=part_of(progress, 0.0, 0.1))
     features = features_for(
-        _files(options, images),
+        image_files(options, images),
         backbone,
         cache=FeatureCache(options.cache / "features"),
         size_px=options.image_size_px,
@@ -140,7 +140,8 @@ def archive_features(
     return features, (weights.note,) if untrained else ()
 
 
-def _files(options: SimulationOptions, images: list[ScannedImage]) -> tuple[ImageFile, ...]:
+def image_files(options: SimulationOptions, images: list[ScannedImage]) -> tuple[ImageFile, ...]:
+    """Hash and path of images, for what looks at them."""
     return tuple((image.sha256, options.images / image.path) for image in images)
 
 

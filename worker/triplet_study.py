@@ -2,35 +2,33 @@
 
 Takes an archive and a table of labels, gives how far the labels of retrieved images agree with
 those of queries, for each choice of triplets and each seed, and how many triplets it took to nine
-tenths of that. Heads are trained on cached frozen features; queries and gallery are held out, and
-decide nothing.
+tenths of that. Heads are trained on cached frozen features, or whole networks; queries and gallery
+are held out, and decide nothing.
 
 Source: DAS-RHDIS, experiments: 60/20/20 of the images, the first 10 retrieved.
 """
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 
-from archive.duplicates import split_groups
-from archive.label_sets import LabelSets, read_label_sets
-from archive.scan import scan
 from archive.splits import assign_parts
-from domain.arrays import BoolArray, FloatArray, IntArray
-from domain.errors import InputError, shortened
-from domain.images import Part, ScannedImage
+from domain.arrays import FloatArray, IntArray
+from domain.config import FullDepthSettings, Views
+from domain.images import Part
 from domain.jobs import Progress, named, part_of, silent
 from retrieval.multilabel_metrics import MultilabelScores, evaluate_multilabel
 from training.device import resolve_device
-from training.head import TrainedHead, frozen_head
+from training.head import frozen_head
 from training.losses.catalogue import new_loss
 from training.losses.relevance import RelevanceLoss
-from training.multilabel_trainer import MultilabelSettings, train_multilabel_head
+from training.multilabel_network import LabelledImages, train_multilabel_network
+from training.multilabel_trainer import MultilabelCourse, MultilabelSettings, train_multilabel_head
+from training.network import EmbeddingNetwork, embed_images
 from worker.kept_table import read_table, write_table
-from worker.simulation_archive import archive_features
+from worker.labelled_archive import LabelledArchive, given_network, read_labelled
 from worker.simulation_options import SimulationOptions, program_digest
 
 CSV_NAME = "triplets.csv"
@@ -39,6 +37,23 @@ _SHARES = {Part.TRAIN: 0.6, Part.VALIDATION: 0.2, Part.TEST: 0.2}
 _TRIPLETS = "das_rhdis"
 _SCORES = tuple(each.name for each in fields(MultilabelScores))
 _COUNTS = ("triplets", "triplets_90", "triplets_90_gain")
+
+Embed = Callable[[IntArray], FloatArray]
+"""The embeddings of images of the archive, by row."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a choice of triplets or a loss, a seed and the length of an embedding."""
+
+    method: str
+    seed: int
+    out: int
+
+    @property
+    def words(self) -> str:
+        """As progress tells it."""
+        return f"{self.method}, seed {self.seed}, length {self.out}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,10 @@ class TripletStudy:
         labels: file of `archive.label_sets`; its images are named by path, file name or stem.
         methods: names of losses, or choices of triplets such as `das+rhdis`.
         seeds: each redraws split, batches and first weights.
-        settings: of the heads.
+        settings: of the heads, or networks; its length of an embedding is one of `sizes`.
+        sizes: lengths of an embedding.
+        full: how whole networks learn, in place of heads; an image is one view then, and with
+            several views of the archive it may be turned in training.
         k: how many are retrieved.
     """
 
@@ -59,6 +77,8 @@ class TripletStudy:
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     settings: MultilabelSettings
+    sizes: tuple[int, ...] = (MultilabelSettings().out,)
+    full: FullDepthSettings | None = None
     k: int = 10
 
 
@@ -99,31 +119,15 @@ class TripletRow:
         return cls(line["method"], int(line["seed"]), int(line["out"]), scores, **counts)
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Images that have labels."""
-
-    features: FloatArray
-    labels: BoolArray
-    split_groups: IntArray
-
-    def digest(self) -> str:
-        """Equal for the same images, features and labels."""
-        found = hashlib.sha256()
-        for values in (self.features.astype("<f4"), self.labels, self.split_groups):
-            found.update(np.ascontiguousarray(values).tobytes())
-        return found.hexdigest()
-
-
 def compare_triplets(study: TripletStudy, progress: Progress = silent) -> list[TripletRow]:
     """The rows of `triplets.csv`, which is written anew after each training.
 
-    Rows of an earlier comparison in the same folder are taken over where everything but methods
-    and seeds is the same, the program included; so an interrupted one goes on.
+    Rows of an earlier comparison in the same folder are taken over where everything but methods,
+    seeds and lengths is the same, the program included; so an interrupted one goes on.
 
     Args:
         study: see there.
-        progress: told method and seed; may raise `Cancelled`, what is done by then is kept.
+        progress: told what is trained; may raise `Cancelled`, what is done by then is kept.
 
     Raises:
         InputError: a method is unknown, or the table does not fit the archive.
@@ -131,34 +135,37 @@ def compare_triplets(study: TripletStudy, progress: Progress = silent) -> list[T
     """
     for method in study.methods:
         _loss_of(method)
-    data = _read(study, part_of(progress, 0.0, 0.1))
+    data = read_labelled(study.archive, study.labels, study.full, part_of(progress, 0.0, 0.1))
     identity = {
         "data": data.digest(),
-        "settings": asdict(study.settings),
+        "settings": asdict(replace(study.settings, out=0)),  # lengths are in the rows
+        "full": None if study.full is None else study.full.model_dump(mode="json"),
+        "views": study.archive.views,
         "k": study.k,
         "program": program_digest(),
     }
     table = study.archive.out / CSV_NAME
-    cells = [(method, seed) for seed in study.seeds for method in (FROZEN, *study.methods)]
-    found = {(row.method, row.seed): row for row in read_table(table, identity, TripletRow.parsed)}
+    cells = _cells(study, data.features.shape[1])
+    read = read_table(table, identity, TripletRow.parsed)
+    found = {Cell(row.method, row.seed, row.out): row for row in read}
     rest, todo = part_of(progress, 0.1, 1.0), [cell for cell in cells if cell not in found]
-    for row in _rows(data, study, todo, rest):
-        found[row.method, row.seed] = row
+    for cell, row in _rows(data, study, todo, rest):
+        found[cell] = row
         done = [found[cell].cells() for cell in cells if cell in found]
         write_table(table, identity, list(row.cells()), (list(line.values()) for line in done))
     return [found[cell] for cell in cells]
 
 
 def mean_rows(rows: Sequence[TripletRow]) -> list[TripletRow]:
-    """One row a method, the mean of its seeds; its seed is the number of them."""
+    """One row a method and length, the mean of its seeds; its seed is the number of them."""
     found = []
-    for method in dict.fromkeys(row.method for row in rows):
-        of_method = [row for row in rows if row.method == method]
+    for method, out in dict.fromkeys((row.method, row.out) for row in rows):
+        of_method = [row for row in rows if (row.method, row.out) == (method, out)]
         found.append(
             TripletRow(
                 method,
                 len(of_method),
-                of_method[0].out,
+                out,
                 _mean_scores([row.scores for row in of_method]),
                 _mean_count([row.triplets for row in of_method]),
                 _mean_count([row.triplets_90 for row in of_method]),
@@ -184,92 +191,103 @@ def _mean_count(counts: Sequence[int | None]) -> int | None:
     return round(sum(known) / len(known)) if known else None
 
 
-def _read(study: TripletStudy, progress: Progress) -> _Data:
-    found = scan(study.archive.images, progress=part_of(progress, 0.0, 0.3))
-    table = read_label_sets(study.labels)
-    images, labels = _matched(found.images, table)
-    features, _ = archive_features(study.archive, images, part_of(progress, 0.3, 1.0))
-    groups = split_groups(
-        [image.pixel_sha256 for image in images], [image.perceptual_hash for image in images]
-    )
-    return _Data(features, labels, np.array(groups))
-
-
-def _matched(
-    images: Sequence[ScannedImage], table: LabelSets
-) -> tuple[list[ScannedImage], BoolArray]:
-    """The images in the table, by path, and their labels.
-
-    Raises:
-        InputError: an image of the table is not in the archive.
-    """
-    row_of = {name: row for row, name in enumerate(table.images)}
-    found = []
-    for image in sorted(images, key=lambda each: each.path):
-        path = PurePosixPath(image.path)
-        names = [name for name in (image.path, path.name, path.stem) if name in row_of]
-        found += [(image, row_of[names[0]])] if names else []
-    missing = set(range(len(table.images))) - {row for _, row in found}
-    if missing or len(found) != len(table.images):
-        raise InputError(
-            f"Of {len(table.images)} images with labels {len(missing)} are not in the archive "
-            f"({shortened([table.images[row] for row in sorted(missing)])}), and {len(found)} "
-            "files have their names.",
-            "Name each image by its path in the archive, or by a file name that occurs once.",
-        )
-    return [image for image, _ in found], table.values[[row for _, row in found]]
+def _cells(study: TripletStudy, width: int) -> list[Cell]:
+    """Seed by seed the features as they are, of some width, and each training once."""
+    cells = []
+    for seed in study.seeds:
+        cells.append(Cell(FROZEN, seed, width))
+        cells += [Cell(method, seed, out) for out in study.sizes for method in study.methods]
+    return list(dict.fromkeys(cells))
 
 
 def _rows(
-    data: _Data, study: TripletStudy, cells: Sequence[tuple[str, int]], progress: Progress
-) -> Iterator[TripletRow]:
-    for place, (method, seed) in enumerate(cells):
+    data: LabelledArchive, study: TripletStudy, cells: Sequence[Cell], progress: Progress
+) -> Iterator[tuple[Cell, TripletRow]]:
+    for place, cell in enumerate(cells):
         part = part_of(progress, place / len(cells), (place + 1) / len(cells))
-        yield _row(data, study, method, seed, named(part, f"{method}, seed {seed}"))
+        yield cell, _row(data, study, cell, named(part, cell.words))
 
 
-def _row(
-    data: _Data, study: TripletStudy, method: str, seed: int, progress: Progress
-) -> TripletRow:
-    parts = assign_parts(data.split_groups.tolist(), seed=seed, shares=_SHARES)
+def _row(data: LabelledArchive, study: TripletStudy, cell: Cell, progress: Progress) -> TripletRow:
+    parts = assign_parts(data.split_groups.tolist(), seed=cell.seed, shares=_SHARES)
     train, queries, gallery = (
         np.flatnonzero([each is part for each in parts])
         for part in (Part.TRAIN, Part.VALIDATION, Part.TEST)
     )
 
-    def scores(head: TrainedHead) -> MultilabelScores:
+    def scores(embed: Embed) -> MultilabelScores:
+        labels = data.labels
         return evaluate_multilabel(
-            head.embed(data.features[queries]),
-            head.embed(data.features[gallery]),
-            data.labels[queries],
-            data.labels[gallery],
-            k=study.k,
+            embed(queries), embed(gallery), labels[queries], labels[gallery], k=study.k
         )
 
     frozen = frozen_head(data.features[train])
-    start = scores(frozen)
-    if method == FROZEN:
-        return TripletRow(method, seed, frozen.module.out, start)
-    trained = train_multilabel_head(
+    start = scores(lambda rows: frozen.embed(data.features[rows]))
+    if cell.method == FROZEN:
+        return TripletRow(cell.method, cell.seed, cell.out, start)
+    learn = _head if study.full is None else _network
+    course, embed = learn(data, study, cell, train, scores, progress)
+    counted = course.triplets[-1] > 0
+    return TripletRow(
+        cell.method,
+        cell.seed,
+        cell.out,
+        scores(embed),
+        triplets=course.triplets[-1] if counted else None,
+        triplets_90=course.triplets_until() if counted else None,
+        triplets_90_gain=course.triplets_until(above=start.f1_macro) if counted else None,
+    )
+
+
+def _head(
+    data: LabelledArchive,
+    study: TripletStudy,
+    cell: Cell,
+    train: IntArray,
+    scores: Callable[[Embed], MultilabelScores],
+    progress: Progress,
+) -> tuple[MultilabelCourse, Embed]:
+    """How a head learnt, and what it makes of images."""
+    found = train_multilabel_head(
         data.features[train],
         data.labels[train],
-        _loss_of(method),
-        study.settings,
-        score=lambda head: scores(head).f1_macro,
-        seed=seed,
+        _loss_of(cell.method),
+        replace(study.settings, out=cell.out),
+        score=lambda head: scores(lambda rows: head.embed(data.features[rows])).f1_macro,
+        seed=cell.seed,
         device=resolve_device(study.archive.device),
         progress=progress,
     )
-    counted = trained.triplets[-1] > 0
-    return TripletRow(
-        method,
-        seed,
-        study.settings.out,
-        scores(trained.head),
-        triplets=trained.triplets[-1] if counted else None,
-        triplets_90=trained.triplets_until() if counted else None,
-        triplets_90_gain=trained.triplets_until(above=start.f1_macro) if counted else None,
+    return found.course, lambda rows: found.head.embed(data.features[rows])
+
+
+def _network(
+    data: LabelledArchive,
+    study: TripletStudy,
+    cell: Cell,
+    train: IntArray,
+    scores: Callable[[Embed], MultilabelScores],
+    progress: Progress,
+) -> tuple[MultilabelCourse, Embed]:
+    """How a whole network learnt, and what it makes of images."""
+    device, pixels = resolve_device(study.archive.device), data.pixels
+
+    def embed_by(network: EmbeddingNetwork) -> Embed:
+        return lambda rows: embed_images(network, pixels, rows, device=device)
+
+    found = train_multilabel_network(
+        given_network(study.archive),
+        LabelledImages(pixels, train, data.features[train], data.labels[train]),
+        _loss_of(cell.method),
+        replace(study.settings, out=cell.out),
+        full=study.full or FullDepthSettings(),
+        score=lambda network: scores(embed_by(network)).f1_macro,
+        seed=cell.seed,
+        device=device,
+        turned=study.archive.views == Views.MULTI.value,
+        progress=progress,
     )
+    return found.course, embed_by(found.network)
 
 
 def _loss_of(method: str) -> RelevanceLoss:

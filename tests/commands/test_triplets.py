@@ -91,7 +91,33 @@ def test_the_seeds_are_averaged_for_reading(
         "--seeds", "0,1",
     )  # fmt: skip
     words = [line.split() for line in done.out.splitlines()]
-    assert [line[:2] for line in words[1:3]] == [["frozen", "2"], ["das+rhdis", "2"]]
+    assert [line[:3] for line in words[1:3]] == [["frozen", "64", "2"], ["das+rhdis", "8", "2"]]
+
+
+def test_several_lengths_are_compared_and_further_ones_join(
+    run: Run, images: Path, labels: Path, tmp_path: Path
+) -> None:
+    asked = [*options(images, labels, tmp_path), "--methods", "das+rhdis", "--seeds", "0", "--json"]
+    first = run("compare-triplets", *asked, "--size", "4").json["rows"]
+    rows = run("compare-triplets", *asked, "--size", "8,4").json["rows"]
+    assert [(row["method"], row["out"]) for row in rows] == [
+        ("frozen", 64),
+        ("das+rhdis", 8),
+        ("das+rhdis", 4),
+    ]
+    assert [rows[0], rows[2]] == first
+
+
+def test_whole_networks_are_compared(run: Run, images: Path, labels: Path, tmp_path: Path) -> None:
+    asked = [*options(images, labels, tmp_path), "--methods", "das+rhdis,triplet", "--seeds", "0"]
+    full = ["--depth", "full", "--image-size-px", 32, "--tune", "batch_norm=live", "--json"]
+    done = run("compare-triplets", *asked, *full)
+    assert done.status == 0, done.err
+    frozen, chosen, triplet = done.json["rows"]
+    assert [bool(row["triplets"]) for row in (frozen, chosen, triplet)] == [False, True, False]
+    heads = run("compare-triplets", *asked, "--image-size-px", 32, "--json").json["rows"]
+    assert heads[0]["f1_macro"] == frozen["f1_macro"]
+    assert heads[1] != chosen
 
 
 @pytest.mark.parametrize(
@@ -100,6 +126,9 @@ def test_the_seeds_are_averaged_for_reading(
         (["--methods", "das+none"], "must be rhdis or ris or bis"),
         (["--methods", "nothing"], "There is no loss nothing"),
         (["--seeds", "x"], "must be numbers with commas"),
+        (["--size", "large"], "must be numbers with commas"),
+        (["--tune", "batch_norm=live"], "--tune is of whole networks"),
+        (["--depth", "full", "--tune", "batch_norm=warm"], "batch_norm"),
     ],
 )
 def test_what_is_not_allowed_is_told(

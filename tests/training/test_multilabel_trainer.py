@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -38,8 +40,8 @@ def test_a_head_learns_which_labels_images_share(name: str) -> None:
         features, labels, new_loss(name), SETTINGS, score=f1, seed=0, device=CPU
     )
     assert f1(found.head) > f1(frozen_head(features)) + 0.05
-    assert found.scores[-1] == f1(found.head)
-    assert len(found.scores) == 2
+    assert found.course.scores[-1] == f1(found.head)
+    assert len(found.course.scores) == 2
 
 
 def test_triplets_are_counted_where_a_loss_chooses_them() -> None:
@@ -54,9 +56,9 @@ def test_triplets_are_counted_where_a_loss_chooses_them() -> None:
         device=CPU,
     )
     per_epoch = 3 * 3  # batches, anchors; one similar and one dissimilar image each
-    assert found.triplets == [4 * per_epoch, 8 * per_epoch]
-    assert found.triplets_until(0.01) == 4 * per_epoch
-    assert found.triplets_until(0.99, above=2.0) is None
+    assert found.course.triplets == [4 * per_epoch, 8 * per_epoch]
+    assert found.course.triplets_until(0.01) == 4 * per_epoch
+    assert found.course.triplets_until(0.99, above=2.0) is None
 
 
 def test_the_seed_decides_the_head() -> None:
@@ -78,4 +80,13 @@ def test_labels_of_other_images_are_told() -> None:
     with pytest.raises(InputError, match="90 images have labels of 89"):
         train_multilabel_head(
             features, labels[1:], RepresentativeTriplets(), SETTINGS, score=f1, seed=0, device=CPU
+        )
+
+
+def test_a_batch_of_one_image_is_told() -> None:
+    features, labels = images()
+    alone = replace(SETTINGS, batch_images=1)
+    with pytest.raises(InputError, match="A batch of 1 image"):
+        train_multilabel_head(
+            features, labels, RepresentativeTriplets(), alone, score=f1, seed=0, device=CPU
         )

@@ -171,6 +171,8 @@ def test_heads_have_no_sweeps_of_networks() -> None:
         trainings_of((), sweeps=("osap-multistage",))
     found = trainings_of((), sweeps=("osap-multistage",), full=True)
     assert [each.name for each in found] == ["osap", "osap buffer=8"]
+    both = trainings_of(("contrastive", "osap"), sweeps=("osap-multistage",), full=True)
+    assert [each.name for each in both] == ["contrastive", "osap", "osap buffer=8"]
 
 
 def test_the_contrastive_loss_has_no_parameters_at_full_depth(
