@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from domain.errors import AnnealError
+from domain.members import Member
 from labeling_store.failures import in_words
 from ui import access, session, sign_in
 from ui.access import Refusal
@@ -73,10 +74,9 @@ def _route(name: str, described: Mapping[str, Any], threads: Threads) -> Route:
     at_once = _page(title, f"{_SERVER}, {_AT_ONCE}", links)
 
     async def serve(request: Request) -> Response:
-        if sign_in.is_set_up():
-            return _html(asking)
+        page = asking if sign_in.is_set_up() else at_once
         early = await threads.run(_early, request) if name == "annotate" else ""
-        return _html(_framed_later(at_once, early), "no-store") if early else _html(at_once)
+        return _html(_framed_later(page, early), "no-store") if early else _html(page)
 
     return Route("/" if name == HOME else f"/{name}", serve)
 
@@ -107,7 +107,7 @@ def _early(request: Request) -> str:
     try:
         access.check_host(request)
         access.check_near(request)
-        member = session.member_at(request.query_params)
+        member = _reader(request)
     except (AnnealError, Refusal):
         return ""  # Streamlit's page says what is wrong
     except Exception as error:  # a database that cannot be read is no bug
@@ -115,6 +115,12 @@ def _early(request: Request) -> str:
             raise
         return ""
     return "" if member is None else early_page(member)
+
+
+def _reader(request: Request) -> Member | None:
+    if sign_in.is_set_up():
+        return session.member_known_as(sign_in.identity_by_cookie(request))
+    return session.member_at(request.query_params)
 
 
 def _links(described: Mapping[str, Any], parts: Iterable[str]) -> str:

@@ -5,18 +5,11 @@ their address, and takes files from everybody; only leads' pages use any of that
 beyond, in this version or another, is closed until it is listed here.
 """
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
-from streamlit.auth_util import get_cookie_with_chunks
-from streamlit.web.server.server_util import get_cookie_secret
-from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from domain.members import Role, require
 from ui import access, session, sign_in
@@ -82,22 +75,8 @@ def _check(asked: HTTPConnection) -> None:
     access.check_near(asked)
     if not sign_in.is_set_up():
         return
-    member = session.member_known_as(sign_in.identity_in(_signed_in(asked)))
+    member = session.member_known_as(sign_in.identity_by_cookie(asked))
     require(member, Role.LEAD, to="open this address")
-
-
-def _signed_in(asked: HTTPConnection) -> Mapping[str, object]:
-    """What the provider said of who signed in, by the cookie that Streamlit keeps it in."""
-    secret = get_cookie_secret()
-
-    def read(name: str) -> bytes | None:
-        text = asked.cookies.get(name, "").encode("latin-1")
-        return decode_signed_value(secret, name, text)
-
-    kept = get_cookie_with_chunks(read, USER_COOKIE_NAME) if secret else None
-    said: dict[str, object] = json.loads(kept) if kept else {}
-    here = asked.headers.get("host", "")
-    return said if urlsplit(str(said.get("origin", ""))).netloc == here else {}
 
 
 async def _hang_up(_: Scope, __: Receive, send: Send) -> None:

@@ -4,12 +4,19 @@ It is set up by `[auth]` in .streamlit/secrets.toml (docs/sign-in.md). Without i
 its own machine only, where whoever sits there may say who they are.
 """
 
+import json
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import streamlit as st
+from starlette.requests import HTTPConnection
+from streamlit.auth_util import get_cookie_with_chunks
+from streamlit.web.server.server_util import get_cookie_secret
+from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from domain.errors import AccessError
 from domain.sign_ins import Identity
@@ -97,6 +104,24 @@ def identity_in(said: Mapping[str, Any]) -> Identity:
         email=str(email) if _is_text(email) else "",
         verified=said.get("email_verified") in (True, "true"),  # some providers send text
     )
+
+
+def identity_by_cookie(asked: HTTPConnection) -> Identity:
+    """Who signed in, by the cookie that Streamlit keeps the provider's word in.
+
+    Raises:
+        NotSignedIn: nobody did.
+    """
+    secret = get_cookie_secret()
+
+    def read(name: str) -> bytes | None:
+        text = asked.cookies.get(name, "").encode("latin-1")
+        return decode_signed_value(secret, name, text)
+
+    kept = get_cookie_with_chunks(read, USER_COOKIE_NAME) if secret else None
+    said: dict[str, object] = json.loads(kept) if kept else {}
+    here = asked.headers.get("host", "")
+    return identity_in(said if urlsplit(str(said.get("origin", ""))).netloc == here else {})
 
 
 def _is_text(value: object) -> bool:

@@ -136,7 +136,7 @@ def test_it_proves_nothing_to_others(
     assert page.headers["cache-control"] == "no-cache"
 
 
-def test_who_must_sign_in_is_proven_by_the_script_only(
+def test_it_proves_nothing_before_who_must_sign_in_did(
     served_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sign_in, "is_set_up", lambda: True)

@@ -31,7 +31,7 @@ OF_PAGES = ["/", "/annotate", "/api/health", "/static/js/index.js", "/favicon.pn
 def project(small_project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """One in which people sign in: Lea, a lead, and Ann."""
     monkeypatch.setattr(sign_in, "is_set_up", lambda: True)
-    monkeypatch.setattr(inner_routes, "get_cookie_secret", lambda: SECRET)
+    monkeypatch.setattr(sign_in, "get_cookie_secret", lambda: SECRET)
     owner = local_owner(small_project)
     for name, role in (("lea", Role.LEAD), ("ann", Role.ANNOTATOR), ("lou", Role.LEAD)):
         made = members.add_member(small_project, owner, name, role)
@@ -125,7 +125,7 @@ def test_nobody_else_gets_it(project: Project, cookies: dict[str, str]) -> None:
 def test_without_a_secret_no_cookie_counts(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inner_routes, "get_cookie_secret", lambda: "")
+    monkeypatch.setattr(sign_in, "get_cookie_secret", lambda: "")
     cookies = {USER: signed(said("lea"), secret="")}
     assert get("/_stcore/metrics", cookies).status_code == 403
 

@@ -116,6 +116,20 @@ def test_an_annotator_signs_in_answers_and_signs_out(
     assert not [each for each in context.cookies() if each["name"].startswith("anneal_")]
 
 
+def test_who_signed_in_can_answer_before_streamlit_has_loaded(
+    page: Page, browser: Browser, address: str
+) -> None:
+    sign_in(page, address, "Ann")
+    expect(page.get_by_role("link", name="You: ann")).to_be_visible(timeout=30_000)
+    page.route("**/static/js/index.*.js", lambda route: route.abort())
+    page.goto(f"{address}/annotate")
+    expect(page.locator(SHOWN)).to_have_count(2, timeout=30_000)
+    assert page.get_by_test_id("stApp").count() == 0
+    with browser.new_context() as elsewhere:
+        html = elsewhere.request.get(f"{address}/annotate").text()
+    assert "anneal-early" not in html
+
+
 def test_who_signs_out_with_unsent_answers_is_told_first(page: Page, address: str) -> None:
     sign_in(page, address, "Ann")
     expect(page.locator(SHOWN)).to_have_count(2, timeout=30_000)
