@@ -15,7 +15,7 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 
 from domain.members import Role
 from tests.ui.client import HOST
-from ui import inner_routes, sign_in
+from ui import sign_in
 from ui.inner_routes import OPEN, PARTS, ClosedRoutes, is_streamlits
 from workflow import members, sign_ins
 from workflow.project import Project, local_owner
