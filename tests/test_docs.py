@@ -75,9 +75,26 @@ def test_every_command_is_documented_with_all_its_options(command: click.Command
             assert name in common or name in section, f"{command.name} {name}"
 
 
-def test_every_link_in_the_documents_leads_somewhere() -> None:
+def heading_anchors(document: Path) -> set[str]:
+    """What a link into a document can name: its headings, as a reader of Markdown names them."""
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", each).strip().lower().replace(" ", "-") for each in headings}
+
+
+def links() -> Iterator[tuple[Path, str]]:
+    """Every document, with the targets of its links that stay in the repository."""
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in document.read_text(encoding="utf-8").split("](")[1:]:
-            address = target.split(")", 1)[0].split("#", 1)[0]
-            if address and "://" not in address:
-                assert (document.parent / address).exists(), f"{document.name}: {address}"
+        for part in document.read_text(encoding="utf-8").split("](")[1:]:
+            target = part.split(")", 1)[0]
+            if target and "://" not in target:
+                yield document, target
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    for document, target in links():
+        address, _, anchor = target.partition("#")
+        file = document.parent / address if address else document
+        assert file.exists(), f"{document.name}: {target}"
+        if anchor:
+            assert anchor in heading_anchors(file), f"{document.name}: {target}"
