@@ -249,9 +249,10 @@ def test_reloading_again_and_again_loses_and_doubles_nothing(
     assert len({event.pair for event in person.log()}) == 4
 
 
-def test_half_a_minute_offline_loses_and_doubles_nothing(
+def test_half_a_minute_offline_on_the_pages_clock_loses_and_doubles_nothing(
     page: Page, project: Project, address: str
 ) -> None:
+    """The page's timers run half a minute ahead, which takes them a moment."""
     person = Annotator(page, project)
     page.clock.install()
     person.open(address)

@@ -1,12 +1,13 @@
 """Answers on their way from the browser to the database: whatever happens, each arrives once."""
 
 import json
+import signal
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from benchmarks.serving import free_port, served
+from benchmarks.serving import free_port, served, serving
 from domain.answers import Kind
 from tests.ui.annotator import Annotator
 from workflow.project import Project
@@ -105,18 +106,30 @@ def test_a_lost_session_is_renewed_without_losing_the_page(
     assert mark == 7
 
 
-def test_answers_given_while_the_app_restarts_arrive(
+def test_a_server_killed_under_the_page_loses_and_doubles_nothing(
     page: Page, make_project: Callable[..., Project]
 ) -> None:
+    """It dies with an answer stored whose receipt is not sent, and others follow into nothing."""
     project = make_project(each=3)
     port = free_port()
     person = Annotator(page, project)
-    with served(project.folder, port=port) as address:
-        person.open(address)
+
+    def store_and_die(route: Route) -> None:
+        if server.process.poll() is None:
+            assert route.fetch().ok
+            server.kill()
+        route.abort()
+
+    with serving(project.folder, port=port) as server:
+        person.open(server.address)
         person.press("j")
         person.wait_until_saved()
-    person.press("f", "f")
-    expect(person.state()).to_have_text("Offline, trying again", timeout=10_000)
+        page.route("**/api/answers", store_and_die)
+        person.press("f", "j", "f")
+        expect(person.state()).to_have_text("Offline, trying again", timeout=10_000)
+        assert server.process.poll() == -signal.SIGKILL
+    assert [event.kind.value for event in person.log()][:2] == ["similar", "dissimilar"]
+    page.unroute("**/api/answers")
     with served(project.folder, port=port):
         person.wait_until_saved()
         person.wait_until_connected()  # a new session draws the page anew
@@ -124,4 +137,4 @@ def test_answers_given_while_the_app_restarts_arrive(
         person.press("u")
         person.wait_until_saved()
     kinds = [event.kind.value for event in person.log()]
-    assert kinds == ["similar", "dissimilar", "dissimilar", "unsure"]
+    assert kinds == ["similar", "dissimilar", "similar", "dissimilar", "unsure"]
