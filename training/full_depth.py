@@ -37,6 +37,7 @@ from training.losses.multistage import multistage_backward
 from training.losses.relevance import LossValue
 from training.network import EmbeddingNetwork, adam, half_precision
 from training.network_state import Course, Learners, keep, resume
+from training.normalisation import measured_features
 from training.objectives import Objective, PairObjective
 from training.pixels import Pixels, ahead
 from training.rotations import turned_at_random
@@ -58,7 +59,8 @@ class Retrained:
     """What came of retraining a backbone.
 
     Attributes:
-        backbone: the best, in evaluation mode; the one given where none was better.
+        backbone: the best, in evaluation mode; the one given where none was better, with statistics
+            where it had none.
         head: that was trained with it.
         history: one mapping a look at the selection set: step, loss, selection_auc.
         start, best: ROC-AUC on the selection set before, and of this backbone; None without one.
@@ -118,7 +120,8 @@ def retrain_backbone(
     """A backbone that tells known similar pairs from dissimilar ones.
 
     Args:
-        backbone: where it starts; is changed and moved to the device.
+        backbone: where it starts; is changed and moved to the device. Normalisations that have no
+            statistics are measured first, on these images.
         pixels: of the N training images.
         features: [N, D] their features by this backbone, of the single view.
         known: pairs of their rows.
@@ -142,6 +145,8 @@ def retrain_backbone(
     if selection is None:
         few = "Too few answers to judge a retrained backbone by; it stays as it is."
         return Retrained(backbone, None, [], note=missing or few)
+    measuring, fit = part_of(progress, 0.0, 0.01), part_of(progress, 0.01, 0.02)
+    features = measured_features(backbone, pixels, features, device=device, progress=measuring)
     fitting = Fitting(features, settings, seed, device, least_scale=LEAST_SCALE)
     known = known.only(~selection.held_out)
     unanswered = np.isin(np.arange(len(features)), selection.images)
@@ -149,7 +154,7 @@ def retrain_backbone(
     batches = known.batches(fitting.neighbours, guesses)
     wanted = PairObjective(settings)
     with one_thread():
-        head = fitting.fit(batches, wanted, settings.fewest_steps, part_of(progress, 0.0, 0.02))
+        head = fitting.fit(batches, wanted, settings.fewest_steps, fit)
     try:
         learnt = objective or new_objective(
             settings, known, head.embed(features), guesses=guesses, seed=seed, device=device

@@ -119,18 +119,28 @@ def contrastive_loss(projected: Tensor, temperature: float = _TEMPERATURE) -> Te
     return F.cross_entropy(likeness, partner)
 
 
-def measure_statistics(backbone: Backbone, pixels: NDArray[np.uint8]) -> None:
+def measure_statistics(
+    backbone: Backbone, pixels: NDArray[np.uint8], norms: Sequence[nn.BatchNorm2d] | None = None
+) -> None:
     """Set the batch-norm statistics to those of these images [N, H, W, C], equally weighted.
 
     Views are smaller than the images that will be embedded, and padding weighs more in them.
+
+    Args:
+        backbone: is in evaluation mode then.
+        pixels: of the images.
+        norms: of the backbone; the others keep their statistics. None: all.
     """
-    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    if norms is None:
+        norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
     device = next(backbone.parameters()).device
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over batches
-    backbone.train()
+    backbone.eval()
+    for norm in norms:
+        norm.train()
     with torch.no_grad():
         for batch in np.array_split(pixels, max(1, len(pixels) // 32)):
             backbone(normalised(torch.from_numpy(batch).to(device), backbone.bands))
