@@ -34,7 +34,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "overview": ("Button", "Metric", "PageLink", "Progress"),
     "my_answers": ("Button", "Radio"),
     "rounds": ("Button", "NumberInput", "Selectbox"),
-    "curves": ("FileUploader", "Radio", "Selectbox", "Slider"),
+    "curves": ("FileUploader", "PageLink", "Radio", "Selectbox", "Slider"),
     "search": ("Button", "FileUploader", "Pagination", "Selectbox", "TextInput"),
     "explore": ("Selectbox",),
     "labels": ("Button", "PageLink", "Radio", "Selectbox"),
