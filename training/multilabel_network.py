@@ -23,6 +23,7 @@ from training.losses.multistage import Loss, multistage_backward
 from training.losses.relevance import LossValue, RelevanceLoss
 from training.multilabel_trainer import MultilabelCourse, MultilabelSettings, learn_labels
 from training.network import EmbeddingNetwork, adam, half_precision
+from training.normalisation import measured_features
 from training.pixels import Pixels
 
 _STREAM = 5  # of random numbers
@@ -74,7 +75,8 @@ def train_multilabel_network(
     """A network that brings images with common labels together.
 
     Args:
-        backbone: where it starts; is changed and moved to the device.
+        backbone: where it starts; is changed and moved to the device. Normalisations that have no
+            statistics are measured first.
         images: see there.
         loss: as for `train_multilabel_head`.
         settings: of epochs, batches and the embedding.
@@ -90,7 +92,10 @@ def train_multilabel_network(
         InputError: labels of other images, or fewer images than two.
         JobError: the loss is no longer a number.
     """
-    standardise = fitted_standardise(images.features, least_scale=LEAST_SCALE)
+    features = measured_features(
+        backbone, images.pixels, images.features, rows=images.rows, device=device
+    )
+    standardise = fitted_standardise(features, least_scale=LEAST_SCALE)
     widths = TrainingSettings(hidden=settings.hidden, out=settings.out)
     head = new_projection(standardise, widths, generator=torch.Generator().manual_seed(seed))
     half = half_precision(full, device)

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from domain.arrays import FloatArray
+from domain.arrays import FloatArray, IntArray
 from domain.jobs import Progress, silent
 from training.backbones import Backbone
+from training.network import image_features
 from training.pixels import Pixels
-from training.preprocessing import normalised
 from training.warmup import measure_statistics
 
 _MEASURED_IMAGES = 256
-_EMBED_ROWS = {"cpu": 16, "cuda": 256}
 
 
 def unmeasured(backbone: Backbone) -> list[nn.BatchNorm2d]:
@@ -39,6 +38,7 @@ def measured_features(
     pixels: Pixels,
     features: FloatArray,
     *,
+    rows: IntArray | None = None,
     device: torch.device,
     progress: Progress = silent,
 ) -> FloatArray:
@@ -49,23 +49,18 @@ def measured_features(
 
     Args:
         backbone: is changed, moved to the device and put into evaluation mode, if there are any.
-        pixels: of the N images.
+        pixels: of an archive.
         features: [N, D] by the backbone as it is; given back where all was measured.
+        rows: [N] whose features these are; None: of all images.
         device: where to compute.
         progress: may raise `Cancelled`.
     """
     if not (norms := unmeasured(backbone)):
         return features
     backbone.to(device)
-    rows, spread = len(pixels), min(len(pixels), _MEASURED_IMAGES)
+    rows = np.arange(len(pixels)) if rows is None else rows
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), _MEASURED_IMAGES)).round()
     progress(0.0, "measuring normalisations without statistics")
-    chosen = np.linspace(0, rows - 1, spread).round().astype(np.int64)
-    measure_statistics(backbone, pixels.of(chosen).cpu().numpy(), norms)
-    blocks = []
-    with torch.inference_mode():
-        for first in range(0, rows, _EMBED_ROWS[device.type]):
-            progress(first / rows, f"embedding {first} of {rows} images again")
-            part = np.arange(first, min(first + _EMBED_ROWS[device.type], rows))
-            shown = normalised(pixels.of(part).to(device), backbone.bands)
-            blocks.append(backbone(shown).cpu())
-    return np.asarray(torch.cat(blocks).numpy())
+    shown = pixels.of(rows[chosen.astype(np.int64)]).cpu().numpy()
+    measure_statistics(backbone, shown, norms)
+    return image_features(backbone, pixels, rows, device=device, progress=progress)

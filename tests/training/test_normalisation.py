@@ -97,9 +97,24 @@ def test_features_are_those_of_the_network_with_its_statistics(
     assert np.abs(found - features_by(trained, images)).max() > 1e-3
 
 
+def test_of_some_images_only_these_are_measured_and_embedded(
+    trained: Backbone, images: Tensor
+) -> None:
+    some, others = np.array([3, 1, 8, 20]), torch.zeros_like(images)
+    others[some] = images[some]
+    found = [
+        measured_features(
+            copy.deepcopy(trained), ResidentPixels(each), np.empty(0), rows=some, device=CPU
+        )
+        for each in (images, others)
+    ]
+    np.testing.assert_array_equal(*found)
+    assert found[0].shape == (4, trained.feature_dim)
+
+
 def test_it_can_be_cancelled(trained: Backbone, images: Tensor) -> None:
     def stop(done: float, message: str) -> None:
-        if "again" in message and done > 0:
+        if "embedding" in message and done > 0:
             raise Cancelled("Stopped.")
 
     given = np.zeros((len(images), 1), np.float32)
