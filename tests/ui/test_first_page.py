@@ -78,6 +78,7 @@ def test_each_page_is_streamlits_own_and_knows_its_server(
     monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "none"))
     reply = first_page(path)
     assert reply.headers["cache-control"] == "no-cache"
+    assert reply.headers["content-security-policy"] == "frame-ancestors 'self'"
     told = TOLD.search(reply.text)
     assert told is not None
     assert "BACKEND_BASE_URL" in told[1]
@@ -113,6 +114,7 @@ def test_the_annotate_page_is_drawn_by_the_html_for_its_reader(served_project: P
     for query, asked_by in (("", owner), (f"?member={ann.member_id}", ann)):
         page = first_page(f"/annotate{query}")
         assert reader_of(page) == asked_by.member_id
+        assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
         assert page.headers["cache-control"] == "no-store"  # a proof of who they are is in it
         assert page.text.count("</script>") == page.text.count("<script")
     assert reader_of(first_page(f"/my_answers?member={ann.member_id}")) is None
