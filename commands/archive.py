@@ -6,9 +6,11 @@ import click
 from click.core import ParameterSource
 
 from archive.decode import COLOUR_BANDS
+from commands.image_options import bands_option, descriptor_options
 from commands.options import Settings, command_options
 from commands.output import as_dicts, progress_bar, show, warn, warn_put_aside
 from domain.config import Backbone, Journal, Layout, ModelSettings
+from domain.descriptors import Descriptor, check_descriptor
 from domain.errors import InputError
 from labeling_store import images
 from workflow import jobs
@@ -37,13 +39,8 @@ from workflow.project import Project, project_folder
     "fused, which needs training at full depth.",
 )
 @click.option("--weights", metavar="FILE", help="Weights of the backbone (.safetensors or .pth).")
-@click.option(
-    "--bands",
-    type=click.IntRange(1, 64),
-    default=3,
-    show_default=True,
-    help="Of an image: 3 are red, green and blue; others are read from TIFF files.",
-)
+@bands_option
+@descriptor_options
 @click.option(
     "--journal",
     type=click.Choice([journal.value for journal in Journal]),
@@ -60,6 +57,7 @@ def init(
     backbone: str,
     weights: str | None,
     bands: int,
+    descriptor: Descriptor,
     journal: str,
     settings: Settings,
 ) -> None:
@@ -85,6 +83,8 @@ def init(
         weights=None if weights is None else Path(weights),
         bands=bands,
     )
+    check_descriptor(descriptor, backbone=backbone, size_px=model.image_size_px)
+    model = model.model_copy(update={"descriptor": descriptor})
     with progress_bar("Making the project") as progress:
         if images_folder is None:
             made = create_demo(folder, model=model, journal=Journal(journal), progress=progress)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from commands.lists import names
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
-from commands.study_options import names, network_options
+from commands.study_options import network_options
 from worker.descriptor_study import CSV_NAME, DescriptorRow, DescriptorStudy
 from worker.descriptor_study import compare_descriptors as run_study
 
@@ -16,7 +17,7 @@ _HEADER = ("pooling", "scales", "mAP", "mAP@R", "P@10", "R@1")
 @click.command("compare-descriptors")
 @click.option("--images", metavar="DIR", required=True, help="Archive; its folders are classes.")
 @click.option("--out", metavar="DIR", required=True, help=f"For {CSV_NAME}.")
-@click.option("--poolings", default="spoc,mac,gem", show_default=True, help="With commas.")
+@click.option("--poolings", default="mean,max,gem", show_default=True, help="With commas.")
 @click.option("--seed", default=0, show_default=True, help="Halves each class.")
 @network_options
 @command_options
@@ -28,6 +29,7 @@ def compare_descriptors(
     seed: int,
     backbone: str,
     weights: str | None,
+    bands: int,
     settings: Settings,
 ) -> None:
     """Compare poolings of a network's last map, and sizes of images.
@@ -43,6 +45,7 @@ def compare_descriptors(
         weights=None if weights is None else Path(weights),
         poolings=names(poolings),
         seed=seed,
+        bands=bands,
         device=settings.device,
     )
     with progress_bar("Comparing") as progress:

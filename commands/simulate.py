@@ -2,9 +2,10 @@
 
 import click
 
+from commands.lists import names, numbers
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table, warn
-from commands.study_options import archive_options, names, numbers, simulated_archive, tuned
+from commands.study_options import archive_options, simulated_archive, tuned
 from domain.config import FullDepthSettings, TrainingSettings
 from worker.simulate import simulate as run_simulation
 

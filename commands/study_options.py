@@ -1,4 +1,4 @@
-"""Options that simulations and comparisons share: the archive, its network, lists and settings."""
+"""Options that simulations and comparisons share: the archive, its network, and settings."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,16 +7,18 @@ from typing import Any, TypeVar
 import click
 from pydantic import BaseModel
 
+from commands.image_options import bands_option, descriptor_options
+from domain.descriptors import check_descriptor
 from domain.errors import InputError
 from worker.simulation_options import DEFAULT_CACHE, SimulationOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Number = TypeVar("Number", int, float)
 Model = TypeVar("Model", bound=BaseModel)
 
 _NETWORK = (
     click.option("--backbone", default="resnet18", show_default=True, help="Network for features."),
     click.option("--weights", metavar="FILE", help="Weights of the backbone."),
+    bands_option,
 )
 _FEATURES = (
     click.option("--views", default="single", show_default=True, help="Of an image: single|multi."),
@@ -25,7 +27,7 @@ _FEATURES = (
 
 
 def network_options(function: Function) -> Function:
-    """Give a command `--backbone` and `--weights`."""
+    """Give a command `--backbone`, `--weights` and `--bands`."""
     for option in reversed(_NETWORK):
         function = option(function)
     return function
@@ -33,7 +35,7 @@ def network_options(function: Function) -> Function:
 
 def archive_options(function: Function) -> Function:
     """Give a command the options of `simulated_archive`."""
-    for option in reversed((*_NETWORK, *_FEATURES)):
+    for option in reversed((*_NETWORK, descriptor_options, *_FEATURES)):
         function = option(function)
     return function
 
@@ -45,26 +47,16 @@ def simulated_archive(
 
     Args:
         given: option to value; what has no name here goes on as it is.
+
+    Raises:
+        InputError: the backbone cannot make such features.
     """
     values = {**given, "cache": Path(given["cache"]).expanduser()}
     if given["weights"] is not None:
         values["weights"] = Path(given["weights"])
-    return SimulationOptions(images=Path(images), out=Path(out), device=device, **values)
-
-
-def numbers(option: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
-    """The numbers of an option, written with commas."""
-    try:
-        return tuple(kind(each) for each in text.split(","))
-    except ValueError as error:
-        raise InputError(
-            f"{option} {text!r}; must be numbers with commas.", "For instance 0,1,2."
-        ) from error
-
-
-def names(text: str) -> tuple[str, ...]:
-    """What an option lists with commas."""
-    return tuple(each.strip() for each in text.split(","))
+    options = SimulationOptions(images=Path(images), out=Path(out), device=device, **values)
+    check_descriptor(options.descriptor, backbone=options.backbone, size_px=options.image_size_px)
+    return options
 
 
 def tuned(base: Model, typed: tuple[str, ...]) -> Model:

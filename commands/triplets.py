@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
+from commands.lists import names, numbers
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
-from commands.study_options import archive_options, names, numbers, simulated_archive, tuned
+from commands.study_options import archive_options, simulated_archive, tuned
 from domain.config import FullDepthSettings
 from domain.errors import InputError
 from training.multilabel_trainer import MultilabelSettings

@@ -13,11 +13,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from domain.answers import Propagation
+from domain.descriptors import PLAIN, Descriptor, check_descriptor
 from domain.errors import InputError, ProjectError
 from domain.loss_catalogue import full_depth_choice
 from domain.losses import Value
@@ -96,6 +98,17 @@ class ModelSettings(_Settings):
     # from when a job has embedded them. single: for archives in which up has a meaning, such as
     # street photographs, faces or scanned text.
     views: Views = Views.MULTI
+    # How each view becomes a feature: [model.descriptor]; see there.
+    descriptor: Descriptor = PLAIN
+
+    @field_validator("descriptor")
+    @classmethod
+    def _descriptor_can_be_made(cls, descriptor: Descriptor, info: ValidationInfo) -> Descriptor:
+        known = info.data  # what is wrong itself is not in it
+        if {"backbone", "image_size_px"} <= known.keys():
+            size_px = known["image_size_px"]
+            check_descriptor(descriptor, backbone=known["backbone"].value, size_px=size_px)
+        return descriptor
 
 
 class SelectionSettings(_Settings):
@@ -318,7 +331,7 @@ def _explain(path: Path, error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(step) for step in first["loc"])
     if first["type"] != "extra_forbidden":
-        return f"{path.name}: {name} = {first['input']!r}; {first['msg']}."
+        return f"{path.name}: {name} = {first['input']!r}; {first['msg'].rstrip('.')}."
     near = difflib.get_close_matches(str(first["loc"][-1]), _known_names(ProjectConfig), n=1)
     meant = f'; did you mean "{near[0]}"?' if near else "."
     return f'{path.name}: unknown setting "{name}"{meant}'

@@ -1,10 +1,10 @@
 """The networks that turn an image into one feature vector.
 
 Torchvision architectures without their classifier: [B, C, H, W] normalised images in, [B, D]
-globally average-pooled, rectified features out (so every value is >= 0); each of them also with the
-maps of three depths fused (PBFFN), and a shallow network that is trained from the start (S-CNN). C
-is 3, or what `adapt_to_bands` made of it. Parameter names are torchvision's, so that weights files
-made for it fit. Nothing is downloaded here; see `training.weights`.
+globally pooled, rectified features out (so every value is >= 0); each of them also with the maps of
+three depths fused (PBFFN), and a shallow network that is trained from the start (S-CNN). C is 3, or
+what `adapt_to_bands` made of it. Parameter names are torchvision's, so that weights files made for
+it fit. Nothing is downloaded here; see `training.weights`.
 """
 
 import copy
@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from domain.descriptors import FUSED_SUFFIX, PLAIN, Descriptor, Pooling, check_pooling
 from domain.errors import InputError
 from training.fusion import WIDTH
-from training.levels import LEVELS
+from training.levels import LEVELS, level_maps
 from training.own_networks import FusedNetwork, ShallowNetwork
+from training.pooling import new_pooling
 from training.preprocessing import IMAGENET, BandStatistics
 
 
@@ -78,7 +80,6 @@ _TORCHVISION = {
         ),
     )
 }
-_FUSED_SUFFIX = "_pbffn"
 
 
 def _fused(name: str, levels: Sequence[int] = LEVELS, *, update: bool = True) -> _Architecture:
@@ -96,7 +97,7 @@ def _fused(name: str, levels: Sequence[int] = LEVELS, *, update: bool = True) ->
 
 _ARCHITECTURES = {
     **_TORCHVISION,
-    **{f"{name}{_FUSED_SUFFIX}": _fused(name) for name in _TORCHVISION},
+    **{f"{name}{FUSED_SUFFIX}": _fused(name) for name in _TORCHVISION},
     "s_cnn": _Architecture(
         ShallowNetwork, 64, "classifier", (("features.11", 64), ("features.7", 32))
     ),
@@ -109,11 +110,11 @@ class Stage:
     """A map of a network, pooled, for B images.
 
     Attributes:
-        mean: [B, C] over the positions.
+        pooled: [B, C] over the positions: the last as the descriptor says, others their mean.
         spread: [B, C] standard deviation over the positions: what changes within the image.
     """
 
-    mean: Tensor
+    pooled: Tensor
     spread: Tensor
 
 
@@ -127,9 +128,17 @@ class Backbone(nn.Module):
         classifier: prefix that the removed classifier has in weights files.
         pretrained: what torchvision calls the weights of the trunk; empty where it has none.
         bands: what its images are normalised with; C is their number.
+        descriptor: how the last map is pooled, and at which scales images are embedded.
+        pool: pools the last map; has parameters where it learns.
     """
 
-    def __init__(self, name: str, architecture: _Architecture | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        descriptor: Descriptor = PLAIN,
+        *,
+        architecture: _Architecture | None = None,
+    ) -> None:
         super().__init__()
         chosen = architecture or _architecture(name)
         self.name = name
@@ -139,6 +148,8 @@ class Backbone(nn.Module):
         self.classifier = chosen.classifier
         self.pretrained = chosen.pretrained
         self.bands = IMAGENET
+        self.descriptor = descriptor
+        self.pool = new_pooling(descriptor)
         self.network = chosen.make()
         self.network.set_submodule(chosen.classifier, nn.Identity())
         if name == "vgg16":  # torchvision pools to 7x7 there; the others pool to one value
@@ -152,9 +163,30 @@ class Backbone(nn.Module):
         return self.network.trunk if isinstance(self.network, FusedNetwork) else self.network
 
     def forward(self, images: Tensor) -> Tensor:
-        """[B, feature_dim] pooled features of [B, C, H, W] images; H and W 32 or more."""
-        features: Tensor = self.network(images)
+        """[B, feature_dim] pooled features of [B, C, H, W] images; H and W 32 or more.
+
+        Of the images as they are: scales are for whoever embeds.
+        """
+        features: Tensor
+        if self._pools_itself:  # as the network does, to the last bit
+            features = self.network(images)
+        else:
+            features = self.pool(self._last_map(images).float())
         return features
+
+    @property
+    def _pools_itself(self) -> bool:
+        return self.descriptor.pooling is Pooling.MEAN
+
+    def _last_map(self, images: Tensor) -> Tensor:
+        if isinstance(self.network, FusedNetwork | ShallowNetwork):
+            return self.network.last_map(images)
+        return level_maps(self.name, self.network, images)[-1]
+
+    def weights(self) -> dict[str, Tensor]:
+        """All that it has learnt, by name: the network's, and the pooling's after `pool.`."""
+        pooling = {f"pool.{key}": value for key, value in self.pool.state_dict().items()}
+        return {**self.network.state_dict(), **pooling}
 
     def stages(self, images: Tensor) -> tuple[Stage, ...]:
         """The stages of [B, C, H, W] images in one pass, the last first, as float32."""
@@ -164,7 +196,8 @@ class Backbone(nn.Module):
             def hook(_: nn.Module, __: object, out: Tensor) -> None:
                 # at once: a later module may write into the map itself
                 spread, mean = torch.std_mean(out.float(), (2, 3), correction=0)
-                pooled[name] = Stage(mean, spread)
+                last = name == self._stages[0] and not self._pools_itself
+                pooled[name] = Stage(self.pool(out.float()) if last else mean, spread)
 
             return hook
 
@@ -197,21 +230,29 @@ def folded(backbone: Backbone) -> Backbone:
     return copied
 
 
-def build_backbone(name: str, *, seed: int = 0) -> Backbone:
+def build_backbone(name: str, *, seed: int = 0, descriptor: Descriptor = PLAIN) -> Backbone:
     """The named backbone in evaluation mode, with random weights drawn from the seed.
 
     The same name and seed give the same weights; no other random numbers are disturbed.
+
+    Args:
+        descriptor: how the last map is pooled, and at which scales images are embedded.
 
     Raises:
         InputError: the name is none of `BACKBONES`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Backbone(name).eval()
+        return Backbone(name, descriptor).eval()
 
 
 def build_fused(
-    name: str, levels: Sequence[int], *, update: bool = True, seed: int = 0
+    name: str,
+    levels: Sequence[int],
+    *,
+    update: bool = True,
+    seed: int = 0,
+    descriptor: Descriptor = PLAIN,
 ) -> Backbone:
     """The trunk of the named backbone with the maps of these depths fused, and random weights.
 
@@ -220,21 +261,23 @@ def build_fused(
         levels: of `training.levels.LEVELS`, two or more, finest first; none: only the trunk.
         update: see `training.fusion.FeatureFusion`.
         seed: of the weights; with all levels and the update they are those of `build_backbone`.
+        descriptor: as in `build_backbone`.
 
     Raises:
-        InputError: there is no such trunk, or other levels are asked for.
+        InputError: there is no such trunk, other levels are asked for, or roots of fused maps.
 
     Source: PEDC, ablation.
     """
-    trunk = name.removesuffix(_FUSED_SUFFIX)
+    trunk = name.removesuffix(FUSED_SUFFIX)
     if not levels:
-        return build_backbone(trunk, seed=seed)
-    fused = f"{trunk}{_FUSED_SUFFIX}"
+        return build_backbone(trunk, seed=seed, descriptor=descriptor)
+    fused = f"{trunk}{FUSED_SUFFIX}"
+    check_pooling(descriptor, fused)
     known = trunk in _TORCHVISION
     chosen = _fused(trunk, levels, update=update) if known else _architecture(fused)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Backbone(fused, chosen).eval()
+        return Backbone(fused, descriptor, architecture=chosen).eval()
 
 
 def adapt_to_bands(backbone: Backbone, bands: BandStatistics) -> None:
@@ -256,6 +299,11 @@ def adapt_to_bands(backbone: Backbone, bands: BandStatistics) -> None:
     backbone.bands = bands
 
 
+def look_at_scales(backbone: Backbone, scales: tuple[float, ...]) -> None:
+    """Let images be embedded at these scales of their sides from now on."""
+    backbone.descriptor = backbone.descriptor.model_copy(update={"scales": scales})
+
+
 def _spread(weight: Tensor, bands: int) -> Tensor:
     """[O, bands, k, k] of [O, C, k, k]; each filter's sum over its bands stays."""
     repeated = weight[:, torch.arange(bands) % weight.shape[1]]
@@ -266,14 +314,17 @@ def _spread(weight: Tensor, bands: int) -> Tensor:
 
 
 def backbone_sha256(backbone: Backbone) -> str:
-    """A hash of the architecture and all weights: equal only if the features are equal.
+    """A hash of architecture, pooling and all weights: equal only if the features are equal.
 
-    It is independent of the file the weights came from and of the device they are on.
+    Those of an image as it is; scales do not matter. It is independent of the file the weights came
+    from and of the device they are on.
     """
     digest = hashlib.sha256(backbone.name.encode())
     if backbone.bands != IMAGENET:
         digest.update(repr(backbone.bands).encode())
-    for key, value in sorted(backbone.network.state_dict().items()):
+    if backbone.descriptor.pooling is not Pooling.MEAN:
+        digest.update(backbone.descriptor.pooling.value.encode())
+    for key, value in sorted(backbone.weights().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -58,9 +58,13 @@ class FusedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, L · 256] features of [B, bands, H, W] images."""
+        return self.last_map(images).mean((2, 3))
+
+    def last_map(self, images: Tensor) -> Tensor:
+        """[B, L · 256, H / 8, W / 8] what is pooled."""
         maps = level_maps(self._trunk_name, self.trunk, images)
         fused: Tensor = self.fusion([maps[place] for place in self._places])
-        return fused.mean((2, 3))
+        return fused
 
 
 class ShallowNetwork(nn.Module):
@@ -77,9 +81,13 @@ class ShallowNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, 64] features of [B, bands, H, W] images."""
-        maps: Tensor = self.features(images)
-        features: Tensor = self.classifier(maps.mean((2, 3)))
+        features: Tensor = self.classifier(self.last_map(images).mean((2, 3)))
         return features
+
+    def last_map(self, images: Tensor) -> Tensor:
+        """[B, 64, H / 8, W / 8] what is pooled."""
+        maps: Tensor = self.features(images)
+        return maps
 
 
 def _block(channels: int, out: int, kernel: int) -> list[nn.Module]:

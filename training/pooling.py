@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from domain.descriptors import SMALLEST_PX, Descriptor, Pooling
 from domain.errors import InputError
 
 # The paper's best pair of sizes.
 SCALES = (1.0, 2**-0.5)
-_SMALLEST_PX = 32  # of a side; networks make nothing of smaller images
 _LEAST_VALUE = 1e-6  # below it a power has no gradient
 
 
@@ -49,11 +49,11 @@ class PowerPool(nn.Module):
         return maps.clamp(min=_LEAST_VALUE).pow(self.power).mean((2, 3)).pow(1 / self.power)
 
 
-POOLINGS: dict[str, Callable[[], nn.Module]] = {
-    "spoc": MeanPool,
-    "mac": MaxPool,
-    "gem": PowerPool,
-}
+def new_pooling(descriptor: Descriptor) -> nn.Module:
+    """What pools the last map: [B, C] of [B, C, H, W]."""
+    if descriptor.pooling is Pooling.GEM:
+        return PowerPool(descriptor.power)
+    return MaxPool() if descriptor.pooling is Pooling.MAX else MeanPool()
 
 
 def multi_scale_descriptors(
@@ -91,11 +91,11 @@ def resized(images: Tensor, scales: Sequence[float]) -> dict[float, Tensor]:
         InputError: no scale is left.
     """
     sizes = {scale: [round(side * scale) for side in images.shape[2:]] for scale in scales}
-    kept = {scale: size for scale, size in sizes.items() if min(size) >= _SMALLEST_PX}
+    kept = {scale: size for scale, size in sizes.items() if min(size) >= SMALLEST_PX}
     if not kept:
         raise InputError(
             f"Images of {images.shape[2]} × {images.shape[3]} px have no scale of at least "
-            f"{_SMALLEST_PX} px among {', '.join(f'{scale:g}' for scale in scales)}.",
+            f"{SMALLEST_PX} px among {', '.join(f'{scale:g}' for scale in scales)}.",
             "Take larger images or scales.",
         )
     return {scale: _resized(images, size) for scale, size in kept.items()}

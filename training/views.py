@@ -3,12 +3,13 @@
 A single view: the image as it is, its pooled feature. Multi-view: the image turned by right angles
 (seen from above, up has no meaning), at two sizes (scale varies as well), at the larger mirrored;
 of each view the mean of the last map (MobileNetV2: and of its last block's), and mean and spread of
-an earlier one of a finer grain, each of length 1 and averaged over the views. Takes the decoded
-squares of a batch of images, gives a row each. Which files, batches and caches:
-`training.features`.
+an earlier one of a finer grain, each of length 1 and averaged over the views. With
+several scales (the backbone's descriptor) every view is looked at in each of them, and averaged in
+the same way. Takes the decoded squares of a batch of images, gives a row each. Which files, batches
+and caches: `training.features`.
 
-Source: averaging over views as DCL, section on multi-scale descriptors, does over scales; the
-right angles are the premise of PBFFN's rotation contrast.
+Source: DCL, section on multi-scale descriptors, and averaging over views as it does over scales;
+the right angles are the premise of PBFFN's rotation contrast.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from domain.config import Views
+from domain.descriptors import PLAIN
 from training.backbones import Backbone, folded
+from training.pooling import multi_scale_descriptors, resized
 from training.preprocessing import normalised, preprocessing_name
 
 # The larger view: 320 px beside 224 px.
@@ -63,14 +66,14 @@ class Embedder(Protocol):
 
 
 class SingleView:
-    """The pooled feature of each image as it is."""
+    """The pooled feature of each image as it is; with several scales their mean direction."""
 
     views = 1
     shard_images = 256
 
     def __init__(self, backbone: Backbone, size_px: int) -> None:
         self._backbone = backbone
-        self.name = preprocessing_name(size_px)
+        self.name = preprocessing_name(size_px) + _scales_name(backbone)
         self.sizes_px: tuple[int, ...] = (size_px,)
         self.width = backbone.feature_dim
 
@@ -79,8 +82,12 @@ class SingleView:
 
     def __call__(self, squares: Sequence[Tensor]) -> Tensor:
         """[B, D] of [B, size, size, 3] uint8 pixels."""
-        features: Tensor = self._backbone(normalised(squares[0], self._backbone.bands))
-        return features
+        images = normalised(squares[0], self._backbone.bands)
+        scales = self._backbone.descriptor.scales
+        if scales == PLAIN.scales:  # what whole networks learn from: as long as it is
+            features: Tensor = self._backbone(images)
+            return features
+        return multi_scale_descriptors(self._backbone, images, scales=scales)
 
 
 class MultiView:
@@ -98,7 +105,8 @@ class MultiView:
         self.sizes_px = view_sizes_px(size_px)
         sizes = "+".join(str(size) for size in self.sizes_px)
         dims = backbone.stage_dims
-        self.name = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-{len(dims)}stages"
+        seen = f"{preprocessing_name(size_px)}-turns{sizes}mirrored-{len(dims)}stages"
+        self.name = seen + _scales_name(backbone)
         self.width = sum(dims) + dims[-1]
         self._at_work = backbone
 
@@ -113,10 +121,17 @@ class MultiView:
         return torch.cat([_mean_direction(part) for part in zip(*seen, strict=True)], dim=1)
 
     def _seen(self, pixels: Tensor) -> list[Tensor]:
-        """Each pooled map of all turns of the images, [4, B, C] unit vectors."""
-        stages = self._at_work.stages(normalised(_turned(pixels), self._backbone.bands))
-        pooled = [*(stage.mean for stage in stages), stages[-1].spread]
-        return [_directions(each, len(pixels)) for each in pooled]
+        """Each pooled map of all turns of the images at all scales, [4 S, B, C] unit vectors."""
+        turned = normalised(_turned(pixels), self._backbone.bands)
+        sizes = resized(turned, self._backbone.descriptor.scales).values()
+        seen = [self._pooled(images, len(pixels)) for images in sizes]
+        return [torch.cat(part) for part in zip(*seen, strict=True)]
+
+    def _pooled(self, turned: Tensor, images: int) -> list[Tensor]:
+        """Each pooled map of images that are turned, [4, B, C] unit vectors."""
+        stages = self._at_work.stages(turned)
+        pooled = [*(stage.pooled for stage in stages), stages[-1].spread]
+        return [_directions(each, images) for each in pooled]
 
 
 def embedder(backbone: Backbone, *, views: Views, size_px: int) -> Embedder:
@@ -130,6 +145,12 @@ def view_sizes_px(size_px: int) -> tuple[int, int]:
     """The sides of the two sizes: the setting's, and 10/7 of it in whole strides of 32 px."""
     enlarged = round(size_px * _ENLARGED / _STRIDE_PX) * _STRIDE_PX
     return size_px, max(enlarged, size_px + _STRIDE_PX)
+
+
+def _scales_name(backbone: Backbone) -> str:
+    """For the cache: nothing for the images as they are."""
+    scales = backbone.descriptor.scales
+    return "" if scales == PLAIN.scales else f"-scales{'+'.join(map(str, scales))}"
 
 
 def _turned(pixels: Tensor) -> Tensor:

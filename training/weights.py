@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from domain.descriptors import Descriptor
 from domain.errors import InputError, ModelError, shortened
 from domain.files import written_whole
 from domain.jobs import Progress, silent
@@ -28,6 +29,7 @@ SUFFIXES = (".safetensors", ".pth")
 # DenseNet files made before 2018 write "norm.1" where the parameter is now "norm1".
 _OLD_DENSENET_KEY = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d\.)")
 _TRUNK = "trunk."  # begins the names of what a fused network fuses
+_POOL = "pool."  # and of what a pooling learns
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 
 
@@ -96,15 +98,20 @@ def save_backbone(
     The kind is kept in the file, so that a warmed-up backbone is called so ever after.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {key: value.cpu().contiguous() for key, value in backbone.network.state_dict().items()}
-    told = {"architecture": backbone.name, "kind": kind.value, "bands": _bands_text(backbone)}
+    state = {key: value.cpu().contiguous() for key, value in backbone.weights().items()}
+    told = {
+        "architecture": backbone.name,
+        "kind": kind.value,
+        "bands": json.dumps(asdict(backbone.bands)),
+        "descriptor": backbone.descriptor.model_dump_json(),
+    }
     with written_whole(path) as draft:
         save_file(state, draft, told)
     return _described(backbone, kind, path.name)
 
 
 def load_backbone(path: Path) -> tuple[Backbone, WeightsInfo]:
-    """The backbone in a file that `save_backbone` wrote, with its bands, in evaluation mode.
+    """The backbone in a file that `save_backbone` wrote, with bands and descriptor; to evaluate.
 
     Raises:
         ModelError: the file is missing, damaged, or holds no such backbone.
@@ -113,15 +120,13 @@ def load_backbone(path: Path) -> tuple[Backbone, WeightsInfo]:
         with safe_open(path, "pt") as opened:
             told = dict(opened.metadata() or {})
         bands = json.loads(told["bands"])
-        backbone = build_backbone(told["architecture"])
+        # files of versions that knew no other pooling do not name it
+        descriptor = Descriptor.model_validate_json(told.get("descriptor", "{}"))
+        backbone = build_backbone(told["architecture"], descriptor=descriptor)
         adapt_to_bands(backbone, BandStatistics(tuple(bands["mean"]), tuple(bands["std"])))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, InputError) as error:
         raise _damaged(path, error) from error
     return backbone, _load_file(backbone, path)
-
-
-def _bands_text(backbone: Backbone) -> str:
-    return json.dumps(asdict(backbone.bands))
 
 
 def _load_file(backbone: Backbone, path: Path) -> WeightsInfo:
@@ -214,22 +219,27 @@ def _contents(loaded: object) -> str:
 def _fill(backbone: Backbone, state: dict[str, Tensor], path: Path) -> str:
     """Load after every check has passed, so that a bad file leaves the backbone as it was.
 
-    Weights of its trunk alone do for a fused network.
+    Weights of its trunk alone do for a fused network; a pooling that learns starts as it is where
+    they do not tell.
 
     Returns:
         What the weights are not for, in words; empty where they are for everything.
     """
     kept = _without_classifier(backbone, state)
     whole = backbone.trunk is backbone.network or any(key.startswith(_TRUNK) for key in kept)
-    part = backbone.network if whole else backbone.trunk
-    wanted = part.state_dict()
+    wanted = backbone.weights() if whole else backbone.trunk.state_dict()
     problem = _key_problem(set(wanted), set(kept)) or _value_problem(wanted, kept)
     if problem:
         raise ModelError(
             f"{path} does not fit the backbone {backbone.name}: {problem}.",
             "Give weights of that architecture, or choose the backbone the file was made for.",
         )
-    part.load_state_dict(kept, strict=False)
+    of_pool = {key.removeprefix(_POOL): kept[key] for key in kept if key.startswith(_POOL)}
+    backbone.pool.load_state_dict(of_pool, strict=False)
+    part = backbone.network if whole else backbone.trunk
+    part.load_state_dict(
+        {key: kept[key] for key in kept if not key.startswith(_POOL)}, strict=False
+    )
     return "" if whole else " What fuses its maps is untrained: train at full depth."
 
 
@@ -241,7 +251,8 @@ def _without_classifier(backbone: Backbone, state: dict[str, Tensor]) -> dict[st
 
 def _key_problem(wanted: set[str], given: set[str]) -> str:
     # Counters of batch normalisation are absent from old files and without use in evaluation.
-    missing = sorted(key for key in wanted - given if not key.endswith("num_batches_tracked"))
+    needed = {key for key in wanted if not key.endswith("num_batches_tracked")}
+    missing = sorted(key for key in needed - given if not key.startswith(_POOL))
     extra = sorted(given - wanted)
     parts = [f"{len(missing)} parameters are missing ({shortened(missing)})"] * bool(missing)
     parts += [f"{len(extra)} are unknown ({shortened(extra)})"] * bool(extra)

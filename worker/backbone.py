@@ -13,11 +13,12 @@ from archive.decode import COLOUR_BANDS
 from archive.locate import image_file
 from domain.arrays import FloatArray, IntArray
 from domain.config import Views
+from domain.descriptors import PLAIN, Descriptor, Pooling
 from domain.errors import ModelError
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of
 from labeling_store import images
-from training.backbones import Backbone, adapt_to_bands, build_backbone
+from training.backbones import Backbone, adapt_to_bands, build_backbone, look_at_scales
 from training.device import device_in_words
 from training.feature_cache import FeatureCache
 from training.features import features_for, model_key
@@ -32,7 +33,7 @@ from training.weights import (
 )
 from worker.bands import bands_of
 from workflow.project import CONFIG_NAME, Project
-from workflow.run_files import BACKBONE, reads_own_backbone
+from workflow.run_files import BACKBONE, descriptor_of, reads_own_backbone
 from workflow.speed import note_speed
 
 FEW_IMAGES = 64  # all views of these take about 10 s on two cores: a round may wait for them
@@ -48,6 +49,7 @@ class ArchiveFeatures:
         views: of which the features are.
         backbone_in: folder with the retrained backbone that made them; None: the project's did.
         bands: what images were normalised with; None where they are read in red, green and blue.
+        descriptor: how each view became a feature.
     """
 
     records: tuple[ImageRecord, ...]
@@ -56,6 +58,7 @@ class ArchiveFeatures:
     views: Views
     backbone_in: Path | None = None
     bands: BandStatistics | None = None
+    descriptor: Descriptor = PLAIN
 
     @property
     def image_ids(self) -> IntArray:
@@ -67,22 +70,39 @@ class ArchiveFeatures:
 
 
 def run_backbone(
-    project: Project, run: str, device: torch.device, progress: Progress
+    project: Project,
+    run: str,
+    device: torch.device,
+    progress: Progress,
+    *,
+    descriptor: Descriptor | None = None,
 ) -> tuple[Backbone, WeightsInfo]:
     """The backbone that a run reads: its own where it was retrained, else the project's.
+
+    Args:
+        descriptor: how features are made; of a retrained backbone the scales alone, as it learnt
+            with its pooling. None: as those of the run were.
 
     Raises:
         ModelError: its file, or the weights that the settings name, cannot be used.
         ArchiveError: see `ready_backbone`.
     """
     folder = project.runs / run
+    descriptor = descriptor or descriptor_of(folder)
     if reads_own_backbone(folder):
-        return load_backbone(folder / BACKBONE)
-    return ready_backbone(project, device, progress, run=run)
+        backbone, info = load_backbone(folder / BACKBONE)
+        look_at_scales(backbone, descriptor.scales)
+        return backbone, info
+    return ready_backbone(project, device, progress, run=run, descriptor=descriptor)
 
 
 def ready_backbone(
-    project: Project, device: torch.device, progress: Progress, *, run: str | None = None
+    project: Project,
+    device: torch.device,
+    progress: Progress,
+    *,
+    run: str | None = None,
+    descriptor: Descriptor | None = None,
 ) -> tuple[Backbone, WeightsInfo]:
     """The backbone with given or downloaded weights; warmed up where neither can be had.
 
@@ -91,16 +111,18 @@ def ready_backbone(
 
     Args:
         run: whose bands' statistics are used; None: the project's.
+        descriptor: how features are made; None: as the settings say.
 
     Raises:
         ArchiveError: the file of a training image is gone when the backbone must be warmed up.
         ModelError: the weights file that the settings name cannot be used.
     """
     settings = project.config.model
-    backbone = build_backbone(settings.backbone.value, seed=project.config.seed)
+    descriptor = descriptor or settings.descriptor
+    name, seed = settings.backbone.value, project.config.seed
+    backbone = build_backbone(name, seed=seed, descriptor=descriptor)
     bands = bands_of(project, run, part_of(progress, 0.0, 0.05))
-    suffix = "" if bands is None else f"-{len(bands)}bands"
-    warmed = project.cache / "backbones" / f"{backbone.name}-warmed-up{suffix}.safetensors"
+    warmed = project.cache / "backbones" / _warmed_name(backbone, bands)
     if settings.weights is None and warmed.is_file():
         _take_bands(backbone, bands)
         return backbone, load_weights(backbone, warmed)
@@ -117,6 +139,17 @@ def ready_backbone(
         progress=part_of(progress, 0.1, 1.0),
     )
     return backbone, save_backbone(backbone, warmed)
+
+
+def _warmed_name(backbone: Backbone, bands: BandStatistics | None) -> str:
+    """Of the file with weights that learnt through this pooling, from these bands."""
+    pooling, power = backbone.descriptor.pooling, backbone.descriptor.power
+    parts = [backbone.name, "warmed-up"]
+    if pooling is not Pooling.MEAN:
+        parts.append(f"{pooling}{power:g}" if pooling is Pooling.GEM else pooling.value)
+    if bands is not None:
+        parts.append(f"{len(bands)}bands")
+    return f"{'-'.join(parts)}.safetensors"
 
 
 def _take_bands(backbone: Backbone, bands: BandStatistics | None) -> None:
@@ -141,6 +174,7 @@ def archive_features(
     *,
     views: Views | None = None,
     of: str | None = None,
+    descriptor: Descriptor | None = None,
 ) -> ArchiveFeatures:
     """Features of the whole archive; only what is new is computed.
 
@@ -148,6 +182,8 @@ def archive_features(
         of: the run whose backbone makes them; None: the project's.
         views: of each image; None: all where the settings want them and they are there (a few new
             images may lack them), else the single one, so that nobody waits for the others.
+        descriptor: how each view becomes a feature, as in `run_backbone`; None: as the settings
+            say.
 
     Raises:
         ArchiveError: a new image's file is gone, or a file leads to outside the images folder.
@@ -155,10 +191,11 @@ def archive_features(
     # a warm-up takes longer than the single view; before all views it is long done
     start = 0.02 if views is Views.MULTI else 0.7
     ready = part_of(progress, 0.0, start)
+    wanted = descriptor or project.config.model.descriptor
     if of is None:
-        backbone, info = ready_backbone(project, device, ready)
+        backbone, info = ready_backbone(project, device, ready, descriptor=wanted)
     else:
-        backbone, info = run_backbone(project, of, device, ready)
+        backbone, info = run_backbone(project, of, device, ready, descriptor=wanted)
     rest = part_of(progress, start, 1.0)
     made = features_by(project, backbone, info, device, progress=rest, views=views)
     own = None if of is None else project.runs / of
@@ -195,7 +232,9 @@ def features_by(
         rate = round(new / max(time.monotonic() - began, 1e-9), 2)
         note_speed(project, device.type, device_in_words(device), embedded_per_s=rate)
     bands = None if project.config.model.bands == COLOUR_BANDS else backbone.bands
-    return ArchiveFeatures(tuple(records), features, info, views, bands=bands)
+    return ArchiveFeatures(
+        tuple(records), features, info, views, bands=bands, descriptor=backbone.descriptor
+    )
 
 
 def _views_at_hand(

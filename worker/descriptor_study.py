@@ -16,19 +16,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from archive.decode import COLOUR_BANDS
 from archive.scan import scan
 from domain.arrays import FloatArray, IntArray
 from domain.config import Backbone as BackboneName
+from domain.descriptors import Descriptor, Pooling
 from domain.errors import InputError
 from domain.images import ScannedImage
 from domain.jobs import Progress, part_of, silent
 from retrieval.metrics import evaluate_retrieval
-from training.backbones import Backbone, build_backbone
+from training.backbones import Backbone, adapt_to_bands, build_backbone
 from training.device import resolve_device
 from training.levels import level_maps
-from training.pooling import POOLINGS, mean_direction, resized
+from training.pooling import mean_direction, new_pooling, resized
 from training.preprocessing import load_pixels, normalised
 from training.weights import load_weights
+from worker.bands import bands_of_files
 from worker.kept_table import read_table, write_table
 from worker.simulation_options import program_digest
 
@@ -45,10 +48,11 @@ class DescriptorStudy:
         images: the archive; only read.
         out: for the table.
         backbone, weights: of the network; weights None downloads them.
-        poolings: names of `training.pooling.POOLINGS`.
+        poolings: names of `domain.descriptors.Pooling`.
         scales: of the sides; each is added to those before.
         seed: halves each class.
         size_px: sides of the images at scale 1.
+        bands: of an image; 3 are red, green and blue.
         device: auto, cpu or cuda.
     """
 
@@ -56,10 +60,11 @@ class DescriptorStudy:
     out: Path
     backbone: str = BackboneName.RESNET18.value
     weights: Path | None = None
-    poolings: tuple[str, ...] = tuple(POOLINGS)
+    poolings: tuple[str, ...] = tuple(Pooling)
     scales: tuple[float, ...] = SCALES
     seed: int = 0
     size_px: int = 224
+    bands: int = COLOUR_BANDS
     device: str = "auto"
 
 
@@ -102,12 +107,10 @@ def compare_descriptors(study: DescriptorStudy, progress: Progress = silent) -> 
         InputError: a pooling is unknown, or fewer than two classes or four images.
         ArchiveError, ModelError: the archive or the weights cannot be used.
     """
-    unknown = [name for name in study.poolings if name not in POOLINGS]
+    unknown = [name for name in study.poolings if name not in tuple(Pooling)]
     if unknown:
-        raise InputError(
-            f"There is no pooling {unknown[0]}.", f"Take one of {', '.join(POOLINGS)}."
-        )
-    found = scan(study.images, progress=part_of(progress, 0.0, 0.2))
+        raise InputError(f"There is no pooling {unknown[0]}.", f"Take one of {', '.join(Pooling)}.")
+    found = scan(study.images, bands=study.bands, progress=part_of(progress, 0.0, 0.2))
     images = sorted((each for each in found.images if each.class_name), key=lambda each: each.path)
     names = sorted({each.class_name or "" for each in images})
     if len(names) < 2 or len(images) < 4:
@@ -125,7 +128,11 @@ def compare_descriptors(study: DescriptorStudy, progress: Progress = silent) -> 
         labels = np.array([names.index(each.class_name or "") for each in images])
         files = [study.images / each.path for each in images]
         todo = replace(study, poolings=left)
-        described = _described(files, backbone, todo, part_of(progress, 0.2, 1.0))
+        first = part_of(progress, 0.2, 0.25)
+        bands = bands_of_files(files, study.bands, size_px=study.size_px, progress=first)
+        if bands is not None:
+            adapt_to_bands(backbone, bands)
+        described = _described(files, backbone, todo, part_of(progress, 0.25, 1.0))
         kept += _rows(described, labels, todo)
         write_table(study.out / CSV_NAME, identity, COLUMNS, map(astuple, kept))
     return [row for name in dict.fromkeys(study.poolings) for row in kept if row.pooling == name]
@@ -141,6 +148,7 @@ def _identity(
         "scales": list(study.scales),
         "seed": study.seed,
         "size_px": study.size_px,
+        "bands": study.bands,
         "program": program_digest(),
     }
 
@@ -151,13 +159,14 @@ def _described(
     """[N, D] unit vectors of each pooling and scale."""
     device = resolve_device(study.device)
     backbone.to(device)
-    pools = {name: POOLINGS[name]().to(device) for name in study.poolings}
+    poolings = {name: Descriptor(pooling=Pooling(name)) for name in study.poolings}
+    pools = {name: new_pooling(each).to(device) for name, each in poolings.items()}
     parts: dict[tuple[str, float], list[Tensor]] = {}
     with torch.inference_mode():
         for start in range(0, len(files), _BATCH_IMAGES):
             batch = files[start : start + _BATCH_IMAGES]
-            pixels = np.stack([load_pixels(file, study.size_px) for file in batch])
-            shown = normalised(torch.from_numpy(pixels).to(device))
+            squares = [load_pixels(file, study.size_px, bands=study.bands) for file in batch]
+            shown = normalised(torch.from_numpy(np.stack(squares)).to(device), backbone.bands)
             for key, rows in _of_batch(backbone, shown, pools, study.scales):
                 parts.setdefault(key, []).append(rows.cpu())
             done = start + len(batch)

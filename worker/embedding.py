@@ -23,6 +23,7 @@ from workflow.run_files import (
     CHECKPOINT,
     RUN_CONFIG,
     Embeddings,
+    descriptor_of,
     has_embeddings,
     read_embeddings,
     read_relations,
@@ -59,8 +60,11 @@ def embed_new_images(
         with project.store.transaction() as db:
             runs.activate_run(db, name)
         return
-    if reads_own_backbone(folder):
-        archive = archive_features(project, device, progress, views=archive.views, of=run.name)
+    made_by = descriptor_of(folder)
+    if reads_own_backbone(folder) or made_by != archive.descriptor:
+        archive = archive_features(
+            project, device, progress, views=archive.views, of=run.name, descriptor=made_by
+        )
     head = load_head(folder / CHECKPOINT)
     wider = replace(run, name=free_name(project, name), created_at=utc_now())
     vectors = head.embed(archive.features)
@@ -85,7 +89,7 @@ def embed_again(project: Project, name: str, archive: ArchiveFeatures) -> None:
     Args:
         project: with the same backbone as the run.
         name: of the run.
-        archive: features of all images of now, of the run's views.
+        archive: features of all images of now, of the run's views and made as its were.
 
     Raises:
         ModelError: the run was made with another backbone, weights or image size than the
@@ -93,7 +97,8 @@ def embed_again(project: Project, name: str, archive: ArchiveFeatures) -> None:
     """
     folder = project.runs / name
     made_with = read_config(folder / RUN_CONFIG).model
-    wanted = project.config.model.model_copy(update={"views": made_with.views})
+    as_made = {"views": made_with.views, "descriptor": made_with.descriptor}
+    wanted = project.config.model.model_copy(update=as_made)
     if reads_own_backbone(folder):  # whatever weights the settings name now
         wanted = wanted.model_copy(
             update={"backbone": made_with.backbone, "weights": made_with.weights}

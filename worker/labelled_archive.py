@@ -18,8 +18,8 @@ from domain.jobs import Progress, part_of
 from training.backbones import Backbone, build_backbone
 from training.device import resolve_device
 from training.pixels import Pixels, open_pixels
-from training.weights import load_weights
-from worker.simulation_archive import archive_features, image_files
+from training.preprocessing import BandStatistics
+from worker.simulation_archive import archive_features, furnish, image_files
 from worker.simulation_options import SimulationOptions
 
 
@@ -32,12 +32,14 @@ class LabelledArchive:
         labels: [N, L] whether an image has a label.
         split_groups: [N] equal for images that stay in one part.
         pixels: the images themselves.
+        bands: what they are normalised with; None: they are read in red, green and blue.
     """
 
     features: FloatArray
     labels: BoolArray
     split_groups: IntArray
     pixels: Pixels
+    bands: BandStatistics | None = None
 
     def digest(self) -> str:
         """Equal for the same images, features and labels."""
@@ -53,7 +55,8 @@ def read_labelled(
     """The images of a table of labels.
 
     Args:
-        options: which archive, backbone, size of images and views. Whole networks see one view.
+        options: which archive, backbone, size of images and views. Whole networks see one view at
+            scale 1.
         labels: file of `archive.label_sets`; it names images by path, file name or stem.
         full: how whole networks learn; None: heads do, and images are not kept in memory.
         progress: told what is read; may raise `Cancelled`.
@@ -63,10 +66,11 @@ def read_labelled(
         ArchiveError, ModelError: the archive or the weights cannot be used.
     """
     if full is not None:
-        options = replace(options, views=Views.SINGLE.value)
-    found = scan(options.images, progress=part_of(progress, 0.0, 0.3))
+        descriptor = options.descriptor.at_scale_one
+        options = replace(options, views=Views.SINGLE.value, descriptor=descriptor)
+    found = scan(options.images, bands=options.bands, progress=part_of(progress, 0.0, 0.3))
     images, values = _matched(found.images, read_label_sets(labels))
-    features, _ = archive_features(options, images, part_of(progress, 0.3, 0.9))
+    frozen = archive_features(options, images, part_of(progress, 0.3, 0.9))
     groups = split_groups(
         [image.pixel_sha256 for image in images], [image.perceptual_hash for image in images]
     )
@@ -75,15 +79,17 @@ def read_labelled(
         size_px=options.image_size_px,
         device=resolve_device(options.device),
         resident_mb=0 if full is None else full.resident_mb,
+        bands=options.bands,
         progress=part_of(progress, 0.9, 1.0),
     )
-    return LabelledArchive(features, values, np.array(groups), pixels)
+    return LabelledArchive(frozen.features, values, np.array(groups), pixels, frozen.bands)
 
 
-def given_network(options: SimulationOptions) -> Backbone:
-    """The backbone with the weights that the features were made with."""
-    backbone = build_backbone(options.backbone, seed=0)
-    load_weights(backbone, options.weights)
+def given_network(options: SimulationOptions, bands: BandStatistics | None) -> Backbone:
+    """The backbone with the weights and bands that the features were made with, at scale 1."""
+    descriptor = options.descriptor.at_scale_one
+    backbone = build_backbone(options.backbone, seed=0, descriptor=descriptor)
+    furnish(backbone, options, bands)
     return backbone
 
 

@@ -287,8 +287,9 @@ def keep_run(
 
 
 def _as_made(config: ProjectConfig, archive: ArchiveFeatures) -> ProjectConfig:
-    """The settings, with the views that the features are of."""
-    model = config.model.model_copy(update={"views": archive.views})
+    """The settings, with the views that the features are of, and how they were made."""
+    made = {"views": archive.views, "descriptor": archive.descriptor}
+    model = config.model.model_copy(update=made)
     return config.model_copy(update={"model": model})
 
 

@@ -33,7 +33,7 @@ from worker.simulation_archive import SimulationArchive, read_archive
 from worker.simulation_options import SimulationOptions, checked, program_digest
 from workflow.finetuning import starting_run
 from workflow.project import Project
-from workflow.run_files import views_of
+from workflow.run_files import descriptor_of, views_of
 
 _ARCHIVE_SHARE = 0.1  # of the progress bar
 _SOURCE_SHARE = 0.3  # of a seed's: the rounds of its simulation
@@ -124,7 +124,10 @@ def compare_on_project(
     device = resolve_device(options.device)
     views = views_of(project.runs / parent.name)
     first = part_of(progress, 0.0, _ARCHIVE_SHARE)
-    archive = archive_features(project, device, first, views=views, of=parent.name)
+    made_by = descriptor_of(project.runs / parent.name)
+    archive = archive_features(
+        project, device, first, views=views, of=parent.name, descriptor=made_by
+    )
 
     def cells(seed: int, progress: Progress) -> Cells:
         source = project_source(project, archive, parent, seed, device=device)
@@ -143,9 +146,10 @@ def compare_on_project(
 def _archive(
     options: StudyOptions, simulation: SimulationOptions, progress: Progress
 ) -> SimulationArchive:
-    """The archive; of its features networks need no more than who asks does: one view."""
+    """The archive; of its features networks need no more than who asks does: one view, as it is."""
     if options.full is not None:
-        simulation = replace(simulation, views=Views.SINGLE.value)
+        descriptor = simulation.descriptor.at_scale_one
+        simulation = replace(simulation, views=Views.SINGLE.value, descriptor=descriptor)
     return read_archive(simulation, part_of(progress, 0.0, _ARCHIVE_SHARE))
 
 

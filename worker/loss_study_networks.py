@@ -1,7 +1,8 @@
 """Whole networks compared: each loss trains that of a checkpoint further, or the given one.
 
-An image is one view in training and in all figures; with several views, it may be turned in
-training. Beside retrieval it is measured how far embeddings stay the same when images are turned.
+An image is one view at scale 1 in training and in all figures; with several views, it may be
+turned in training. Beside retrieval it is measured how far embeddings stay the same when images are
+turned.
 
 Source: PEDC, ablation and rotation invariance; OSAP and DCL train whole networks, too.
 """
@@ -27,11 +28,10 @@ from training.head import HeadModule, TrainedHead, frozen_head
 from training.pixels import open_pixels
 from training.preprocessing import normalised
 from training.rotations import rotation_invariance
-from training.weights import load_weights
 from worker.loss_study_options import StudyOptions, Training
 from worker.loss_study_sources import Images, by_classes
 from worker.loss_study_table import Row
-from worker.simulation_archive import SimulationArchive
+from worker.simulation_archive import SimulationArchive, furnish
 from worker.simulation_options import SimulationOptions
 
 _CONTRASTIVE = Training("contrastive")
@@ -78,6 +78,7 @@ class NetworkCells:
             size_px=simulation.image_size_px,
             device=self._device,
             resident_mb=full.resident_mb,
+            bands=simulation.bands,
         )
         self._contrastive: Retrained | None = None
 
@@ -133,12 +134,14 @@ class NetworkCells:
         return found
 
     def _given(self, network: NetworkVariant = AS_SET) -> Backbone:
-        name = self._simulation.backbone
+        name, descriptor = self._simulation.backbone, self._simulation.descriptor.at_scale_one
         if network.levels is None:
-            backbone = build_backbone(name, seed=0)
+            backbone = build_backbone(name, seed=0, descriptor=descriptor)
         else:
-            backbone = build_fused(name, network.levels, update=network.update, seed=0)
-        load_weights(backbone, self._simulation.weights)
+            backbone = build_fused(
+                name, network.levels, update=network.update, seed=0, descriptor=descriptor
+            )
+        furnish(backbone, self._simulation, self._archive.bands)
         return backbone
 
     def _figures(self, found: Retrained) -> dict[str, float]:
@@ -168,6 +171,7 @@ class NetworkCells:
             size_px=self._simulation.image_size_px,
             device=self._device,
             resident_mb=self._full.resident_mb,
+            bands=self._simulation.bands,
         )
 
         def embed(images: Tensor) -> Tensor:

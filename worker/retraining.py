@@ -26,7 +26,7 @@ from domain.files import written_whole
 from domain.images import ImageRecord, Part
 from domain.jobs import Progress, part_of, silent
 from labeling_store import relations
-from training.backbones import Backbone
+from training.backbones import Backbone, look_at_scales
 from training.device import device_in_words
 from training.full_depth import Retrained, retrain_backbone
 from training.guesses import Guesses, Guessing, guesses_of
@@ -110,6 +110,7 @@ def retrained_features(
     if not told["used"]:
         return archive
     backbone, info = load_backbone(folder / BACKBONE)
+    look_at_scales(backbone, archive.descriptor.scales)
     rest = part_of(progress, 0.8, 1.0)
     made = features_by(project, backbone, info, device, progress=rest, views=archive.views)
     return replace(made, backbone_in=folder)
@@ -140,8 +141,9 @@ def _retrained(
     groups: bool,
     progress: Progress,
 ) -> dict[str, object]:
-    """What came of a training, as the run keeps it."""
-    base = archive_features(project, device, part_of(progress, 0.0, 0.02), views=Views.SINGLE)
+    """What came of a training, as the run keeps it; trained and judged at scale 1."""
+    descriptor, first = project.config.model.descriptor.at_scale_one, part_of(progress, 0.0, 0.02)
+    base = archive_features(project, device, first, views=Views.SINGLE, descriptor=descriptor)
     snapshot = _snapshot(project, base, folder, inside=set(archive.image_ids.tolist()))
     known, rows = snapshot.known(), _rows_of(base, snapshot)
     report.log(f"retraining the backbone on {len(known)} known pairs, {device_in_words(device)}")
@@ -167,7 +169,12 @@ def _retrained(
     problem = judged.worse(base.features[rows], new.features[rows])
     if not problem and archive.backbone_in is not None:
         before = archive_features(
-            project, device, rest, views=Views.SINGLE, of=archive.backbone_in.name
+            project,
+            device,
+            rest,
+            views=Views.SINGLE,
+            of=archive.backbone_in.name,
+            descriptor=descriptor,
         )
         learnt = read_relations(archive.backbone_in)
         problem = judged.worse_than_before(
@@ -290,7 +297,8 @@ def _guessing(
 
 
 def _start(project: Project, device: torch.device) -> Backbone:
-    return ready_backbone(project, device, lambda *_: None)[0]
+    descriptor = project.config.model.descriptor.at_scale_one
+    return ready_backbone(project, device, silent, descriptor=descriptor)[0]
 
 
 def _answered(snapshot: _Snapshot, learnt: Sequence[KnownRelation]) -> list[int]:

@@ -13,12 +13,14 @@ from domain.arrays import FloatArray, IntArray
 from domain.config import Views
 from domain.errors import InputError
 from domain.images import Part, ScannedImage
-from domain.jobs import Progress, part_of
-from training.backbones import build_backbone
+from domain.jobs import Progress, part_of, silent
+from training.backbones import Backbone, adapt_to_bands, build_backbone
 from training.device import resolve_device
 from training.feature_cache import FeatureCache
 from training.features import ImageFile, features_for
-from training.weights import WeightsKind, load_weights
+from training.preprocessing import BandStatistics
+from training.weights import WeightsInfo, WeightsKind, load_weights
+from worker.bands import bands_of_files
 from worker.simulation_options import SimulationOptions
 from workflow.published import figures_of
 
@@ -37,6 +39,7 @@ class SimulationArchive:
         published: a paper's mAP@5 by what it is of, where the archive is the paper's.
         class_names: [C].
         files: [N] hash and path of each, for what looks at the images themselves.
+        bands: what images are normalised with; None: they are read in red, green and blue.
     """
 
     features: FloatArray
@@ -48,6 +51,22 @@ class SimulationArchive:
     published: Mapping[str, float] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     files: tuple[ImageFile, ...] = ()
+    bands: BandStatistics | None = None
+
+
+@dataclass(frozen=True)
+class FrozenFeatures:
+    """What a network that is not trained says of images.
+
+    Attributes:
+        features: [N, D].
+        notes: what whoever reads the figures should know.
+        bands: measured on images of all parts, as features are the same for all seeds.
+    """
+
+    features: FloatArray
+    notes: tuple[str, ...]
+    bands: BandStatistics | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +85,7 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
         ArchiveError: the folder cannot be used.
         InputError: fewer than two classes.
     """
-    found = scan(options.images, progress=part_of(progress, 0.0, 0.3))
+    found = scan(options.images, bands=options.bands, progress=part_of(progress, 0.0, 0.3))
     images = sorted(
         (image for image in found.images if image.class_name is not None), key=lambda i: i.path
     )
@@ -76,21 +95,23 @@ def read_archive(options: SimulationOptions, progress: Progress) -> SimulationAr
             f"{str(options.images)!r} has {len(classes)} classes; a simulation needs 2 or more.",
             _classes_hint(found),
         )
-    features, notes = archive_features(options, images, part_of(progress, 0.3, 1.0))
+    frozen = archive_features(options, images, part_of(progress, 0.3, 1.0))
     number = {name: label for label, name in enumerate(classes)}
     pixels = [image.pixel_sha256 for image in images]
+    notes = frozen.notes
     if found.quarantined:
         notes = (*notes, f"{len(found.quarantined)} files could not be read and were left out.")
     return SimulationArchive(
-        features=features,
+        features=frozen.features,
         labels=np.array([number[image.class_name or ""] for image in images]),
         copies=np.array(duplicate_groups(pixels)),
         split_groups=np.array(split_groups(pixels, [image.perceptual_hash for image in images])),
-        digest=_digest(images, features),
+        digest=_digest(images, frozen.features),
         notes=notes,
         published=dict(figures_of(len(images), classes)),
         class_names=tuple(classes),
         files=image_files(options, images),
+        bands=frozen.bands,
     )
 
 
@@ -119,16 +140,19 @@ def split(archive: SimulationArchive, seed: int) -> SeedSplit:
 
 def archive_features(
     options: SimulationOptions, images: list[ScannedImage], progress: Progress
-) -> tuple[FloatArray, tuple[str, ...]]:
-    """[N, D] frozen features of images, from the cache where they can be, and what to know.
+) -> FrozenFeatures:
+    """Features of images by the network as it is given, from the cache where they can be.
 
     Raises:
         ArchiveError, ModelError: an image or the weights cannot be used.
     """
-    backbone = build_backbone(options.backbone, seed=0)
-    weights = load_weights(backbone, options.weights, progress=part_of(progress, 0.0, 0.1))
+    files = image_files(options, images)
+    paths, first = [path for _, path in files], part_of(progress, 0.0, 0.05)
+    bands = bands_of_files(paths, options.bands, size_px=options.image_size_px, progress=first)
+    backbone = build_backbone(options.backbone, seed=0, descriptor=options.descriptor)
+    weights = furnish(backbone, options, bands, part_of(progress, 0.05, 0.1))
     features = features_for(
-        image_files(options, images),
+        files,
         backbone,
         cache=FeatureCache(options.cache / "features"),
         size_px=options.image_size_px,
@@ -137,7 +161,24 @@ def archive_features(
         progress=part_of(progress, 0.1, 1.0),
     )
     untrained = weights.kind is WeightsKind.UNTRAINED
-    return features, (weights.note,) if untrained else ()
+    return FrozenFeatures(features, (weights.note,) if untrained else (), bands)
+
+
+def furnish(
+    backbone: Backbone,
+    options: SimulationOptions,
+    bands: BandStatistics | None,
+    progress: Progress = silent,
+) -> WeightsInfo:
+    """Give a network weights and bands as every curve starts with them; which, in words.
+
+    Raises:
+        ModelError: the weights cannot be used.
+    """
+    weights = load_weights(backbone, options.weights, progress=progress)
+    if bands is not None:
+        adapt_to_bands(backbone, bands)
+    return weights
 
 
 def image_files(options: SimulationOptions, images: list[ScannedImage]) -> tuple[ImageFile, ...]:

@@ -18,7 +18,7 @@ from typing import Any
 from domain.arrays import FloatArray, IntArray
 from domain.config import Views
 from domain.jobs import Progress, part_of, silent
-from training.backbones import Backbone, build_backbone
+from training.backbones import Backbone, build_backbone, look_at_scales
 from training.device import resolve_device
 from training.feature_cache import FeatureCache
 from training.features import features_for
@@ -26,9 +26,8 @@ from training.full_depth import retrain_backbone
 from training.guesses import Guessing
 from training.pixels import Pixels, open_pixels
 from training.trainer import KnownPairs
-from training.weights import load_weights
 from worker.retrained_judge import RetrainedJudge
-from worker.simulation_archive import SimulationArchive
+from worker.simulation_archive import SimulationArchive, furnish
 from worker.simulation_options import SimulationOptions
 
 _FOLDER = "unfinished"
@@ -108,14 +107,15 @@ class FullDepth:
         problem = judge.worse(before, after[self._train])
         if problem:
             return Relearnt(self._archive.features, problem)
-        if self._views is Views.MULTI:
+        if not self._plain:
+            look_at_scales(found.backbone, self._options.descriptor.scales)
             after = self._embedded(found.backbone, self._views, rest)
         return Relearnt(after, f"The backbone was retrained: {judge.words}")
 
     @cached_property
     def _single(self) -> FloatArray:
-        """[N, D] features of the single view by the given weights."""
-        if self._views is Views.SINGLE:
+        """[N, D] features of the single view at scale 1 by the given weights."""
+        if self._plain:
             return self._archive.features
         cache = FeatureCache(self._options.cache / "features")
         return self._features(self._backbone(), Views.SINGLE, cache, silent)
@@ -127,11 +127,19 @@ class FullDepth:
             size_px=self._options.image_size_px,
             device=self._device,
             resident_mb=self._options.training.full.resident_mb,
+            bands=self._options.bands,
         )
 
+    @property
+    def _plain(self) -> bool:
+        """Whether the curve's features are those that a network learns from."""
+        descriptor = self._options.descriptor
+        return self._views is Views.SINGLE and descriptor == descriptor.at_scale_one
+
     def _backbone(self) -> Backbone:
-        backbone = build_backbone(self._options.backbone, seed=0)
-        load_weights(backbone, self._options.weights)
+        descriptor = self._options.descriptor.at_scale_one
+        backbone = build_backbone(self._options.backbone, seed=0, descriptor=descriptor)
+        furnish(backbone, self._options, self._archive.bands)
         return backbone
 
     def _embedded(self, backbone: Backbone, views: Views, progress: Progress) -> FloatArray:

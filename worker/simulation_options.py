@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from annealing.strategies import STRATEGIES
+from archive.decode import COLOUR_BANDS
 from domain.answers import Propagation
 from domain.config import Backbone, Depth, SelectionSettings, TrainingSettings, Views
+from domain.descriptors import PLAIN, Descriptor
 from domain.errors import InputError
 from training.device import resolve_device
 from workflow.speed import depth_used
@@ -90,6 +92,8 @@ class SimulationOptions:
             (`backbone`), which at head depth no round changes; `auto`: the head's output at head
             depth, the backbone's features at full depth, as in the paper.
         views: `multi`: features averaged over turned, mirrored and enlarged views; round −1 too.
+        descriptor: how each view becomes a feature.
+        bands: of an image; 3 are red, green and blue.
         cache: features, shared by all simulations.
         device: auto, cpu or cuda.
         processes: seeds simulated at the same time, each in a process of its own.
@@ -120,6 +124,8 @@ class SimulationOptions:
     implied_gain: float = 0.0
     retrieval_space: str = "auto"
     views: str = Views.SINGLE.value
+    descriptor: Descriptor = PLAIN
+    bands: int = COLOUR_BANDS
     cache: Path = DEFAULT_CACHE
     device: str = "auto"
     processes: int = 1
@@ -170,6 +176,7 @@ class SimulationOptions:
         """All that a row depends on but its variant, its seed and the archive's features."""
         values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
         values["training"] = self.training.model_dump(mode="json")
+        values["descriptor"] = self.descriptor.model_dump(mode="json")
         depth = Depth.FULL if self.is_full else Depth.HEAD
         values["depth"], values["propagation"] = depth.value, self.spread.value
         values["program"] = program_digest()

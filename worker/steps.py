@@ -7,6 +7,7 @@ import torch
 
 from domain.answers import Propagation
 from domain.config import Depth, Strategy, Views
+from domain.descriptors import Descriptor
 from domain.errors import JobError, shortened
 from domain.jobs import JobState, Progress, part_of, silent
 from domain.loss_catalogue import loss_choice
@@ -28,7 +29,7 @@ from workflow.finetuning import starting_run
 from workflow.old_runs import drop_old_embeddings
 from workflow.pictures import render_all
 from workflow.project import Project
-from workflow.run_files import reads_own_backbone, views_of
+from workflow.run_files import descriptor_of, reads_own_backbone, views_of
 from workflow.speed import depth_used, note_speed
 from workflow.succession import renew, renewal
 from workflow.verify import verify as check_project
@@ -73,8 +74,7 @@ def views(project: Project, params: Mapping[str, Any], report: JobReport) -> Non
 def use(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
     """An earlier model, whose embeddings were dropped, becomes the active one again."""
     name = str(params["run"])
-    kept_views = views_of(project.runs / name)
-    archive = _features(project, params, report, report, views=kept_views, of=name)
+    archive = _features_of_run(project, name, params, report, report)
     embed_again(project, name, archive)
     report.log(f"search and new questions use the model {name} from now on")
 
@@ -107,9 +107,8 @@ def finetune(project: Project, params: Mapping[str, Any], report: JobReport) -> 
         report.log(f"{done.name} was trained by an earlier attempt")
         return
     parent = starting_run(project, params.get("run"))
-    views = views_of(project.runs / parent.name)
     first = part_of(report, 0.0, 0.3)
-    archive = _features(project, params, report, first, views=views, of=parent.name)
+    archive = _features_of_run(project, parent.name, params, report, first)
     report.log(f"fine-tuning {parent.name} with the loss {params['loss']}")
     run = fine_tune_run(
         project,
@@ -275,6 +274,19 @@ def _device(params: Mapping[str, Any]) -> torch.device:
     return resolve_device(str(params.get("device", "auto")))
 
 
+def _features_of_run(
+    project: Project,
+    name: str,
+    params: Mapping[str, Any],
+    report: JobReport,
+    progress: Progress,
+) -> ArchiveFeatures:
+    """Features of all images of now, made as those of a run were, whatever the settings say now."""
+    folder = project.runs / name
+    views, made_by = views_of(folder), descriptor_of(folder)
+    return _features(project, params, report, progress, views=views, of=name, descriptor=made_by)
+
+
 def _features(
     project: Project,
     params: Mapping[str, Any],
@@ -283,10 +295,11 @@ def _features(
     *,
     views: Views | None,
     of: str | None = None,
+    descriptor: Descriptor | None = None,
 ) -> ArchiveFeatures:
     device = _device(params)
     note_speed(project, device.type, device_in_words(device))
-    archive = archive_features(project, device, progress, views=views, of=of)
+    archive = archive_features(project, device, progress, views=views, of=of, descriptor=descriptor)
     how = " with all views" if archive.views is Views.MULTI else ""
     report.log(f"{len(archive.records)} images embedded{how} on {device_in_words(device)}")
     report.log(archive.weights.note)

@@ -276,7 +276,7 @@ def _network(
         return lambda rows: embed_images(network, pixels, rows, device=device)
 
     found = train_multilabel_network(
-        given_network(study.archive),
+        given_network(study.archive, data.bands),
         LabelledImages(pixels, train, data.features[train], data.labels[train]),
         _loss_of(cell.method),
         replace(study.settings, out=cell.out),

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from domain.answers import KnownRelation
 from domain.arrays import FloatArray, IntArray
 from domain.config import Views
+from domain.descriptors import Descriptor
 from domain.errors import ModelError
 from domain.files import sync, written_whole
 from domain.pairs import pair
@@ -192,11 +193,25 @@ def views_of(folder: Path) -> Views:
     Runs of versions that knew no other were made from the single view; so it says of a run without
     settings, whose model then refuses features of another length.
     """
+    return Views(_model_settings(folder).get("views", Views.SINGLE))
+
+
+def descriptor_of(folder: Path) -> Descriptor:
+    """How the features were made that a run was made from, beside its views.
+
+    Of a retrained backbone the pooling stands with its weights. Runs of versions that knew nothing
+    else pooled by the mean, at one scale.
+    """
+    return Descriptor.model_validate(_model_settings(folder).get("descriptor", {}))
+
+
+def _model_settings(folder: Path) -> dict[str, Any]:
     try:
         settings = tomllib.loads((folder / RUN_CONFIG).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError):
-        return Views.SINGLE
-    return Views(settings.get("model", {}).get("views", Views.SINGLE))
+        return {}
+    found: dict[str, Any] = settings.get("model", {})
+    return found
 
 
 def read_relations(folder: Path) -> list[KnownRelation]:

@@ -25,12 +25,12 @@ def test_every_pooling_has_a_row_for_each_size_added(
     archive, out = write_archive(tmp_path / "few", each=4), tmp_path / "out"
     done = run(
         "compare-descriptors", "--images", archive, "--out", out, "--backbone", "mobilenet_v2",
-        "--weights", weights, "--poolings", "mac,spoc", "--json",
+        "--weights", weights, "--poolings", "max,mean", "--json",
     )  # fmt: skip
     assert done.status == 0, done.err
     rows = done.json["rows"]
     assert [(row["pooling"], row["scales"]) for row in rows] == [
-        (pooling, scales) for pooling in ("mac", "spoc") for scales in range(1, 6)
+        (pooling, scales) for pooling in ("max", "mean") for scales in range(1, 6)
     ]
     assert all(0.25 < row["map"] <= 1 and 0 <= row["recall_at_1"] <= 1 for row in rows)
     with (tmp_path / "out" / "descriptors.csv").open(newline="") as stream:
@@ -45,7 +45,7 @@ def test_what_is_done_is_not_done_again(
         "compare-descriptors", "--images", archive, "--out", out, "--backbone", "mobilenet_v2",
         "--weights", weights, "--json", "--poolings",
     ]  # fmt: skip
-    first = run(*asked, "mac").json["rows"]
+    first = run(*asked, "max").json["rows"]
     done = list[tuple[str, ...]]()
     real = descriptor_study._described
     monkeypatch.setattr(
@@ -55,12 +55,12 @@ def test_what_is_done_is_not_done_again(
             done.append(study.poolings) or real(files, backbone, study, progress)
         ),
     )
-    assert run(*asked, "spoc,mac").json["rows"][5:] == first
-    assert run(*asked, "mac").json["rows"] == first
-    assert done == [("spoc",)]
+    assert run(*asked, "mean,max").json["rows"][5:] == first
+    assert run(*asked, "max").json["rows"] == first
+    assert done == [("mean",)]
     (archive / "dots" / "dots00.png").unlink()
-    assert run(*asked, "mac").status == 0
-    assert done[1:] == [("mac",)]
+    assert run(*asked, "max").status == 0
+    assert done[1:] == [("max",)]
 
 
 def test_an_unknown_pooling_is_told(run: Run, archive: Path, tmp_path: Path) -> None:

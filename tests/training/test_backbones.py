@@ -86,7 +86,7 @@ def test_own_networks_give_a_feature_and_stages_of_the_widths_they_say(name):
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
         assert backbone(images).shape == (2, backbone.feature_dim)
-        widths = [stage.mean.shape[1] for stage in backbone.stages(images)]
+        widths = [stage.pooled.shape[1] for stage in backbone.stages(images)]
     assert tuple(widths) == backbone.stage_dims
 
 
@@ -131,7 +131,7 @@ def test_two_levels_are_fused_and_deeper_ones_do_not_matter(levels):
     images = torch.randn(2, 3, 64, 64)
     features = backbone(images)
     assert features.shape == (2, 512) == (2, backbone.feature_dim)
-    widths = [stage.mean.shape[1] for stage in backbone.stages(images)]
+    widths = [stage.pooled.shape[1] for stage in backbone.stages(images)]
     assert tuple(widths) == backbone.stage_dims
     features.square().mean().backward()
     learns = {name for name, each in backbone.trunk.named_parameters() if each.grad is not None}

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from domain.config import FullDepthSettings, TrainingSettings
+from domain.descriptors import Descriptor, Pooling
 from domain.errors import Cancelled, InputError, JobError
 from tests.pictures import KINDS, texture
 from training import full_depth, network
@@ -139,6 +140,28 @@ def test_a_retrained_backbone_tells_held_out_pairs_apart_better(
     assert found.best is not None
     assert found.best > found.start + 0.01
     assert found.best == max(line["selection_auc"] for line in found.history)
+
+
+def test_the_power_of_a_pooling_is_learnt_and_kept_with_the_best_moment(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.5, 0.7, 0.6])
+    seen: list[float] = []
+
+    def score(_: Judges, network: EmbeddingNetwork) -> float:
+        seen.append(network.backbone.weights()["pool.power"].item())
+        return next(scores)
+
+    monkeypatch.setattr(Judges, "auc", score)
+    backbone = build_backbone("mobilenet_v2", descriptor=Descriptor(pooling=Pooling.GEM))
+    backbone.network.load_state_dict(archive.backbone.network.state_dict())
+    full = FEW.full.model_copy(update={"evaluate_every": 3})
+    given = replace(archive, backbone=backbone)
+    found = _retrained(given, FEW.model_copy(update={"full": full}))
+    first, best, last = seen
+    assert first == 3
+    assert len({first, best, last}) == 3
+    assert found.backbone.weights()["pool.power"].item() == best
 
 
 def test_where_no_step_is_better_the_backbone_stays_as_it_was(

@@ -124,7 +124,7 @@ def test_the_stages_are_the_last_maps_at_a_32nd_and_a_16th_of_the_image(name):
     places = [*((each, maps[2, 3]) for each in last), (earlier, maps[4, 6])]
     for (stage, channels), candidates in places:
         alike = [each for each in candidates if each.shape[1] == channels]
-        means = [torch.allclose(each.mean((2, 3)), stage.mean, atol=1e-6) for each in alike]
+        means = [torch.allclose(each.mean((2, 3)), stage.pooled, atol=1e-6) for each in alike]
         assert any(means)
         chosen = alike[means.index(True)]
         torch.testing.assert_close(chosen.flatten(2).std(2, correction=0), stage.spread)
@@ -134,7 +134,7 @@ def test_the_stages_are_the_last_maps_at_a_32nd_and_a_16th_of_the_image(name):
 def test_the_mean_of_the_last_stage_is_the_feature(name):
     backbone, images = with_statistics(build_backbone(name)), torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
-        torch.testing.assert_close(backbone.stages(images)[0].mean, backbone(images))
+        torch.testing.assert_close(backbone.stages(images)[0].pooled, backbone(images))
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -1,6 +1,8 @@
 """Images of five bands from files to search: no band is lost, and runs keep their statistics."""
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 from PIL import Image
 
 from archive.decode import decode_planes
-from domain.config import ModelSettings, Views
-from domain.errors import ArchiveError
+from domain.config import FullDepthSettings, ModelSettings, TrainingSettings, Views
+from domain.errors import ArchiveError, InputError
+from domain.jobs import silent
 from labeling_store import images
 from tests.archive.pictures import tiff
 from tests.projects import answer
@@ -18,6 +21,9 @@ from tests.worker.test_full_depth import _make_better as make_better
 from training.weights import load_backbone
 from worker.bands import read_bands
 from worker.quick import RunModel
+from worker.simulate import simulate
+from worker.simulation_archive import read_archive
+from worker.simulation_options import SimulationOptions
 from workflow import jobs
 from workflow.creation import create_project
 from workflow.pictures import PAIR_PX, picture
@@ -111,3 +117,36 @@ def test_full_depth_trains_on_all_bands(project: Project, monkeypatch: pytest.Mo
     backbone, _ = load_backbone(project.runs / run.name / BACKBONE)
     assert backbone.bands == read_bands(project.runs / run.name / BANDS)
     assert len(backbone.bands) == COUNT
+
+
+def test_simulations_read_all_bands_too(archive: Path, weights: Path, tmp_path: Path) -> None:
+    for path in sorted(archive.glob("*[0-9].tif")):
+        folder = tmp_path / "classes" / path.name[:4].strip("0123456789")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / path.name)
+    options = SimulationOptions(
+        images=tmp_path / "classes",
+        out=tmp_path / "out",
+        weights=weights,
+        image_size_px=32,
+        initial="none",
+        strategies=("random",),
+        propagation="closure",
+        seeds=(0,),
+        rounds=1,
+        bits_per_round=40,
+        cache=tmp_path / "cache",
+        device="cpu",
+        depth="full",
+        bands=COUNT,
+        training=TrainingSettings(
+            fewest_steps=2, most_steps=2, full=FullDepthSettings(fewest_steps=2, most_steps=2)
+        ),
+    )
+    found = read_archive(options, silent)
+    assert found.bands is not None
+    assert found.bands.std[4] > 1.3 * max(found.bands.std[:4])
+    frozen, _ = simulate(options).rows
+    assert frozen.map == 1  # the fifth band alone tells the classes apart
+    with pytest.raises(InputError, match="has 0 classes"):  # no image has six
+        read_archive(replace(options, bands=6), silent)

@@ -85,12 +85,17 @@ def full(trained: Path, tmp_path: Path) -> Iterator[Project]:
     opened.close()
 
 
-def _make_better(patched: pytest.MonkeyPatch) -> None:
-    """Retraining that takes milliseconds and helps for sure: statistics for a network without."""
+def _make_better(patched: pytest.MonkeyPatch, *, power: float | None = None) -> None:
+    """Retraining that takes milliseconds and helps for sure: statistics for a network without.
+
+    A power is what a pooling is to have learnt.
+    """
 
     def retrain(backbone: Any, pixels: Any, *args: Any, **options: Any) -> Retrained:
         shown = pixels.of(np.arange(len(pixels))).numpy()
         measure_statistics(backbone, shown)
+        if power is not None:
+            backbone.pool.load_state_dict({"power": torch.tensor(power)})
         return Retrained(backbone, None, [{"step": 1.0, "selection_auc": 0.9}], images_trained=100)
 
     patched.setattr(retraining, "retrain_backbone", retrain)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.config import FullDepthSettings, TrainingSettings
+from domain.descriptors import Descriptor, Pooling
 from domain.errors import InputError
 from domain.losses import NetworkVariant
 from tests.worker.simulations import folder_of_classes
@@ -65,6 +66,7 @@ class Calls:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.losses, self.starts = list[str](), list[bytes]()
         self.parameters, self.turned = list[Mapping[str, Any]](), set[bool]()
+        self.descriptors = list[Descriptor]()
         self._real = loss_study_networks.retrain_backbone
         monkeypatch.setattr(loss_study_networks, "retrain_backbone", self)
 
@@ -74,6 +76,7 @@ class Calls:
         self.losses.append(settings.full.loss)
         self.parameters.append(settings.full.parameters)
         self.starts.append(features.tobytes())
+        self.descriptors.append(backbone.descriptor)
         self.turned.add(rest["turned"])
         return self._real(backbone, pixels, features, known, settings, **rest)
 
@@ -104,12 +107,14 @@ def test_from_the_given_network_each_loss_learns_alone_and_nothing_is_done_twice
     simulation: SimulationOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, options = Calls(monkeypatch), _options(tmp_path, alone=True)
-    simulation = replace(simulation, views="multi")
+    descriptor = Descriptor(pooling=Pooling.GEM, scales=(1.0, 2.0))
+    simulation = replace(simulation, views="multi", descriptor=descriptor)
     first = compare_on_answers(replace(options, trainings=PARTS[:1]), simulation)
     both = compare_on_answers(options, simulation)
     assert calls.losses == ["contrastive", "osap", "pedc"]
     assert len(set(calls.starts)) == 1
     assert calls.turned == {True}
+    assert calls.descriptors == [descriptor.at_scale_one] * 3
     assert _figures(both)[:3] == _figures(first)
 
 

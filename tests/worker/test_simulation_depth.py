@@ -10,7 +10,8 @@ import torch
 from sklearn.metrics import average_precision_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from domain.config import FullDepthSettings
+from domain.config import FullDepthSettings, Views
+from domain.descriptors import PLAIN, Descriptor, Pooling
 from domain.errors import Cancelled
 from domain.jobs import silent
 from tests.worker.simulations import QUICK, drawn_options
@@ -18,7 +19,8 @@ from training import group_head
 from training.backbones import build_backbone
 from training.full_depth import Retrained
 from training.guesses import Guesses
-from training.preprocessing import load_pixels, normalised
+from training.preprocessing import load_pixels
+from training.views import embedder
 from training.warmup import measure_statistics
 from training.weights import load_weights
 from worker import simulation_depth
@@ -29,6 +31,7 @@ from worker.simulation_curve import Row
 from worker.simulation_options import SimulationOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+OF_TWO_SIZES = Descriptor(pooling=Pooling.GEM, scales=(2.0, 1.0))
 FEW_STEPS = FullDepthSettings(
     fewest_steps=2, most_steps=2, batch_anchors=4, batch_others=2, evaluate_every=2
 )
@@ -71,11 +74,12 @@ def _mean_ap_of_better_features(options: SimulationOptions) -> float:
     archive = read_archive(options, silent)
     parts = split(archive, 0)
     pixels = np.stack([load_pixels(path, options.image_size_px) for _, path in archive.files])
-    backbone = build_backbone(options.backbone)
+    backbone = build_backbone(options.backbone, descriptor=options.descriptor)
     load_weights(backbone, options.weights)
     measure_statistics(backbone, pixels[parts.train])
+    embed = embedder(backbone, views=Views.SINGLE, size_px=options.image_size_px)
     with torch.inference_mode():
-        features = backbone(normalised(torch.from_numpy(pixels))).double().numpy()
+        features = embed([torch.from_numpy(pixels)]).double().numpy()
     train = features[parts.train]
     rows = (features - train.mean(axis=0)) / train.std(axis=0)
     similarity = cosine_similarity(rows[parts.queries], rows[parts.gallery])
@@ -85,11 +89,14 @@ def _mean_ap_of_better_features(options: SimulationOptions) -> float:
 
 
 @pytest.mark.usefixtures("better")
-@pytest.mark.parametrize("strategy", ["random", "components"])
+@pytest.mark.parametrize(
+    ("strategy", "descriptor"), [("random", PLAIN), ("components", PLAIN), ("random", OF_TWO_SIZES)]
+)
 def test_the_retrained_backbones_own_features_are_evaluated(
-    base: SimulationOptions, strategy: str, tmp_path: Path
+    base: SimulationOptions, strategy: str, descriptor: Descriptor, tmp_path: Path
 ) -> None:
     options = replace(base, strategies=(strategy,), bits_per_round=70, rounds=1, out=tmp_path)
+    options = replace(options, descriptor=descriptor)
     frozen, full = simulate(options).rows
     assert "The backbone was retrained" in full.note
     assert (frozen.round, frozen.bits, full.round) == (-1, 0, 1)
