@@ -18,10 +18,13 @@ from archive.tiff_layout import TiffLayout
 
 _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
 _ORIENTATION, _FILL_ORDER, _PREDICTOR, _SAMPLE_FORMAT = 274, 266, 317, 339
-# None, LZW, Deflate (twice), PackBits. What JPEG and the like did to several bands is another thing
+# None, LZW, Deflate (twice), PackBits. JPEG mixes bands that are interleaved, and has up to four;
+# one band by itself is a grey picture to it, too.
 _COMPRESSIONS = (1, 5, 8, 32946, 32773)
+_JPEG, _JPEG_TABLES = 7, 347
 _DICTIONARIES = (5, 8, 32946)  # what a predictor is for
 _NO_PREDICTOR, _DIFFERENCES = 1, 2
+_LONG, _BYTES = 4, 7  # kinds of values
 _COPIED = (257, 259, _FILL_ORDER, 278, _TILE_LENGTH)  # height, compression, rows of a strip …
 
 _UPRIGHT: Mapping[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -48,7 +51,7 @@ def tiff_samples(data: bytes, layout: TiffLayout) -> NDArray[Any]:
     predictor = predictor if compression in _DICTIONARIES else _NO_PREDICTOR
     if len(set(layout.bits)) > 1:
         raise ValueError(f"{layout.bands} bands of different depths; save them in the same")
-    if compression not in _COMPRESSIONS:
+    if compression not in _COMPRESSIONS and not (compression == _JPEG and layout.separate):
         method = f"by method {compression} (TIFF tag 259)"
         raise ValueError(f"{layout.bands} bands compressed {method}; save it with LZW or Deflate")
     if predictor not in (_NO_PREDICTOR, _DIFFERENCES):
@@ -68,7 +71,9 @@ def tiff_samples(data: bytes, layout: TiffLayout) -> NDArray[Any]:
 def _grey(data: bytes, layout: TiffLayout, times: int, band: int | None) -> NDArray[Any]:
     """The picture as a grey one so many times as wide; of separate bands one."""
     tags = layout.tags
-    own: dict[int, tuple[int, ...]] = {n: (tags[n],) for n in _COPIED if n in tags}
+    own: dict[int, tuple[int, ...] | bytes] = {n: (tags[n],) for n in _COPIED if n in tags}
+    if _JPEG_TABLES in tags:
+        own[_JPEG_TABLES] = bytes(tags[_JPEG_TABLES])
     own |= {
         TiffImagePlugin.IMAGEWIDTH: (layout.width * times,),
         TiffImagePlugin.BITSPERSAMPLE: (layout.bits[0],),
@@ -85,17 +90,19 @@ def _grey(data: bytes, layout: TiffLayout, times: int, band: int | None) -> NDAr
         return np.asarray(image)
 
 
-def _with_tags(data: bytes, tags: Mapping[int, tuple[int, ...]]) -> bytes:
-    """The TIFF file with these tags, all of them as long integers, in place of its own."""
+def _with_tags(data: bytes, tags: Mapping[int, tuple[int, ...] | bytes]) -> bytes:
+    """The TIFF file with these tags in place of its own, numbers as long integers."""
     order = "<" if data[:1] == b"I" else ">"
     start = len(data) + len(data) % 2  # tables of tags begin at even addresses
     lists_at = start + 2 + 12 * len(tags) + 4
     entries, lists = struct.pack(f"{order}H", len(tags)), b""
     for number, values in sorted(tags.items()):
-        packed = struct.pack(f"{order}{len(values)}I", *values)
-        if len(values) > 1:
+        kind, packed = _BYTES, values
+        if not isinstance(values, bytes):
+            kind, packed = _LONG, struct.pack(f"{order}{len(values)}I", *values)
+        if len(packed) > 4:
             packed, lists = struct.pack(f"{order}I", lists_at + len(lists)), lists + packed
-        entries += struct.pack(f"{order}HHI", number, 4, len(values)) + packed
+        entries += struct.pack(f"{order}HHI4s", number, kind, len(values), packed)
     body = data[8:].ljust(start - 8, b"\0")
     header = struct.pack(f"{order}2sHI", data[:2], 42, start)  # of a TIFF, also for a BigTIFF
     return header + body + entries + bytes(4) + lists

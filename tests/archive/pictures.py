@@ -44,7 +44,7 @@ def as_big_tiff(data: bytes) -> bytes:
     """The same TIFF, lowest byte first, as a BigTIFF: its table of tags stands at the end."""
     (table,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, table)
-    sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8}
+    sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
     entries = struct.pack("<Q", count)
     for at in range(table + 2, table + 2 + 12 * count, 12):
         tag, kind, number = struct.unpack_from("<HHI", data, at)

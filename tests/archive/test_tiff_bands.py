@@ -1,5 +1,6 @@
 """TIFF files of any number of bands: every sample is read, and the first three are shown."""
 
+import io
 import struct
 from pathlib import Path
 
@@ -82,6 +83,42 @@ def test_compressed_bands_are_read(compression: str) -> None:
     grey = Image.fromarray(samples.reshape(40, 150))
     data = _of_five_bands(encoded(grey, "TIFF", compression=compression))
     assert np.array_equal(_read(data), samples)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_bands_that_are_jpeg_pictures_by_themselves_are_read(big: bool) -> None:
+    """Five bands one after the other, as satellite products that lose a little are written."""
+    waves = np.indices((40, 30)).sum(0)
+    planes = [
+        Image.fromarray((128 + 90 * np.sin(waves / each)).astype("u1")) for each in range(2, 7)
+    ]
+    greys = [encoded(each, "TIFF", compression="jpeg", quality=90) for each in planes]
+    found = _read(as_big_tiff(_in_planes(greys)) if big else _in_planes(greys))
+    expected = np.dstack([np.asarray(Image.open(io.BytesIO(grey))) for grey in greys])
+    assert np.array_equal(found, expected)
+    assert np.abs(found - np.dstack([np.asarray(each) for each in planes]).astype(float)).max() < 40
+
+
+def _in_planes(greys: list[bytes]) -> bytes:
+    """Grey TIFF files of one strip, put together as separate bands; their tables are the same."""
+    (tables,) = {tiff_layout(grey).tags[347] for grey in greys}  # type: ignore[union-attr]
+    strips = []
+    for grey in greys:
+        tags = tiff_layout(grey).tags  # type: ignore[union-attr]
+        strips.append(grey[tags[273][0] : tags[273][0] + tags[279][0]])
+    count, lists_at = len(greys), 8 + 2 + 12 * 11 + 4
+    tables_at = lists_at + 8 * count
+    places, sizes = tables_at + len(tables), [len(strip) for strip in strips]
+    offsets = [places + sum(sizes[:number]) for number in range(count)]
+    entries = [
+        (256, 4, 1, 30), (257, 4, 1, 40), (258, 4, 1, 8), (259, 4, 1, 7), (262, 4, 1, 1),
+        (273, 4, count, lists_at), (277, 4, 1, count), (278, 4, 1, 40),
+        (279, 4, count, lists_at + 4 * count), (284, 4, 1, 2), (347, 7, len(tables), tables_at),
+    ]  # fmt: skip
+    table = struct.pack("<H", len(entries))
+    table += b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
+    lists = struct.pack(f"<{2 * count}I", *offsets, *sizes)
+    return struct.pack("<4sI", b"II*\0", 8) + table + lists + tables + b"".join(strips)
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
