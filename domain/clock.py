@@ -12,3 +12,8 @@ def later(moment: str, seconds: float) -> str:
     """The moment some seconds after (or before, if negative) another."""
     moved = datetime.fromisoformat(moment) + timedelta(seconds=seconds)
     return moved.isoformat(timespec="milliseconds")
+
+
+def seconds_between(start: str, end: str) -> float:
+    """How long after one moment another was; below 0 if it was before."""
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

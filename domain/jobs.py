@@ -1,9 +1,12 @@
 """Work of the worker process, and how long work reports itself."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
+
+_LOSS = re.compile(r"\bloss (-?\d+(?:\.\d+)?)")
 
 
 class JobState(StrEnum):
@@ -56,6 +59,12 @@ class Progress(Protocol):
 
     def __call__(self, done: float, message: str) -> None:
         """Report a fraction 0…1 and what is being done, in words."""
+
+
+def loss_in(message: str) -> float | None:
+    """The loss that a training reports in its message: "step 40 of 400, loss 0.1234"."""
+    found = _LOSS.search(message)
+    return None if found is None else float(found[1])
 
 
 def silent(done: float, message: str) -> None:

@@ -284,8 +284,11 @@ class _NetworkTraining:
             course.best_network = {name: value.cpu().clone() for name, value in state.items()}
 
     def _tell(self, course: Course, progress: Progress) -> None:
+        loss = course.history[-1].get("loss")  # of the last look: to read each would wait for a GPU
         words = f"retraining the backbone, step {course.step} of {self._steps}"
-        progress(course.step / self._steps, f"{words}, held-out AUC {course.best:.3f} at best")
+        learnt = "" if loss is None else f", loss {loss:.4f}"
+        quality = f"held-out AUC {course.best:.3f} at best"
+        progress(course.step / self._steps, f"{words}{learnt}, {quality}")
 
     def _is_last(self, course: Course) -> bool:
         return course.step == self._steps

@@ -235,6 +235,7 @@ def choice(label: str, titles: Mapping[str, str], key: str, *, help_text: str | 
         format_func=lambda name: titles[name],
         key=key,
         help=help_text,
+        persist_state="session",
     )
 
 

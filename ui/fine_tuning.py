@@ -37,6 +37,7 @@ def choose_next() -> str | None:
         help=THEN_HELP,
         width=LOSS_PX,
         key="rounds.then_finetune",
+        persist_state="session",
     )
     return None if chosen == NO_LOSS else chosen
 
@@ -63,6 +64,7 @@ def fine_tuning(project: Project) -> None:
             format_func=title_of,
             width=LOSS_PX,
             key="rounds.finetune_loss",
+            persist_state="session",
         )
         st.button(
             "Fine-tune",

@@ -6,6 +6,7 @@ import streamlit as st
 
 from domain.jobs import Job, JobState
 from ui import components
+from ui.loss_curve import loss_curve
 from workflow import jobs
 from workflow.project import Project
 from workflow.questions import round_progress
@@ -48,7 +49,14 @@ def _follow(project: Project, drawn: tuple[int | None, bool], cancellable: bool)
         if not drawn[1]:
             st.caption("It waits for the worker, which is not running.")
         if cancellable:
+            _draw_losses(project, job)
             _cancel_button(project, job)
+
+
+def _draw_losses(project: Project, job: Job) -> None:
+    drawing = loss_curve(jobs.losses(project, job))
+    if drawing is not None:
+        components.chart(drawing)
 
 
 @st.fragment(run_every=components.REFRESH_S)
@@ -111,6 +119,8 @@ def logs(project: Project) -> None:
         if not shown.open:
             return
         job = st.selectbox("Job", recent, format_func=_job_title, key="rounds.log_job")
+        if job.state.ended:  # while it works, it stands above
+            _draw_losses(project, job)
         _log(project, job.job_id)
 
 

@@ -38,7 +38,9 @@ def draw(compared: Mapping[str, Sequence[CurvePoint]]) -> None:
     names = list(compared)
     parent = names[0]
     if len(names) > 1:
-        parent = st.selectbox("Started from", names, key="curves.loss_parent", width=280)
+        parent = st.selectbox(
+            "Started from", names, key="curves.loss_parent", width=280, persist_state="session"
+        )
     points = compared[parent]
     figures = [name for name in _FIGURES if any(_figure(each, name, points) for each in points)]
     if figures:

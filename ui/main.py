@@ -108,6 +108,7 @@ pages = {
 }
 page = st.navigation(list(pages.values()), position="top")
 opened = next(name for name, each in pages.items() if each == page)
+session.arrive(opened)
 st.set_page_config(page_title=f"{PAGES[opened][0]} · Anneal")
 try:
     run_page(opened, member)

@@ -42,7 +42,7 @@ def map_chart(
     points = [_point(shown, int(row), named, paths, picture_version) for row in rows]
     chart = (
         alt.Chart(alt.InlineData(values=sorted(points, key=lambda each: each["rank"])))
-        .mark_point(filled=True, opacity=0.75, strokeWidth=0)
+        .mark_point(filled=True, opacity=0.75, strokeWidth=0, aria=False)
         .encode(
             x=alt.X("x:Q", title=_axis("first", shown.shares[0]), axis=_AXIS),
             y=alt.Y("y:Q", title=_axis("second", shown.shares[1]), axis=_AXIS),
@@ -54,6 +54,7 @@ def map_chart(
         .add_params(alt.selection_interval(name=SELECTION))
     )
     chart.height = HEIGHT_PX
+    chart.usermeta = _AS_SVG
     return Drawing(chart, _words(shown, groups, len(rows)))
 
 
@@ -68,6 +69,8 @@ def drawn_words(shown: ArchiveMap, groups: Sequence[Group]) -> str:
     )
 
 
+# Streamlit draws more than 2,000 points on a canvas, which cannot know the page's colour of text.
+_AS_SVG = {"embedOptions": {"renderer": "svg"}}
 _AXIS = alt.Axis(ticks=False, labels=False, grid=False)
 _LEGEND = alt.Legend(orient="bottom", columns=2, title=None, symbolOpacity=1, labelLimit=300)
 

@@ -29,6 +29,7 @@ T = TypeVar("T")
 IN_ADDRESS = "member"  # where nobody signs in
 _ACTING = "session.acting"
 _PAGE_OF = "session.page."
+_OPENED, _ARRIVED = "session.opened", "session.arrived"
 
 
 class HasLeft(AccessError):
@@ -154,6 +155,27 @@ def page_number(key: str) -> int:
 def turn_page(key: str, by: int) -> None:
     """Open a page before or after the one that is open."""
     st.session_state[_PAGE_OF + key] = max(0, page_number(key) + by)
+
+
+def arrive(page: str) -> None:
+    """Note which page is drawn: on arrival its address says what its fields start with."""
+    if st.session_state.get(_OPENED) != page:
+        st.session_state[_OPENED], st.session_state[_ARRIVED] = page, True
+
+
+def follow_address(name: str, key: str, meant: Mapping[str, object]) -> None:
+    """Let a field that is drawn next start with what the address says; later choices stand.
+
+    Args:
+        name: of the parameter in the address.
+        key: the field's.
+        meant: what the parameter's words mean; others change nothing.
+    """
+    if st.session_state.get(_ARRIVED):
+        st.session_state[_ARRIVED] = False
+        said = st.query_params.get(name, "")
+        if said in meant:
+            st.session_state[key] = meant[said]
 
 
 def token() -> str:

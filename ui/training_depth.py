@@ -38,6 +38,7 @@ def choose(project: Project) -> Depth:
         help=HELP,
         width=DEPTH_PX,
         key="rounds.depth",
+        persist_state="session",
     )
     return Depth(chosen)
 

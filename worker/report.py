@@ -1,17 +1,22 @@
 """How a running job tells of itself: progress, log, heartbeat, and whether to stop."""
 
 import threading
+import time
 import traceback
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
 
 from domain.errors import Cancelled, JobError, StoreError
-from domain.jobs import Job
+from domain.jobs import Job, loss_in
 from labeling_store import jobs as queue
 from labeling_store.db import Store
 from workflow.jobs import IN_THE_BACKGROUND
 
 HEARTBEAT_S = 1.0
+# A training's loss is kept in the log that often, and more seldom the longer it lasts: enough for a
+# curve of some hundred points, whether it takes seconds or a day.
+LOSS_EVERY_S, LOSS_SHARE = 2.0, 0.02
 
 
 class StopSignal(Protocol):
@@ -34,6 +39,8 @@ class JobReport:
         self._stop = stop
         self._done = 0.0
         self._message = ""
+        self._noted: float | None = None  # the last loss that the log has
+        self._started_s = self._noted_s = time.monotonic()
         self._cancel = False
         self.makes_way = False
         self._ended = threading.Event()
@@ -78,6 +85,7 @@ class JobReport:
     def _beat_until_ended(self) -> None:
         while not self._ended.wait(HEARTBEAT_S):
             self._cancel = self._cancel or self._beat()
+            self._note_loss()
             self.makes_way = self.makes_way or self._another_waits()
 
     def _beat(self) -> bool:
@@ -94,6 +102,17 @@ class JobReport:
             return True
         except StoreError:  # the disk is full or the database busy: the work can go on
             return False
+
+    def _note_loss(self) -> None:
+        """Keep the loss in the log, for a curve; a training says the same one for many steps."""
+        now_s, message = time.monotonic(), self._message
+        loss = loss_in(message)
+        wait_s = max(LOSS_EVERY_S, LOSS_SHARE * (now_s - self._started_s))
+        if loss is None or loss == self._noted or now_s - self._noted_s < wait_s:
+            return
+        self._noted, self._noted_s = loss, now_s
+        with suppress(StoreError):  # a log with a gap
+            self.log(message)
 
     def _another_waits(self) -> bool:
         """Whether a job waits that somebody may be waiting for, and this is in the background."""

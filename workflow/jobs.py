@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from domain.clock import seconds_between
 from domain.errors import JobError
-from domain.jobs import Job, JobState, LogLine
+from domain.jobs import Job, JobState, LogLine, loss_in
 from labeling_store import jobs as store
 from labeling_store.db import Store
 from workflow.locks import is_held
@@ -146,6 +147,16 @@ def get(project: Project, job_id: int) -> Job:
 def log(project: Project, job_id: int, after: int = 0) -> list[LogLine]:
     """What a job wrote, oldest first, without the first `after` lines."""
     return store.job_log(project.jobs, job_id, after=after)
+
+
+def losses(project: Project, job: Job) -> list[tuple[float, float]]:
+    """How the loss fell while a job trained: seconds since it was asked for, and the loss."""
+    found = ((line.logged_at, loss_in(line.text)) for line in log(project, job.job_id))
+    return [
+        (seconds_between(job.created_at, logged_at), loss)
+        for logged_at, loss in found
+        if loss is not None
+    ]
 
 
 def cancel(project: Project, job_id: int) -> None:

@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ui import charts
+from ui.map_chart import map_chart
 from workflow.curves import CurvePoint, SimilarityHistogram
+from workflow.explore import ArchiveMap
 
 CONFIG = Path(__file__).parents[2] / ".streamlit" / "config.toml"
 
@@ -189,3 +192,11 @@ def test_published_figures_are_lines_across_that_the_axis_holds() -> None:
     low, _ = rules[0]["encoding"]["y"]["scale"]["domain"]
     assert low <= 0.72
     assert "paper: 72: 72.0%" in drawing.words
+
+
+def test_the_map_is_drawn_as_svg_whose_text_follows_the_theme() -> None:
+    """Streamlit takes a canvas for more than 2,000 points, which knows no colour of the page."""
+    ids = np.arange(2001)
+    points = np.random.default_rng(0).normal(size=(len(ids), 2))
+    drawn = map_chart(ArchiveMap("r1", ids, points, (0.5, 0.2)), [], paths={}, picture_version="1")
+    assert drawn.legible().to_dict()["usermeta"]["embedOptions"] == {"renderer": "svg"}

@@ -24,10 +24,10 @@ def test_a_lead_writes_instructions_with_examples_and_changes_them(
     stage.answer_pair(served_project, 1, 2, Kind.SIMILAR)
     stage.answer_pair(served_project, 1, 3, Kind.UNSURE)
     app = show("instructions")
-    (name,) = app.multiselect(key="instructions.examples").options
-    app.multiselect(key="instructions.examples").select(name).run()
-    app.text_input(key="instructions.remark.1-2").input(MARKUP)
-    app.text_area(key="instructions.text").input("Look at roofs.").run()
+    (name,) = app.multiselect[0].options
+    app.multiselect[0].select(name).run()
+    app.text_input[0].input(MARKUP)
+    app.text_area[0].input("Look at roofs.").run()
     assert guides.current_guide(served_project) is None  # nothing before the button
     app.button(key="instructions.save").click().run()
     assert not app.exception
@@ -36,8 +36,8 @@ def test_a_lead_writes_instructions_with_examples_and_changes_them(
     assert guide.text == "Look at roofs."
     assert guide.examples == (Example(Pair(1, 2), True, MARKUP),)
     again = show("instructions")
-    assert again.text_input(key="instructions.remark.1-2").value == MARKUP
-    again.multiselect(key="instructions.examples").set_value([]).run()
+    assert again.text_input[0].value == MARKUP
+    again.multiselect[0].set_value([]).run()
     again.button(key="instructions.save").click().run()
     changed = guides.current_guide(served_project)
     assert changed is not None

@@ -14,7 +14,8 @@ from domain.answers import Kind
 from domain.pairs import Pair, pair
 from tests.ui import stage
 from tests.ui.app import show, table, words
-from workflow.project import Project
+from workflow.guides import write_guide
+from workflow.project import Project, local_owner
 from workflow.run_files import read_embeddings
 
 THRESHOLD = 0.3
@@ -90,6 +91,39 @@ def test_a_large_group_is_seen_page_by_page(
     assert "50 images, 1–48 shown." in words(app)
     app.session_state["explore.page.group 1: 50 images.50"] = 2
     assert "50 images, 49–50 shown." in words(app.run())
+
+
+def test_a_filter_is_still_chosen_after_a_look_at_other_pages(small_project: Project) -> None:
+    """Who goes through a list opens a history, or a search, for each line."""
+    a, b, c, *_ = (each.image_id for each in stage.training_images(small_project))
+    stage.answer_pair(small_project, a, b, Kind.SIMILAR)
+    stage.answer_pair(small_project, a, c, Kind.UNSURE)
+    app = show("labels")
+    app.radio(key="labels.filter").set_value("Unsure").run()
+    app.query_params["pair"] = f"{a}-{c}"
+    assert "What happened, the newest first" in words(app.run())
+    app.button(key="labels.back").click().run()
+    assert [row["label"] for row in table(app)] == ["No verdict"]
+    app.switch_page("views/search.py").run()
+    app.switch_page("views/labels.py").run()
+    assert app.radio(key="labels.filter").value == "Unsure"
+    app.switch_page("views/overview.py").run()
+    app.query_params["show"] = "groups"  # a link leads on
+    app.switch_page("views/labels.py").run()
+    assert app.radio(key="labels.filter").value == "Groups"
+    app.radio(key="labels.filter").set_value("Similar").run()
+    assert app.radio(key="labels.filter").value == "Similar"
+
+
+def test_half_written_instructions_wait_until_they_are_saved(small_project: Project) -> None:
+    app = show("instructions")
+    app.text_area[0].input("Look at roofs").run()
+    app.switch_page("views/labels.py").run()
+    app.switch_page("views/instructions.py").run()
+    assert app.text_area[0].value == "Look at roofs"
+    app.button(key="instructions.save").click().run()
+    write_guide(small_project, local_owner(small_project), "Look at roads.", [])
+    assert app.run().text_area[0].value == "Look at roads."
 
 
 def test_search_says_what_its_model_has_learnt_and_how_good_it_is(small_project: Project) -> None:

@@ -10,7 +10,7 @@ function makeMoment(moment) {
 
 function makeImage(image, access, size) {
   const figure = make("figure");
-  const caption = make("figcaption", "caption", image.caption);
+  const caption = makeCaption("figcaption", image.caption);
   caption.title = image.caption;
   figure.append(makePicture(image.id, image.caption, access, size), caption);
   return figure;

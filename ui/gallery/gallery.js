@@ -5,7 +5,7 @@ function makeTile(item, access, choose) {
   tile.title = item.caption;
   const words = make("span", "words");
   if (item.title) words.append(make("span", "title", item.title));
-  words.append(make("span", "caption", item.caption));
+  words.append(makeCaption("span", item.caption));
   tile.append(makePicture(item.id, "", access), words);
   tile.addEventListener("click", () => choose(item.id));
   entry.append(tile);

@@ -21,7 +21,7 @@ function makePair(row, access) {
 function makeFiles(row) {
   const both = make("span", "files");
   for (const image of row.images) {
-    const file = make("span", "caption", image.caption);
+    const file = makeCaption("span", image.caption);
     file.title = image.caption;
     both.append(file);
   }

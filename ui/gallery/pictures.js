@@ -25,6 +25,15 @@ function make(tag, className, text) {
   return node;
 }
 
+// The path of a file; what is cut off for want of room is its folder, which many have in common.
+function makeCaption(tag, path) {
+  const caption = make(tag, "caption");
+  const cut = path.lastIndexOf("/") + 1;
+  if (cut > 0) caption.append(make("span", "folder", path.slice(0, cut)));
+  caption.append(make("span", "file", path.slice(cut)));
+  return caption;
+}
+
 function makePicture(imageId, words, access, size = 256) {
   const frame = make("span", "frame");
   const picture = make("img");

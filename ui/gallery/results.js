@@ -26,7 +26,7 @@ function makeResult(item, access, choose, act) {
   tile.type = "button";
   tile.title = `${item.caption}: find what is like it`;
   const words = make("span", "words");
-  words.append(make("span", "title"), make("span", "caption", item.caption), make("span", "note"));
+  words.append(make("span", "title"), makeCaption("span", item.caption), make("span", "note"));
   tile.append(makePicture(item.id, "", access), words);
   tile.addEventListener("click", () => choose(item.id));
   entry.append(tile);

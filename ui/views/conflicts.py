@@ -135,7 +135,12 @@ components.page_header(
 if member.role.includes(Role.LEAD):
     open_count, settled_count = conflicts.count_open(project), conflicts.count_settled(project)
     view = st.radio(
-        "Show", (OPEN, SETTLED), horizontal=True, key="conflicts.view", label_visibility="collapsed"
+        "Show",
+        (OPEN, SETTLED),
+        horizontal=True,
+        key="conflicts.view",
+        label_visibility="collapsed",
+        persist_state="session",
     )
     st.caption(f"{open_count:,} open, {settled_count:,} settled")
     draw_reliability()

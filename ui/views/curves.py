@@ -70,10 +70,6 @@ def draw_histogram() -> None:
         )
         return
     components.chart(charts.histogram_chart(histogram))
-    with st.container(key="curves.links"):
-        components.page_link(
-            "labels", "Look at answers against the model", query={"show": "doubts"}
-        )
 
 
 def draw_outlook(points: list[CurvePoint]) -> None:
@@ -90,6 +86,7 @@ def draw_outlook(points: list[CurvePoint]) -> None:
         value=95,
         format_func=lambda percent: f"{percent} %",
         key="curves.target",
+        persist_state="session",
         width=components.READABLE_PX,
     )
     said = outlook.bits_to_reach(found, target / 100)
@@ -113,6 +110,7 @@ def draw_comparison(points: list[CurvePoint]) -> None:
                 index=at,
                 format_func=lambda name: titles.get(name, name),
                 key=f"curves.{label}",
+                persist_state="session",
                 width=280,
             )
             for at, label in enumerate(("Model", "Beside"))

@@ -1,7 +1,5 @@
 """Explore page: the archive as a map, to see what the model puts together."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from domain.members import Role
@@ -13,7 +11,7 @@ from workflow import explore
 from workflow.explore import ArchiveMap, Group
 
 MOST_TILES = 48
-MAP, GRID, PAGE = "explore.map", "explore.grid", "explore.page"
+MAP, GRID, PAGE, WHICH = "explore.map", "explore.grid", "explore.page", "explore.which"
 SELECTED = "What I select on the map"
 GROUP = "group"  # in the address: a group by one of its images, where Labels leads
 project, member = session.project(), session.member()
@@ -49,7 +47,7 @@ def draw_map(shown: ArchiveMap, groups: list[Group]) -> list[int] | None:
 def draw_images(image_ids: list[int], name: str) -> None:
     pages = -(-len(image_ids) // MOST_TILES)
     key = f"{PAGE}.{name}.{len(image_ids)}"
-    page = st.pagination(pages, key=key) if pages > 1 else 1
+    page = st.pagination(pages, key=key, persist_state="session") if pages > 1 else 1
     start = (page - 1) * MOST_TILES
     shown = image_ids[start : start + MOST_TILES]
     paths = explore.paths(project, shown)
@@ -62,20 +60,14 @@ def draw_images(image_ids: list[int], name: str) -> None:
         st.switch_page("views/search.py", query_params={"image": str(chosen)})
 
 
-def asked_for(names: Mapping[str, Group]) -> str | None:
-    """The group that the address names by an image."""
-    image_id = st.query_params.get(GROUP, "")
-    return next((n for n, each in names.items() if image_id in map(str, each.image_ids)), None)
-
-
 def draw(shown: ArchiveMap, groups: list[Group]) -> None:
     st.caption(drawn_words(shown, groups), width=components.READABLE_PX)
     inside = draw_map(shown, groups)
     names = {group_name(at + 1, each): each for at, each in enumerate(groups)}
     st.header("Images", anchor=False)
-    choices = [SELECTED, *names]
-    at = choices.index(asked_for(names) or SELECTED)
-    which = st.selectbox("Show", choices, index=at, key="explore.which", width=360)
+    of_image = {str(i): name for name, each in names.items() for i in each.image_ids}
+    session.follow_address(GROUP, WHICH, of_image)
+    which = st.selectbox("Show", [SELECTED, *names], key=WHICH, width=360, persist_state="session")
     if which in names:
         draw_images(list(names[which].image_ids), which)
     elif inside is None:

@@ -12,12 +12,15 @@ from ui.gallery.mount import Tile, image_grid
 from workflow import guides, history
 
 CHOICES = 200  # newest labels to choose examples from
-TEXT, EXAMPLES = "instructions.text", "instructions.examples"
 project, member = session.project(), session.member()
+guide = guides.current_guide(project)
+# What is half written waits through a look at other pages, until somebody saves a newer version.
+version = f".{guide.guide_id}" if guide else ""
+TEXT, EXAMPLES = f"instructions.text{version}", f"instructions.examples{version}"
 
 
 def remark_key(pair: Pair) -> str:
-    return f"instructions.remark.{pair.a}-{pair.b}"
+    return f"instructions.remark.{pair.a}-{pair.b}{version}"
 
 
 def choices(examples: tuple[Example, ...]) -> dict[Pair, bool]:
@@ -52,6 +55,7 @@ def draw_example(pair: Pair, *, similar: bool, remark: str, paths: Mapping[int, 
         remark,
         max_chars=LONGEST_REMARK,
         key=remark_key(pair),
+        persist_state="session",
         placeholder="What to look at, and what not",
     )
 
@@ -63,7 +67,6 @@ components.page_header(
     "What counts as similar here. Annotators see this before their first pair, after every change, "
     "and whenever they press the key for it.",
 )
-guide = guides.current_guide(project)
 examples = guide.examples if guide else ()
 similar = choices(examples)
 st.text_area(
@@ -72,6 +75,7 @@ st.text_area(
     height=220,
     max_chars=LONGEST_TEXT,
     key=TEXT,
+    persist_state="session",
     placeholder="Two images are similar if …  Look at … and not at …  When in doubt …",
     help="Plain text, shown as it is written.",
 )
@@ -85,6 +89,7 @@ chosen = st.multiselect(
     ),
     max_selections=MOST_EXAMPLES,
     key=EXAMPLES,
+    persist_state="session",
     help="Among the newest answers; both similar ones and such that only look so.",
     placeholder="Choose answered pairs" if similar else "None is answered yet",
 )

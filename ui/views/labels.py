@@ -12,6 +12,7 @@ from workflow import conflicts, flags, history, labels, members, rounds, status
 PAGE_ROWS = 20
 FIELD_PX = 190
 QUERY = "pair"  # in the address, so that a history can be kept and shared
+FILTER = "labels.filter"
 SHOW = "show"  # in the address, where other pages lead to what they speak of
 IN_CONFLICT = "In conflict"
 FLAGGED = "Flagged"
@@ -58,15 +59,16 @@ def chosen_pair() -> Pair | None:
 
 
 def choose() -> str:
+    session.follow_address(SHOW, FILTER, SHOWN)
     waiting = flags.count_open(project)
     names = {FLAGGED: f"{FLAGGED} ({waiting})"} if waiting else {}
     return st.radio(
         "Show",
         list(ANSWERS),
-        index=list(ANSWERS).index(SHOWN.get(st.query_params.get(SHOW, ""), "All")),
         format_func=lambda name: names.get(name, name),
         horizontal=True,
-        key="labels.filter",
+        key=FILTER,
+        persist_state="session",
     )
 
 
@@ -79,6 +81,7 @@ def draw_filters(answer: str) -> LogFilter:
             [None, *everybody],
             format_func=lambda each: "anybody" if each is None else each.name,
             key="labels.member",
+            persist_state="session",
             width=FIELD_PX,
         )
         number = st.selectbox(
@@ -86,6 +89,7 @@ def draw_filters(answer: str) -> LogFilter:
             [None, *numbers],
             format_func=lambda each: "any round" if each is None else f"round {each}",
             key="labels.round",
+            persist_state="session",
             width=FIELD_PX,
         )
         source = st.selectbox(
@@ -93,6 +97,7 @@ def draw_filters(answer: str) -> LogFilter:
             [None, *Source],
             format_func=lambda each: "anyhow" if each is None else tables.SOURCE_WORDS[each],
             key="labels.source",
+            persist_state="session",
             width=FIELD_PX,
         )
         exports.export_menu(project)

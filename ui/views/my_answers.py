@@ -56,5 +56,7 @@ components.page_header(
     "The newest first. Say something else or take an answer back, however long ago it was: all "
     "that followed from it is worked out anew, and nothing is forgotten.",
 )
-chosen = st.radio("Show", list(FILTERS), horizontal=True, key="my_answers.filter")
+chosen = st.radio(
+    "Show", list(FILTERS), horizontal=True, key="my_answers.filter", persist_state="session"
+)
 draw_answers(chosen)

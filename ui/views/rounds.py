@@ -47,6 +47,7 @@ def draw_start() -> None:
             help=tables.STRATEGY_HELP,
             width=STRATEGY_PX,
             key="rounds.strategy",
+            persist_state="session",
         )
         pairs = st.number_input(
             "Pairs to ask",
@@ -56,6 +57,7 @@ def draw_start() -> None:
             help=tables.PAIRS_HELP,
             width=NUMBER_PX,
             key="rounds.pairs",
+            persist_state="session",
         )
         training = rounds.needs_training(project, strategy)
         depth = training_depth.choose(project) if training else None

@@ -48,9 +48,20 @@ def upload(label: str) -> bytes | None:
 
 def draw_filter() -> Only:
     with st.container(horizontal=True):
-        part = st.selectbox("Which images", list(results.PARTS), key="search.part", width=260)
+        part = st.selectbox(
+            "Which images",
+            list(results.PARTS),
+            key="search.part",
+            width=260,
+            persist_state="session",
+        )
         text = st.text_input(
-            "Path contains", key="search.text", placeholder="any path", width=260, max_chars=200
+            "Path contains",
+            key="search.text",
+            placeholder="any path",
+            width=260,
+            max_chars=200,
+            persist_state="session",
         )
     return Only(results.PARTS[part], text.strip())
 
@@ -163,7 +174,11 @@ def draw_archive() -> None:
         components.empty_state("No image found", results.nothing_found(only))
         return
     count = -(-len(found.images) // PAGE_IMAGES)
-    page = st.pagination(count, key=f"search.page.{count}") if count > 1 else 1
+    page = (
+        st.pagination(count, key=f"search.page.{count}", persist_state="session")
+        if count > 1
+        else 1
+    )
     start = (page - 1) * PAGE_IMAGES
     shown = found.images[start : start + PAGE_IMAGES]
     tiles = [Tile(each.image_id, each.path) for each in shown]

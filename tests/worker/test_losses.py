@@ -1,0 +1,55 @@
+"""The loss of a training is kept in the job's log while it trains, for a curve."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from domain.jobs import loss_in
+from tests.ui import stage
+from ui.loss_curve import loss_curve
+from worker import report
+from worker.report import JobReport
+from worker.stopping import Stop
+from workflow import jobs
+from workflow.project import Project
+
+
+@pytest.mark.parametrize(
+    ("message", "loss"),
+    [
+        ("step 40 of 400, loss 0.1234", 0.1234),
+        ("training: step 40 of 400, loss -12.5000, held-out AUC 0.9", -12.5),
+        ("fine-tuning with the loss dcl", None),
+        ("embedding", None),
+    ],
+)
+def test_a_loss_is_read_from_what_a_training_says(message: str, loss: float | None) -> None:
+    assert loss_in(message) == loss
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if happened():
+            return
+        time.sleep(0.01)
+    pytest.fail("It did not come to the log")
+
+
+def test_losses_are_kept_as_they_change_until_the_training_ends(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "HEARTBEAT_S", 0.01)
+    monkeypatch.setattr(report, "LOSS_EVERY_S", 0.0)
+    job = stage.claim_job(project)
+    with JobReport(project.jobs, job, Stop()) as told:
+        for said, count in (("embedding", 0), (1, 1), (2, 2), (2, 2), (3, 3)):
+            told(0.5, f"step {said} of 9, loss {1 / said:.4f}" if isinstance(said, int) else said)
+            wait_until(lambda wanted=count: len(jobs.losses(project, job)) >= wanted)
+    kept = jobs.losses(project, job)
+    assert [loss for _, loss in kept] == [1.0, 0.5, 0.3333]
+    assert [at for at, _ in kept] == sorted(at for at, _ in kept)
+    drawing = loss_curve(kept)
+    assert drawing is not None
+    assert drawing.words == "Loss of the training: from 1.0000 to 0.3333."
+    assert loss_curve(kept[:1]) is None
