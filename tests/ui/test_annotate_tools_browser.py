@@ -296,3 +296,12 @@ def test_after_a_few_answers_the_pace_and_the_time_left_are_said(person: Annotat
         re.compile(r"^\d+\.\d s a pair, (under a minute|about \d+ min) left$")
     )
     person.wait_until_saved()
+    bar = person.page.locator(".bar")
+    wide = bar.bounding_box()
+    person.page.set_viewport_size({"width": 360, "height": 800})
+    expect(pace).to_be_hidden()
+    shorter = person.page.get_by_text(re.compile(r"^\d+\.\d s · (< 1|\d+) min left$"))
+    expect(shorter).to_be_visible()
+    narrow = bar.bounding_box()
+    assert wide is not None and narrow is not None
+    assert narrow["height"] == wide["height"]  # one line, so that no picture moved

@@ -142,13 +142,17 @@ class View {
     this.el.track.setAttribute("aria-valuenow", within);
     this.el.track.setAttribute("aria-valuemax", target);
     this.el.goal.hidden = within < target || !goOn || byItself || !leads;
-    if (within >= target) say(this.el.pace, goOn ? (byItself ? LEARNS_BY_ITSELF : GOAL) : "");
+    if (within < target) return;
+    say(this.el.pace, goOn ? (byItself ? LEARNS_BY_ITSELF : GOAL) : "");
+    say(this.el.paceShort, "");
   }
 
   pace(pace_ms, left) {
     const left_min = (left * pace_ms) / 60000;
+    const pace_s = `${(pace_ms / 1000).toFixed(1)} s`;
     const words = left_min < 1 ? "under a minute" : `about ${Math.round(left_min)} min`;
-    say(this.el.pace, `${(pace_ms / 1000).toFixed(1)} s a pair, ${words} left`);
+    say(this.el.pace, `${pace_s} a pair, ${words} left`);
+    say(this.el.paceShort, `${pace_s} · ${left_min < 1 ? "< 1" : Math.round(left_min)} min left`);
   }
 
   /** Unsent answers show after a moment: usually they are gone before anyone could read it. */
