@@ -137,12 +137,14 @@ class NetworkVariant:
         levels: whose maps are fused, finest first: 2, 3 and 4 are those at an 8th, a 16th and a
             32nd of the image's side; empty: nothing is fused; None: what the backbone does.
         update: whether the parts of fused maps are weighed anew.
+        fuse_high: whether what agrees with all depths gets the coarser map's left over, too.
         buffer: so many batches are one for the loss, by multistage back-propagation.
     """
 
     out: int | None = None
     levels: tuple[int, ...] | None = None
     update: bool = True
+    fuse_high: bool = False
     buffer: int = 1
 
     @property
@@ -153,6 +155,7 @@ class NetworkVariant:
             "out": self.out,
             "levels": fused,
             "update": None if self.update else False,
+            "fuse_high": self.fuse_high or None,
             "buffer": None if self.buffer == 1 else self.buffer,
         }
         return tuple(f"{name}={value}" for name, value in named.items() if value is not None)

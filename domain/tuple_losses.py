@@ -215,12 +215,14 @@ TUPLE_SWEEPS = (
     ),
     Sweep(
         name="pedc-fusion",
-        sentence="PEDC: maps of no, two and three depths fused, and not weighed anew.",
+        sentence="PEDC: maps of no, two and three depths fused, not weighed anew, and each part "
+        "given the coarser one.",
         loss="pedc",
         settings=({},),
         networks=(
             *(NetworkVariant(levels=levels) for levels in ((), (2, 3), (2, 4), (3, 4), (2, 3, 4))),
             NetworkVariant(levels=(2, 3, 4), update=False),
+            NetworkVariant(levels=(2, 3, 4), fuse_high=True),
         ),
     ),
     Sweep(

@@ -82,12 +82,16 @@ _TORCHVISION = {
 }
 
 
-def _fused(name: str, levels: Sequence[int] = LEVELS, *, update: bool = True) -> _Architecture:
+def _fused(
+    name: str, levels: Sequence[int] = LEVELS, *, update: bool = True, fuse_high: bool = False
+) -> _Architecture:
     """The maps of some depths fused; the stages are the fused map and the trunk's earlier one."""
     trunk, width = _TORCHVISION[name], len(levels) * WIDTH
     earlier, channels = trunk.stages[-1]
     return _Architecture(
-        lambda: FusedNetwork(name, Backbone(name).network, levels, update=update),
+        lambda: FusedNetwork(
+            name, Backbone(name).network, levels, update=update, fuse_high=fuse_high
+        ),
         width,
         f"trunk.{trunk.classifier}",
         (("fusion", width), (f"trunk.{earlier}", channels)),
@@ -251,6 +255,7 @@ def build_fused(
     levels: Sequence[int],
     *,
     update: bool = True,
+    fuse_high: bool = False,
     seed: int = 0,
     descriptor: Descriptor = PLAIN,
 ) -> Backbone:
@@ -259,8 +264,8 @@ def build_fused(
     Args:
         name: one of `BACKBONES` that names levels, fused or not.
         levels: of `training.levels.LEVELS`, two or more, finest first; none: only the trunk.
-        update: see `training.fusion.FeatureFusion`.
-        seed: of the weights; with all levels and the update they are those of `build_backbone`.
+        update, fuse_high: see `training.fusion.FeatureFusion`.
+        seed: of the weights; where nothing else differs, they are those of `build_backbone`.
         descriptor: as in `build_backbone`.
 
     Raises:
@@ -273,8 +278,9 @@ def build_fused(
         return build_backbone(trunk, seed=seed, descriptor=descriptor)
     fused = f"{trunk}{FUSED_SUFFIX}"
     check_pooling(descriptor, fused)
-    known = trunk in _TORCHVISION
-    chosen = _fused(trunk, levels, update=update) if known else _architecture(fused)
+    chosen = _architecture(fused)
+    if trunk in _TORCHVISION:
+        chosen = _fused(trunk, levels, update=update, fuse_high=fuse_high)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Backbone(fused, descriptor, architecture=chosen).eval()

@@ -32,6 +32,7 @@ class FusedNetwork(nn.Module):
         levels: Sequence[int] = LEVELS,
         *,
         update: bool = True,
+        fuse_high: bool = False,
     ) -> None:
         """Of a backbone's network, without its classifier.
 
@@ -39,7 +40,7 @@ class FusedNetwork(nn.Module):
             trunk_name: the backbone.
             trunk: its network.
             levels: of `LEVELS`, two or more, in that order.
-            update: see `FeatureFusion`.
+            update, fuse_high: see `FeatureFusion`.
 
         Raises:
             InputError: the backbone names no levels, or fewer than two or others are asked for.
@@ -54,7 +55,9 @@ class FusedNetwork(nn.Module):
         self._places = [LEVELS.index(level) for level in levels]
         self.trunk = trunk
         channels = level_channels(trunk_name)
-        self.fusion = FeatureFusion([channels[place] for place in self._places], update=update)
+        self.fusion = FeatureFusion(
+            [channels[place] for place in self._places], update=update, fuse_high=fuse_high
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, L · 256] features of [B, bands, H, W] images."""

@@ -139,7 +139,12 @@ class NetworkCells:
             backbone = build_backbone(name, seed=0, descriptor=descriptor)
         else:
             backbone = build_fused(
-                name, network.levels, update=network.update, seed=0, descriptor=descriptor
+                name,
+                network.levels,
+                update=network.update,
+                fuse_high=network.fuse_high,
+                seed=0,
+                descriptor=descriptor,
             )
         furnish(backbone, self._simulation, self._archive.bands)
         return backbone

@@ -91,6 +91,7 @@ def test_a_network_is_named_by_what_differs() -> None:
     assert NetworkVariant(out=32, buffer=8).words == ("out=32", "buffer=8")
     assert NetworkVariant(levels=(2, 4), update=False).words == ("levels=2+4", "update=False")
     assert NetworkVariant(levels=()).words == ("levels=none",)
+    assert NetworkVariant(levels=(2, 3), fuse_high=True).words == ("levels=2+3", "fuse_high=True")
 
 
 def test_no_two_networks_of_a_sweep_are_the_same() -> None:

@@ -147,6 +147,15 @@ def test_without_the_update_levels_are_put_together_as_they_are():
     assert {name.split(".")[2] for name in whole - named} == {"update"}
 
 
+def test_the_parts_that_agree_can_get_what_the_coarser_map_left_over_too():
+    named = {
+        name for name, _ in build_fused("resnet18", (2, 3, 4), fuse_high=True).named_parameters()
+    }
+    plain = {name for name, _ in build_backbone("resnet18_pbffn").named_parameters()}
+    assert {name.split(".")[4] for name in named - plain} == {"join_high"}
+    assert plain < named
+
+
 @pytest.mark.parametrize("levels", [(2,), (3, 2), (2, 5), (2, 2)])
 def test_levels_that_cannot_be_fused_are_told(levels):
     with pytest.raises(InputError, match=r"cannot be fused.*Take two or more of 2, 3, 4"):
