@@ -13,6 +13,7 @@ import altair as alt
 # Altair asks whether pandas is loaded; half loaded by another person's first page, it would fail.
 import pandas as pd  # noqa: F401
 
+from ui.tables import STRATEGIES
 from workflow.curves import CurvePoint, SimilarityHistogram
 
 # Blue and vermilion after Okabe and Ito, told apart with every common colour sight; darker or
@@ -76,6 +77,8 @@ def retrieval_chart(
 ) -> Drawing:
     """One retrieval metric against bits or minutes, a point a model.
 
+    Where questions were chosen in several ways, the shape of a point says how.
+
     Args:
         points: in the order of effort.
         metric: a key of `RETRIEVAL_METRICS`.
@@ -86,7 +89,7 @@ def retrieval_chart(
     drawn = [point for point in points if metric in point.metrics]
     rows = [_row(point, title, point.metrics[metric], effort) for point in drawn]
     scale = _scale([*(row["value"] for row in rows), *published.values()])
-    line = _lines(rows, title, [title], scale, effort)
+    line = _lines(rows, title, [title], scale, effort, shape=_shape_of_strategies(rows))
     across = [_across(value, name, scale) for name, value in published.items()]
     chart = alt.layer(*across, line) if across else line
     said = "".join(f" {name}: {value:.1%}." for name, value in published.items())
@@ -171,7 +174,7 @@ def _row(point: CurvePoint, name: str, value: float, effort: str) -> dict[str, A
         "effort": point.bits if effort == "bits" else round(point.minutes, 1),
         "bits": point.bits,
         "minutes": round(point.minutes, 1),
-        "strategy": point.strategy or "",
+        "strategy": STRATEGIES.get(point.strategy or "", point.strategy or ""),
         "round": point.round_number,
         "answers": point.answers,
         "known": point.known_pairs,
@@ -183,8 +186,16 @@ def _chart(rows: Rows) -> alt.Chart:
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
 
 
-def _lines(rows: Rows, title: str, names: list[str], scale: alt.Scale, effort: str) -> AnyChart:
-    """Lines over the effort, with dots and names."""
+def _lines(
+    rows: Rows,
+    title: str,
+    names: list[str],
+    scale: alt.Scale,
+    effort: str,
+    *,
+    shape: alt.Shape | None = None,
+) -> AnyChart:
+    """Lines over the effort, with names and dots; these have their line's shape if no other."""
     base = _chart(rows).encode(
         x=alt.X(
             "effort:Q",
@@ -202,13 +213,26 @@ def _lines(rows: Rows, title: str, names: list[str], scale: alt.Scale, effort: s
     )
     marks = base.mark_line(strokeWidth=2.5).encode(strokeDash=_dashes(names))
     dots = base.mark_point(size=70, filled=True, opacity=1).encode(
-        shape=alt.Shape("line:N", scale=alt.Scale(domain=names, range=_SHAPES), legend=None),
-        tooltip=_TOOLTIP,
+        shape=shape or _shape("line:N", names, legend=None), tooltip=_TOOLTIP
     )
     return alt.layer(marks, dots, *_end_labels(rows, names))
 
 
-_SHAPES = ["circle", "square"]
+def _shape_of_strategies(rows: Rows) -> alt.Shape | None:
+    """Dots by how the questions before them were chosen; None where all were chosen alike."""
+    names = list(dict.fromkeys(row["strategy"] for row in rows if row["strategy"]))
+    if len(names) < 2:
+        return None
+    legend = alt.Legend(title="questions chosen by", orient="bottom", symbolFillColor=BLUE)
+    return _shape("strategy:N", names, legend=legend)
+
+
+def _shape(field: str, names: list[str], *, legend: alt.Legend | None) -> alt.Shape:
+    scale = alt.Scale(domain=names, range=_SHAPES[: len(names)])
+    return alt.Shape(field, scale=scale, legend=legend)
+
+
+_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
 _TOOLTIP = [
     alt.Tooltip("line:N", title="measured"),
     alt.Tooltip("value:Q", title="value", format=".1%"),

@@ -303,5 +303,6 @@ def test_after_a_few_answers_the_pace_and_the_time_left_are_said(person: Annotat
     shorter = person.page.get_by_text(re.compile(r"^\d+\.\d s · (< 1|\d+) min left$"))
     expect(shorter).to_be_visible()
     narrow = bar.bounding_box()
-    assert wide is not None and narrow is not None
+    assert wide is not None
+    assert narrow is not None
     assert narrow["height"] == wide["height"]  # one line, so that no picture moved

@@ -175,6 +175,21 @@ def test_lines_differ_by_more_than_colour() -> None:
     assert len(set(dots["encoding"]["shape"]["scale"]["range"])) == 2
 
 
+def test_points_show_how_their_questions_were_chosen_where_that_differs() -> None:
+    def shape(*strategies: str | None) -> dict[str, Any]:
+        points = [replace(point(at, map=0.5), strategy=each) for at, each in enumerate(strategies)]
+        (dots,) = marks(charts.retrieval_chart(points, "map"), "point")
+        found: dict[str, Any] = dots["encoding"]["shape"]
+        return found
+
+    assert shape(None, "mgue", "mgue")["field"] == "line"
+    differing = shape(None, "random", "mgue", "random")
+    assert differing["field"] == "strategy"
+    assert differing["scale"]["domain"] == ["Random pairs", "Most uncertain pairs (MGUE)"]
+    assert len(set(differing["scale"]["range"])) == 2
+    assert differing["legend"]["title"] == "questions chosen by"
+
+
 def test_a_curve_against_minutes_has_them_on_its_axis_and_in_words() -> None:
     points = [replace(point(at, map=0.5 + 0.1 * at), minutes=7.0 * at) for at in range(3)]
     drawing = charts.retrieval_chart(points, "map", effort="minutes")
