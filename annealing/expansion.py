@@ -19,6 +19,7 @@ from domain.answers import KnownRelation, Propagation
 from domain.pairs import Pair, pair
 
 DISPUTED_WEIGHT = 0.5
+MOST_RELATIONS = 2_000_000  # that 2,000 images in groups imply: to list and keep them takes 1.2 GB
 
 
 def known_relations(
@@ -56,7 +57,7 @@ def known_relations(
     return direct
 
 
-def known_up_to(labels: Mapping[Pair, bool], most: int) -> list[KnownRelation]:
+def known_up_to(labels: Mapping[Pair, bool], *, most: int = MOST_RELATIONS) -> list[KnownRelation]:
     """What the closure gives, without proofs; one step where that would be more than `most`."""
     few = count_known(labels, Propagation.CLOSURE) <= most
     spread = Propagation.CLOSURE if few else Propagation.ONE_STEP

@@ -33,7 +33,7 @@ from training.preprocessing import load_pixels, normalised
 from training.weights import load_weights
 from worker.bands import bands_of_files
 from worker.kept_table import read_table, write_table
-from worker.simulation_options import program_digest
+from worker.program import program_digest
 
 CSV_NAME = "descriptors.csv"
 SCALES = (1.0, 2**-0.5, 0.5, 8**-0.5, 0.25)
@@ -149,7 +149,7 @@ def _identity(
         "seed": study.seed,
         "size_px": study.size_px,
         "bands": study.bands,
-        "program": program_digest(),
+        "program": program_digest(__name__),
     }
 
 

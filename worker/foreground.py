@@ -1,8 +1,7 @@
 """Commands do their jobs here, or follow them where a worker is already running."""
 
-import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from domain.errors import JobError
@@ -70,7 +69,7 @@ def _watch(project: Project, job_id: int, work: Future[None], progress: Progress
     while not work.done():
         job = jobs.get(project, job_id)
         progress(job.progress, job.message)
-        time.sleep(POLL_S)
+        wait([work], timeout=POLL_S)  # ends with the job
 
 
 def _work_while_nobody_does(project: Project, stop: Stop, job_id: int) -> None:

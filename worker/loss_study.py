@@ -29,8 +29,9 @@ from worker.loss_study_sources import (
     project_source,
 )
 from worker.loss_study_table import CHECKPOINT, FROZEN, Row, draw, reusable_rows, write_rows
+from worker.program import program_digest
 from worker.simulation_archive import SimulationArchive, read_archive
-from worker.simulation_options import SimulationOptions, checked, program_digest
+from worker.simulation_options import SimulationOptions, checked
 from workflow.finetuning import starting_run
 from workflow.project import Project
 from workflow.run_files import descriptor_of, views_of
@@ -138,7 +139,6 @@ def compare_on_project(
         "run": parent.name,
         "made_at": parent.created_at,
         "training": project.config.training.model_dump(mode="json"),
-        "program": program_digest(),
     }
     return _compare(options, cells, identity, part_of(progress, _ARCHIVE_SHARE, 1.0))
 
@@ -159,7 +159,7 @@ def _compare(
     """All rows, seed by seed: frozen features, checkpoint, and each training."""
     if not options.seeds or not options.trainings:
         raise InputError("Nothing is to be compared.", "Name a loss and a seed.")
-    identity = {**identity, **options.identity()}
+    identity = {**identity, **options.identity(), "program": program_digest(__name__)}
     seeds = tuple(dict.fromkeys(options.seeds))
     names = [FROZEN, CHECKPOINT, *(each.name for each in options.trainings)]
     found = {(row.training, row.seed): row for row in reusable_rows(options.out, identity)}

@@ -19,6 +19,7 @@ import numpy as np
 import tomli_w
 import torch
 
+from annealing.expansion import MOST_RELATIONS
 from domain.answers import KnownRelation, Propagation
 from domain.arrays import BoolArray
 from domain.config import Views
@@ -56,7 +57,6 @@ from workflow.run_files import (
 )
 from workflow.speed import note_speed
 
-MOST_PAIRS = 500_000  # implied by groups: with more, each answer implies one step only
 _FOLDER, _STATE, _IDS = "retraining", "state.safetensors", "image_ids.json"
 
 
@@ -205,7 +205,7 @@ def _snapshot(
 
 def _relations(project: Project) -> list[KnownRelation]:
     spread = project.config.propagation
-    if relations.known_pair_count(project.store, spread) > MOST_PAIRS:
+    if relations.known_pair_count(project.store, spread) > MOST_RELATIONS:
         spread = Propagation.ONE_STEP
     return relations.known_relations(project.store, spread, part=Part.TRAIN, proofs=False)
 

@@ -24,8 +24,6 @@ from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
 from workflow.run_files import read_groups
 
-_MOST_PAIRS = 2_000_000  # implied by groups: with more, each answer implies one step only
-
 
 class RunTraining:
     """The training images of an archive, and the answers that a run has learnt from."""
@@ -102,4 +100,4 @@ class RunTraining:
 def _implied(relations: Sequence[KnownRelation]) -> list[KnownRelation]:
     """Answered relations with all that they imply, or with less where that is too much."""
     labels = {each.pair: each.similar for each in relations if not each.implied}
-    return known_up_to(labels, _MOST_PAIRS)
+    return known_up_to(labels)

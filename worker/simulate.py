@@ -14,6 +14,7 @@ from pathlib import Path
 
 from domain.jobs import Progress, part_of, silent
 from worker.parallel import Task, done_in_processes
+from worker.program import program_digest
 from worker.simulation_archive import SimulationArchive, read_archive
 from worker.simulation_classes import class_label_rows, upper_bound_rows
 from worker.simulation_components import ComponentRounds
@@ -76,7 +77,8 @@ def simulate(options: SimulationOptions, progress: Progress = silent) -> Simulat
     """
     options = checked(options)
     archive = read_archive(options, part_of(progress, 0.0, _ARCHIVE_SHARE))
-    identity = {**options.identity(), "archive": archive.digest}
+    program = program_digest(__name__)
+    identity = {**options.identity(), "archive": archive.digest, "program": program}
     curves = [_Curve(each, seed) for each in options.variants() for seed in options.seeds]
     done = _complete(reusable_rows(options.out, identity), curves, options)
     todo = [curve for curve in curves if curve not in done]

@@ -25,7 +25,6 @@ from domain.pairs import pair
 from training.group_head import Looks, group_head, looks_of
 from training.guesses import Guesses, guesses_of
 from training.head import TrainedHead, frozen_head
-from worker.retraining import MOST_PAIRS
 from worker.simulation_curve import Row
 from worker.simulation_depth import Relearnt
 from worker.simulation_seed import SimulationSeed, pairs_of
@@ -215,7 +214,7 @@ def relations_of(answers: Answers) -> list[KnownRelation]:
     """
     said = zip(answers.pairs.tolist(), answers.similar.tolist(), strict=True)
     labels = {pair(a, b): similar for (a, b), similar in said}
-    return known_up_to(labels, MOST_PAIRS)
+    return known_up_to(labels)
 
 
 def _space(features: FloatArray) -> Space:

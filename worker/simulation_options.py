@@ -1,6 +1,5 @@
 """What a simulation is asked to do, checked before any work is done."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -32,12 +31,6 @@ COMPONENTS = "components"
 _FREE_TO_CHANGE = (  # the archive's digest stands for the images and the weights
     *("images", "weights", "out", "cache"),
     *("strategies", "lams", "seeds", "device", "processes"),
-)
-_DECIDES_FIGURES = ("annealing", "archive", "domain", "retrieval", "training", "worker")
-DECIDES_NO_FIGURE = (  # but how figures are kept and drawn, and how jobs of projects are run
-    *("worker/kept_table.py", "worker/simulation_curve.py", "worker/loss_study_table.py"),
-    *("worker/foreground.py", "worker/lane.py", "worker/quick.py", "worker/report.py"),
-    *("worker/stopping.py", "worker/supervisor.py", "worker/watching.py"),
 )
 
 
@@ -173,26 +166,13 @@ class SimulationOptions:
         ]
 
     def identity(self) -> dict[str, Any]:
-        """All that a row depends on but its variant, its seed and the archive's features."""
+        """What is asked that a row depends on; its variant, seed and archive are told beside it."""
         values = {k: v for k, v in asdict(self).items() if k not in _FREE_TO_CHANGE}
         values["training"] = self.training.model_dump(mode="json")
         values["descriptor"] = self.descriptor.model_dump(mode="json")
         depth = Depth.FULL if self.is_full else Depth.HEAD
         values["depth"], values["propagation"] = depth.value, self.spread.value
-        values["program"] = program_digest()
         return values
-
-
-def program_digest() -> str:
-    """Changes with every change of what decides figures, so that no old row stands beside new."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for package in _DECIDES_FIGURES:
-        for path in sorted((root / package).rglob("*.py")):
-            name = path.relative_to(root).as_posix()
-            if name not in DECIDES_NO_FIGURE:
-                digest.update(f"{name}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def checked(options: SimulationOptions) -> SimulationOptions:

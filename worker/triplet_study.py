@@ -29,7 +29,8 @@ from training.multilabel_trainer import MultilabelCourse, MultilabelSettings, tr
 from training.network import EmbeddingNetwork, embed_images
 from worker.kept_table import read_table, write_table
 from worker.labelled_archive import LabelledArchive, given_network, read_labelled
-from worker.simulation_options import SimulationOptions, program_digest
+from worker.program import program_digest
+from worker.simulation_options import SimulationOptions
 
 CSV_NAME = "triplets.csv"
 FROZEN = "frozen"
@@ -142,7 +143,7 @@ def compare_triplets(study: TripletStudy, progress: Progress = silent) -> list[T
         "full": None if study.full is None else study.full.model_dump(mode="json"),
         "views": study.archive.views,
         "k": study.k,
-        "program": program_digest(),
+        "program": program_digest(__name__),
     }
     table = study.archive.out / CSV_NAME
     cells = _cells(study, data.features.shape[1])

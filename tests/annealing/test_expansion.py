@@ -207,5 +207,5 @@ def test_proofs_of_two_are_what_one_step_gives():
 def test_one_step_is_taken_where_the_closure_is_too_large() -> None:
     chain = {pair(each, each + 1): True for each in range(4)}  # 10 pairs follow, one step gives 7
     for most, spread in ((10, Propagation.CLOSURE), (9, Propagation.ONE_STEP)):
-        assert known_up_to(chain, most) == known_relations(chain, spread, proofs=False)
-    assert [len(known_up_to(chain, most)) for most in (10, 9)] == [10, 7]
+        assert known_up_to(chain, most=most) == known_relations(chain, spread, proofs=False)
+    assert [len(known_up_to(chain, most=most)) for most in (10, 9)] == [10, 7]

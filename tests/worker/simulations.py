@@ -1,15 +1,17 @@
-"""Archives for tests of simulation: real folders of small pictures, and bare features."""
+"""For tests of simulation: real folders of small pictures, bare features, and comparable rows."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from domain.config import Backbone, TrainingSettings
+from domain.config import TrainingSettings
+from tests.projects import NETWORK, random_weights
 from tests.training.clusters import clusters
-from training.backbones import build_backbone
-from training.weights import save_backbone
 from worker.simulation_archive import SimulationArchive
+from worker.simulation_curve import Row
 from worker.simulation_options import SimulationOptions
 
 QUICK = TrainingSettings(hidden=16, out=8, components=16, fewest_steps=5, most_steps=5)
@@ -32,13 +34,6 @@ def folder_of_classes(
     return root
 
 
-def random_weights(folder: Path) -> Path:
-    """Weights of an untrained network, so that nothing is downloaded."""
-    path = folder / "weights.safetensors"
-    save_backbone(build_backbone(Backbone.MOBILENET_V2.value), path)
-    return path
-
-
 def drawn_options(folder: Path, **changes: object) -> SimulationOptions:
     """Options on 60 drawn images of 32 px, whose features are cached in the folder."""
     values: dict[str, object] = {
@@ -46,7 +41,7 @@ def drawn_options(folder: Path, **changes: object) -> SimulationOptions:
         "out": folder / "unused",
         "cache": folder / "cache",
         "weights": random_weights(folder),
-        "backbone": "mobilenet_v2",
+        "backbone": NETWORK.value,
         "image_size_px": 32,
         "device": "cpu",
         "training": QUICK,
@@ -78,3 +73,8 @@ def bare_options(**changes: object) -> SimulationOptions:
         "training": QUICK,
     }
     return SimulationOptions(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def untimed(rows: Sequence[Row]) -> list[Row]:
+    """The rows without their times."""
+    return [replace(row, seconds_select=0, seconds_train=0, seconds_evaluate=0) for row in rows]

@@ -174,15 +174,14 @@ def test_a_newer_report_takes_the_place_of_the_one_before(project: Project, ann:
     assert newer.agreements[0].agreed == 1
 
 
-def test_a_round_brings_a_report_and_a_job_brings_one_when_asked(project: Project) -> None:
-    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
-    answer(project, 20)
-    run_to_end(project, jobs.ROUND, {"device": "cpu", "strategy": "mgue", "pairs": 10}, silent)
-    report = newest_report(project.store.reader())
+def test_a_round_brings_a_report_and_a_job_brings_one_when_asked(prepared: Project) -> None:
+    answer(prepared, 20)
+    run_to_end(prepared, jobs.ROUND, {"device": "cpu", "strategy": "mgue", "pairs": 10}, silent)
+    report = newest_report(prepared.store.reader())
     assert report is not None
     assert report.activities[0].answers == 20
-    answer(project, 3)
-    run_to_end(project, jobs.PEOPLE, {}, silent)
-    report = newest_report(project.store.reader())
+    answer(prepared, 3)
+    run_to_end(prepared, jobs.PEOPLE, {}, silent)
+    report = newest_report(prepared.store.reader())
     assert report is not None
     assert report.activities[0].answers == 23

@@ -10,15 +10,16 @@ import pytest
 from PIL import Image
 
 from archive.decode import decode_planes
-from domain.config import FullDepthSettings, ModelSettings, TrainingSettings, Views
+from domain.config import Backbone, FullDepthSettings, ModelSettings, TrainingSettings, Views
 from domain.errors import ArchiveError, InputError
 from domain.jobs import silent
 from labeling_store import images
 from tests.archive.pictures import tiff
-from tests.projects import answer
+from tests.projects import answer, random_weights
 from tests.worker.done_jobs import active_run, do_job
-from tests.worker.test_full_depth import _make_better as make_better
+from tests.worker.tuned import always_retrain
 from training.weights import load_backbone
+from worker import retraining
 from worker.bands import read_bands
 from worker.quick import RunModel
 from worker.simulate import simulate
@@ -31,6 +32,12 @@ from workflow.project import CONFIG_NAME, Project, open_project
 from workflow.run_files import BACKBONE, BANDS, read_embeddings
 
 COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the network whose random features tell bright from dark."""
+    return random_weights(tmp_path_factory.mktemp("weights"), Backbone.RESNET18)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +117,7 @@ def test_a_run_keeps_its_statistics_and_reads_uploads_by_them(project: Project) 
 def test_full_depth_trains_on_all_bands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(project)
     do_job(project, jobs.TRAIN, depth="full")  # whatever comes of two steps
-    make_better(monkeypatch)
+    always_retrain(monkeypatch, retraining)
     do_job(project, jobs.TRAIN, depth="full")
     run = active_run(project)
     assert run.depth == "full"

@@ -27,6 +27,12 @@ NEWEST_ROUND = """
 """
 
 
+@pytest.fixture
+def project(prepared: Project) -> Project:
+    """Its images are embedded."""
+    return prepared
+
+
 def do(project: Project, kind: str, **params: object) -> None:
     run_to_end(project, kind, {"device": "cpu", **params}, silent)
 
@@ -57,7 +63,6 @@ def reasons(project: Project) -> list[str]:
 
 
 def test_a_bcgue_round_trains_a_classifier_and_asks_what_it_is_unsure_of(project: Project) -> None:
-    do(project, jobs.PREPARE)
     answer(project, 30)
     do_round(project, Strategy.BCGUE)
     assert load_head(project.runs / "round-001" / CHECKPOINT).classifier is not None
@@ -69,7 +74,6 @@ def test_a_bcgue_round_trains_a_classifier_and_asks_what_it_is_unsure_of(project
 
 
 def test_a_mgue_round_trains_no_classifier_and_bcgue_then_says_so(project: Project) -> None:
-    do(project, jobs.PREPARE)
     answer(project)
     do_round(project)
     assert load_head(project.runs / "round-001" / CHECKPOINT).classifier is None
@@ -80,7 +84,6 @@ def test_a_mgue_round_trains_no_classifier_and_bcgue_then_says_so(project: Proje
 
 
 def test_a_one_sided_round_is_noted_and_leaves_its_threshold(project: Project) -> None:
-    do(project, jobs.PREPARE)
     answer(project, 60)
     do_round(project)
     answer_all(project, Kind.SIMILAR)
@@ -90,14 +93,12 @@ def test_a_one_sided_round_is_noted_and_leaves_its_threshold(project: Project) -
 
 
 def test_questions_say_what_their_answers_settle(project: Project) -> None:
-    do(project, jobs.PREPARE)
     answer(project)
     do_round(project)
     assert any("settles" in reason for reason in reasons(project))
 
 
 def test_candidates_know_the_latest_answers_of_the_strategy(project: Project) -> None:
-    do(project, jobs.PREPARE)
     run = runs.active_run(project.store.reader())
     assert run is not None
     assert not len(candidates_of(project, run).last_answers)
@@ -124,7 +125,6 @@ def asked_in_newest_round(project: Project) -> list[sqlite3.Row]:
 @pytest.mark.parametrize("strategy", [Strategy.MGUE, Strategy.COMPONENTS])
 def test_a_share_of_a_round_is_asked_of_two_members(project: Project, strategy: Strategy) -> None:
     project = with_settings(project, "overlap_share = 0.2")
-    do(project, jobs.PREPARE)
     answer(project, 30)
     do_round(project, strategy)
     overlaps = [row["overlap"] for row in asked_in_newest_round(project)]
@@ -137,7 +137,6 @@ def test_members_are_asked_some_of_their_pairs_again_among_the_others(
     project: Project, strategy: Strategy
 ) -> None:
     project = with_settings(project, "repeat_share = 0.1\nrepeat_after = 10")
-    do(project, jobs.PREPARE)
     answer(project, 30)
     reasons_before = {each.pair: each.reason for each in events(project.store.reader())}
     do_round(project, strategy, pairs=20)
@@ -158,7 +157,6 @@ def test_members_are_asked_some_of_their_pairs_again_among_the_others(
 
 
 def test_nothing_is_repeated_before_enough_other_answers(project: Project) -> None:
-    do(project, jobs.PREPARE)
     answer(project, 45)
     do_round(project)
     assert {row["asked_of"] for row in asked_in_newest_round(project)} == {None}
@@ -172,7 +170,6 @@ def questions_of_all(project: Project) -> list[Question]:
 def test_questions_give_the_models_figures_only_where_the_lead_wants_it(
     project: Project, blind: bool
 ) -> None:
-    do(project, jobs.PREPARE)
     answer(project, 30)
     do_round(project)
     project = with_settings(project, f"blind = {str(blind).lower()}")

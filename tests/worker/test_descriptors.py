@@ -11,18 +11,19 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from domain.config import ModelSettings, Views
+from domain.config import Backbone, ModelSettings, Views
 from domain.descriptors import PLAIN, Descriptor, Pooling
 from domain.jobs import silent
 from labeling_store import images
 from tests.pictures import texture, write_archive
-from tests.projects import answer
+from tests.projects import answer, random_weights
 from tests.worker.done_jobs import active_run, do_job
-from tests.worker.test_full_depth import _make_better as make_better
+from tests.worker.tuned import always_retrain
 from training.backbones import build_backbone
 from training.head import frozen_head
 from training.preprocessing import load_pixels, normalised
 from training.weights import load_backbone, load_weights
+from worker import retraining
 from worker.foreign import embed_file
 from worker.quick import RunModel
 from workflow import jobs
@@ -33,6 +34,12 @@ from workflow.run_files import BACKBONE, RUN_CONFIG, descriptor_of, drop_embeddi
 
 SIZE_PX = 64
 GEM = Descriptor(pooling=Pooling.GEM, power=4, scales=(1.0, 0.5))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the default network, which is worked out by hand here."""
+    return random_weights(tmp_path_factory.mktemp("weights"), Backbone.RESNET18)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +180,7 @@ def test_full_depth_learns_the_power_and_the_run_keeps_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(project)
-    make_better(monkeypatch, power=4.5)
+    always_retrain(monkeypatch, retraining, power=4.5)
     do_job(project, jobs.TRAIN, depth="full")
     run = active_run(project)
     assert run.depth == "full"

@@ -1,6 +1,5 @@
 """Fine-tuned runs: from the parent's answers, kept with their loss, in use only if better."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,23 +10,20 @@ import pytest
 
 from domain.errors import InputError, JobError
 from domain.rounds import Run
-from tests.pictures import write_archive
-from tests.projects import answer, make_project
+from tests.projects import answer, opened_copy
 from tests.worker.done_jobs import active_run, do_job
-from tests.worker.test_groups import sorted_once as sorted_once  # a fixture
+from tests.worker.tuned import BETTER, WORSE, tune_quickly
 from training.checkpoints import load_head
-from training.finetuning import FineTuned
 from training.group_head import GroupHead
 from training.head import TrainedHead
 from training.ranking_selection import RankingGain
-from worker import finetuning as worker_finetuning
 from worker.run_training import RunTraining
 from workflow import curves, finetuning, jobs, rounds
 from workflow.finetuning import fine_tuning_of, starting_run
 from workflow.project import CONFIG_NAME, Project, open_project
 from workflow.run_files import CHECKPOINT, read_embeddings, read_relations
 
-QUICK = "\n[finetuning]\nsteps = 4\ncheck_steps = 2\nbatch_anchors = 8\nbatch_others = 8\n"
+BEST = RankingGain(0.80, 0.95, 0.01, 40)
 
 
 def _fine_tune(project: Project, loss: str = "triplet", **params: Any) -> Run:
@@ -36,45 +32,21 @@ def _fine_tune(project: Project, loss: str = "triplet", **params: Any) -> Run:
 
 
 @pytest.fixture(scope="module")
-def trained_folder(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
+def trained_folder(tmp_path_factory: pytest.TempPathFactory, prepared_folder: Path) -> Path:
     """One round is answered and learnt."""
-    root = tmp_path_factory.mktemp("finetuning")
-    project = make_project(root / "project", write_archive(root / "archive"), weights)
-    with (project.folder / CONFIG_NAME).open("a") as config:
-        config.write(QUICK)
-    do_job(project, jobs.PREPARE)
-    answer(project)
-    do_job(project, jobs.TRAIN)
-    assert active_run(project).name == "round-001"
-    project.close()
+    with opened_copy(prepared_folder, tmp_path_factory.mktemp("finetuning") / "project") as project:
+        tune_quickly(project)
+        answer(project)
+        do_job(project, jobs.TRAIN)
+        assert active_run(project).name == "round-001"
     return project.folder
 
 
 @pytest.fixture
 def trained(trained_folder: Path, tmp_path: Path) -> Iterator[Project]:
     """A copy of it for each test."""
-    shutil.copytree(trained_folder, tmp_path / "project")
-    project = open_project(tmp_path / "project")
-    yield project
-    project.close()
-
-
-@pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> dict[str, RankingGain | None]:
-    """Lets a test say how held-out images judge the next head."""
-    verdicts: dict[str, RankingGain | None] = {}
-    real = worker_finetuning.fine_tune
-
-    def tuned(*args: Any, **options: Any) -> FineTuned:
-        return replace(real(*args, **options), selection=verdicts["next"])
-
-    monkeypatch.setattr(worker_finetuning, "fine_tune", tuned)
-    return verdicts
-
-
-BETTER = RankingGain(0.80, 0.90, 0.01, 40)
-BEST = RankingGain(0.80, 0.95, 0.01, 40)
-WORSE = RankingGain(0.80, 0.70, 0.01, 40)
+    with opened_copy(trained_folder, tmp_path / "project") as project:
+        yield project
 
 
 def test_a_better_model_takes_the_place_of_its_parent(
@@ -192,8 +164,7 @@ def test_a_round_goes_on_to_fine_tuning(trained: Project) -> None:
 
 
 def test_a_model_of_groups_is_fine_tuned(sorted_once: Project) -> None:
-    with (sorted_once.folder / CONFIG_NAME).open("a") as config:
-        config.write(QUICK)
+    tune_quickly(sorted_once)
     made = _fine_tune(sorted_once)
     assert made.name.endswith("-triplet")
     assert isinstance(load_head(sorted_once.runs / made.name / CHECKPOINT).module, GroupHead)

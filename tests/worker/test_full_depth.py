@@ -1,7 +1,6 @@
 """A run at full depth holds its whole network, and everything that reads runs reads that one."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +18,17 @@ from domain.jobs import silent
 from domain.rounds import Run
 from labeling_store import images, runs
 from labeling_store import jobs as queue
-from tests.pictures import texture, write_archive
-from tests.projects import answer, make_project
+from tests.pictures import texture
+from tests.projects import answer, opened_copy
 from tests.worker.done_jobs import active_run, do_job
+from tests.worker.tuned import always_keep_groups, always_retrain
 from training import group_head
 from training.full_depth import Retrained
 from training.guesses import Guesses
-from training.warmup import measure_statistics
 from worker import learning, retraining
 from worker.backbone import ArchiveFeatures
 from worker.foreign import embed_folder
 from worker.quick import RunModel
-from worker.retrained_judge import RetrainedJudge
 from worker.retraining import retrained_features
 from workflow import jobs, rounds
 from workflow.backup import make_backup
@@ -45,61 +43,30 @@ from workflow.verify import verify
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
+@pytest.fixture
+def answered(prepared: Project) -> Project:
     """A project with some answers, whose backbone is a network that never learnt anything."""
-    root = tmp_path_factory.mktemp("prepared")
-    made = make_project(root / "project", write_archive(root / "archive"), weights)
-    do_job(made, jobs.PREPARE)
-    answer(made)
-    made.close()
-    return root / "project"
+    answer(prepared)
+    return prepared
 
 
 @pytest.fixture(scope="module")
-def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_folder(prepared_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, trained at full depth."""
-    folder = tmp_path_factory.mktemp("trained") / "project"
-    shutil.copytree(prepared, folder)
-    made = open_project(folder)
-    with pytest.MonkeyPatch.context() as patched:
-        _make_better(patched)
+    with (
+        opened_copy(prepared_folder, tmp_path_factory.mktemp("trained") / "project") as made,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        answer(made)
+        always_retrain(patched, retraining)
         _train(made)
-    made.close()
-    return folder
+    return made.folder
 
 
 @pytest.fixture
-def answered(prepared: Path, tmp_path: Path) -> Iterator[Project]:
-    shutil.copytree(prepared, tmp_path / "project")
-    opened = open_project(tmp_path / "project")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def full(trained: Path, tmp_path: Path) -> Iterator[Project]:
-    shutil.copytree(trained, tmp_path / "project")
-    opened = open_project(tmp_path / "project")
-    yield opened
-    opened.close()
-
-
-def _make_better(patched: pytest.MonkeyPatch, *, power: float | None = None) -> None:
-    """Retraining that takes milliseconds and helps for sure: statistics for a network without.
-
-    A power is what a pooling is to have learnt.
-    """
-
-    def retrain(backbone: Any, pixels: Any, *args: Any, **options: Any) -> Retrained:
-        shown = pixels.of(np.arange(len(pixels))).numpy()
-        measure_statistics(backbone, shown)
-        if power is not None:
-            backbone.pool.load_state_dict({"power": torch.tensor(power)})
-        return Retrained(backbone, None, [{"step": 1.0, "selection_auc": 0.9}], images_trained=100)
-
-    patched.setattr(retraining, "retrain_backbone", retrain)
-    patched.setattr(RetrainedJudge, "worse", lambda *_: "")
+def full(trained_folder: Path, tmp_path: Path) -> Iterator[Project]:
+    with opened_copy(trained_folder, tmp_path / "project") as project:
+        yield project
 
 
 def _train(project: Project, depth: Depth = Depth.FULL) -> Run:
@@ -216,7 +183,7 @@ def test_a_model_in_use_is_judged_by_features_that_have_not_learnt_the_held_out_
 ) -> None:
     """The retrained backbone has learnt all of them."""
     assert _train(answered, Depth.HEAD).depth == "head"
-    _make_better(monkeypatch)
+    always_retrain(monkeypatch, retraining)
     judged_in: list[ArchiveFeatures] = []
 
     def spied(project: Project, archive: ArchiveFeatures, *args: Any, **options: Any) -> None:
@@ -307,7 +274,7 @@ def _guessed(
             pass
 
     patched.setattr(retraining, "retrain_backbone", stops)
-    patched.setattr(group_head, "frozen_length", lambda *_, least: least)
+    always_keep_groups(patched)
     patched.setattr(group_head, "FEWEST_ANSWERS", fewest_answers)
     report = Report()
     report.key = key  # type: ignore[attr-defined]

@@ -11,7 +11,6 @@ from PIL import Image
 from annealing.components.labels import SoftLabels
 from annealing.components.space import Space
 from domain.answers import Kind
-from domain.config import Strategy
 from domain.errors import InputError, JobError
 from domain.images import Part
 from domain.jobs import silent
@@ -20,7 +19,8 @@ from labeling_store import answers, images, runs
 from labeling_store import rounds as round_store
 from tests.projects import answer
 from tests.ui import stage
-from training import group_head
+from tests.worker.done_jobs import do_group_round
+from tests.worker.tuned import always_keep_groups
 from training.checkpoints import load_head
 from training.head import TrainedHead
 from worker import finetuning as worker_finetuning
@@ -29,18 +29,11 @@ from worker.distinct import answers_of, distinct, labels_about
 from worker.foreground import run_to_end
 from worker.group_labels import kept_labels, labels_of
 from worker.group_questions import archive_of, group_questions, random_checks
-from workflow import jobs, rounds
+from workflow import jobs
 from workflow.catalogue import ingest
 from workflow.project import CONFIG_NAME, Project, local_owner, open_project
 from workflow.questions import next_questions, round_progress
 from workflow.run_files import CHECKPOINT, read_embeddings, read_groups
-
-PAIRS = 60
-
-
-def do_round(project: Project) -> None:
-    params = rounds.round_params(project, strategy=Strategy.COMPONENTS.value, pairs=PAIRS)
-    run_to_end(project, jobs.ROUND, {"device": "cpu", **params}, silent)
 
 
 def copy_image(project: Project, path: str, to: str) -> None:
@@ -50,16 +43,6 @@ def copy_image(project: Project, path: str, to: str) -> None:
 def take_in(project: Project) -> None:
     settings = project.config
     ingest(project.store, project.images_root, layout=settings.archive.layout, seed=settings.seed)
-
-
-@pytest.fixture
-def sorted_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """Answered often enough for a head of groups, which is kept although it is of little use."""
-    monkeypatch.setattr(group_head, "frozen_length", lambda *_, least: least)
-    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
-    answer(project)
-    do_round(project)
-    return project
 
 
 def test_the_model_keeps_the_groups_it_learnt(sorted_once: Project) -> None:
@@ -134,20 +117,20 @@ def test_a_space_is_made_once_and_anew_for_other_images(
     monkeypatch.setattr(Space, "of_unit", classmethod(counted))
     run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
     answer(project)
-    do_round(project)
-    do_round(project)
+    do_group_round(project)
+    do_group_round(project)
     assert len(made) == 1
     copy_image(project, "stripes/stripes00.png", "stripes/copy.png")
     Image.new("RGB", (48, 48), "red").save(project.images_root / "stripes" / "red.png")
     take_in(project)
-    do_round(project)
+    do_group_round(project)
     assert [made[1]] == [made[0] + 1], "a copy is no further row"
 
 
 def test_copies_count_as_one_image_whatever_is_answered_of_which(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group_head, "frozen_length", lambda *_, least: least)
+    always_keep_groups(monkeypatch)
     records = images.list_images(project.store.reader(), part=Part.TRAIN)
     original = records[0]
     for number in range(3):
@@ -160,7 +143,7 @@ def test_copies_count_as_one_image_whatever_is_answered_of_which(
     for number, copied in enumerate(copies):
         stage.answer_pair(project, copied, records[number + 1].image_id, Kind.DISSIMILAR)
     answer(project)
-    do_round(project)
+    do_group_round(project)
     run = runs.active_run(project.store.reader())
     assert run is not None
     archive = archive_of(project, run)
@@ -181,26 +164,25 @@ def test_where_answers_contradict_each_other_pairs_are_asked_again(
     doubted = answers.pair_labels(sorted_once.store.reader())[0].pair
     monkeypatch.setattr(repeats, "asked_again", lambda project, count: [doubted][:count])
     answer(sorted_once)
-    do_round(sorted_once)
+    do_group_round(sorted_once)
     asked = next_questions(sorted_once, local_owner(sorted_once), count=200)
     again = [each for each in asked if (each.image_a, each.image_b) == doubted]
     assert ["second time" in each.reason for each in again] == [True]
 
 
 def test_where_similar_does_not_carry_over_mgue_takes_over_and_says_why(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    prepared: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "steps_back", lambda found: "No groups here.")
-    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
-    answer(project, 20)
-    do_round(project)
-    current = round_store.current_round(project.store.reader())
+    answer(prepared, 20)
+    do_group_round(prepared)
+    current = round_store.current_round(prepared.store.reader())
     assert current is not None
     assert current.strategy == "mgue"
     assert current.notes[0] == "No groups here."
-    run = runs.active_run(project.store.reader())
+    run = runs.active_run(prepared.store.reader())
     assert run is not None
-    assert not (project.runs / run.name / "groups.parquet").exists()
+    assert not (prepared.runs / run.name / "groups.parquet").exists()
 
 
 def test_what_a_model_learnt_of_groups_is_read_back(sorted_once: Project) -> None:

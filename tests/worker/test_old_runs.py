@@ -3,17 +3,22 @@
 import numpy as np
 import pytest
 
-from domain.jobs import JobState, silent
+from domain.jobs import JobState
 from labeling_store import jobs as queue
 from tests.projects import answer
 from tests.worker.done_jobs import active_run
-from worker.foreground import run_to_end
 from worker.lane import work
 from worker.stopping import Stop
 from workflow import jobs, old_runs, rounds
 from workflow.project import CONFIG_NAME, Project
 from workflow.run_files import has_embeddings, read_embeddings
 from workflow.search import similar_images
+
+
+@pytest.fixture
+def project(prepared: Project) -> Project:
+    """Its images are embedded."""
+    return prepared
 
 
 def trained(project: Project, number: int) -> str:
@@ -33,7 +38,6 @@ def test_a_training_drops_old_embeddings_which_can_be_made_again(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(old_runs, "KEPT", 1)
-    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
     answer(project, 30)
     first = trained(project, 1)
     before = np.array(read_embeddings(project.runs / first).vectors)
@@ -48,7 +52,6 @@ def test_a_training_drops_old_embeddings_which_can_be_made_again(
 
 
 def test_a_model_of_another_backbone_is_not_embedded_with(project: Project) -> None:
-    run_to_end(project, jobs.PREPARE, {"device": "cpu"}, silent)
     answer(project, 30)
     older, newest = trained(project, 1), trained(project, 2)
     path = project.folder / CONFIG_NAME

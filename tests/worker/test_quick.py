@@ -2,13 +2,11 @@
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,37 +15,15 @@ from PIL import Image
 from archive.locate import image_file
 from domain.errors import InputError, JobError
 from domain.images import ImageRecord
-from domain.jobs import silent
 from labeling_store import images
-from tests.pictures import write_archive
-from tests.projects import make_project
 from tests.worker.test_crashes import PATIENCE_S, wait_until
-from worker.foreground import run_to_end
 from worker.quick import QuickLane
 from worker.stopping import ANOTHER_WORKER, Stop
 from worker.supervisor import QUICK, Supervisor
 from workflow import jobs, queries
 from workflow.locks import held
-from workflow.project import Project, open_project
+from workflow.project import Project
 from workflow.run_files import read_embeddings
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
-    """A prepared project; tests work on copies."""
-    root = tmp_path_factory.mktemp("quick")
-    made = make_project(root / "project", write_archive(root / "archive"), weights)
-    run_to_end(made, jobs.PREPARE, {"device": "cpu"}, silent)
-    made.close()
-    return root / "project"
-
-
-@pytest.fixture
-def prepared(template: Path, tmp_path: Path) -> Iterator[Project]:
-    shutil.copytree(template, tmp_path / "prepared")
-    project = open_project(tmp_path / "prepared")
-    yield project
-    project.close()
 
 
 @contextmanager

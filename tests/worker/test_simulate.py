@@ -13,11 +13,17 @@ from PIL import Image
 from domain.config import Views
 from domain.errors import ArchiveError, Cancelled, InputError, ModelError
 from domain.jobs import silent
-from tests.worker.simulations import QUICK, bare_options, drawn_options, folder_of_classes
+from tests.worker.simulations import (
+    QUICK,
+    bare_options,
+    drawn_options,
+    folder_of_classes,
+    untimed,
+)
 from worker.simulate import simulate
 from worker.simulation_archive import read_archive
 from worker.simulation_curve import Row
-from worker.simulation_options import DECIDES_NO_FIGURE, SimulationOptions, Variant, checked
+from worker.simulation_options import SimulationOptions, Variant, checked
 
 CONTRACT = (
     "strategy,seed,round,bits,answers,known_pairs,map_at_5_hits,map_at_5_min,map,p_at_5,p_at_10,"
@@ -46,11 +52,6 @@ def _rows(options: SimulationOptions) -> list[Row]:
     return simulate(options).rows
 
 
-def _measured(row: Row) -> Row:
-    """The row without its times."""
-    return replace(row, seconds_select=0, seconds_train=0, seconds_evaluate=0)
-
-
 def test_the_curve_has_the_agreed_columns_and_rows(base: SimulationOptions, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
     rows = _rows(replace(base, out=out))
@@ -65,7 +66,7 @@ def test_the_curve_has_the_agreed_columns_and_rows(base: SimulationOptions, tmp_
 def test_strategies_of_a_seed_share_the_start(base: SimulationOptions, tmp_path: Path) -> None:
     rows = _rows(replace(base, out=tmp_path, seeds=(0,)))
     mgue, random = (
-        [replace(_measured(row), strategy="", lam=None) for row in rows if row.strategy == name][:2]
+        untimed([replace(row, strategy="", lam=None) for row in rows if row.strategy == name])[:2]
         for name in ("mgue", "random")
     )
     assert mgue == random
@@ -116,7 +117,7 @@ def test_complete_rows_are_taken_over_and_new_seeds_are_added(
     assert rows[0].map_at_5_hits == 0.123456
     assert [row.seed for row in rows] == [0, 0, 0, 1, 1, 1]
     fresh = _rows(replace(options, out=tmp_path / "fresh", seeds=(1,)))
-    assert [_measured(row) for row in rows[3:]] == [_measured(row) for row in fresh]
+    assert untimed(rows[3:]) == untimed(fresh)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_a_damaged_file_means_starting_again(
     _forged(tmp_path)
     (tmp_path / name).write_text((tmp_path / name).read_text()[:90])
     again = _rows(options)
-    assert [_measured(row) for row in again] == [_measured(row) for row in first]
+    assert untimed(again) == untimed(first)
 
 
 def test_a_cancelled_simulation_keeps_what_is_done_and_goes_on(
@@ -325,31 +326,8 @@ def test_rows_of_another_program_are_not_taken_over(
     options = replace(base, out=tmp_path, strategies=("random",), seeds=(0,), rounds=0)
     simulate(options)
     _forged(tmp_path)
-    monkeypatch.setattr("worker.simulation_options.program_digest", lambda: "newer")
+    monkeypatch.setattr("worker.simulate.program_digest", lambda _: "newer")
     assert _rows(options)[0].map_at_5_hits != 0.123456
-
-
-@pytest.mark.parametrize("package", ["annealing", "archive", "domain", "training", "worker"])
-def test_a_change_of_what_decides_figures_is_another_program(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.simulation_options.__file__", str(tmp_path / "worker" / "own.py"))
-    before = bare_options().identity()
-    (tmp_path / package).mkdir()
-    (tmp_path / package / "new.py").write_text("changed = True\n")
-    assert bare_options().identity() != before
-
-
-@pytest.mark.parametrize("name", DECIDES_NO_FIGURE)
-def test_rows_outlive_a_change_of_how_they_are_drawn(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert (Path(__file__).parents[2] / name).is_file()
-    monkeypatch.setattr("worker.simulation_options.__file__", str(tmp_path / "worker" / "own.py"))
-    before = bare_options().identity()
-    (tmp_path / "worker").mkdir()
-    (tmp_path / name).write_text("changed = True\n")
-    assert bare_options().identity() == before
 
 
 def test_only_a_variant_of_lambda_reads_lambda() -> None:

@@ -14,7 +14,8 @@ from domain.config import FullDepthSettings, Views
 from domain.descriptors import PLAIN, Descriptor, Pooling
 from domain.errors import Cancelled
 from domain.jobs import silent
-from tests.worker.simulations import QUICK, drawn_options
+from tests.worker.simulations import QUICK, drawn_options, untimed
+from tests.worker.tuned import always_keep_groups, always_retrain
 from training import group_head
 from training.backbones import build_backbone
 from training.full_depth import Retrained
@@ -24,10 +25,8 @@ from training.views import embedder
 from training.warmup import measure_statistics
 from training.weights import load_weights
 from worker import simulation_depth
-from worker.retrained_judge import RetrainedJudge
 from worker.simulate import simulate
 from worker.simulation_archive import read_archive, split
-from worker.simulation_curve import Row
 from worker.simulation_options import SimulationOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -55,18 +54,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> SimulationOptions:
 
 @pytest.fixture
 def better(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retraining that helps for sure: statistics for a network without."""
-
-    def retrain(backbone: Any, pixels: Any, *args: Any, **options: Any) -> Retrained:
-        measure_statistics(backbone, pixels.of(np.arange(len(pixels))).numpy())
-        return Retrained(backbone, None, [])
-
-    monkeypatch.setattr(simulation_depth, "retrain_backbone", retrain)
-    monkeypatch.setattr(RetrainedJudge, "worse", lambda *_: "")
-
-
-def _untimed(rows: list[Row]) -> list[Row]:
-    return [replace(row, seconds_select=0, seconds_train=0, seconds_evaluate=0) for row in rows]
+    always_retrain(monkeypatch, simulation_depth)
 
 
 def _mean_ap_of_better_features(options: SimulationOptions) -> float:
@@ -109,7 +97,7 @@ def test_backbones_learn_from_what_groups_guess_without_the_held_out_answers(
 ) -> None:
     """Guesses are made anew without the answers about some images, and count as much as told."""
     found: list[Guesses | None] = []
-    monkeypatch.setattr(group_head, "frozen_length", lambda *_, least: least)
+    always_keep_groups(monkeypatch)
     monkeypatch.setattr(group_head, "FEWEST_ANSWERS", 10)
 
     def retrain(backbone: Any, pixels: Any, *args: Any, guessing: Any, **options: Any) -> Retrained:
@@ -166,7 +154,7 @@ def test_an_interrupted_curve_goes_on_at_the_step_where_it_was(
         simulate(options, first)
     assert list(options.out.glob("unfinished/*/random-0/round-2.safetensors"))
     rows = simulate(options, again).rows
-    assert _untimed(rows) == _untimed(whole)
+    assert untimed(rows) == untimed(whole)
     assert len([message for message in first.told if "round 1" in message]) == 2
     (left,) = again.told
     assert "round 2 of 2: retraining the backbone, step 2" in left

@@ -1,6 +1,5 @@
 """A better model in use never makes way for a worse one, and learning goes on all the same."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +18,11 @@ from domain.rounds import Run
 from labeling_store import jobs as job_store
 from labeling_store import rounds as round_store
 from labeling_store import runs
-from tests.pictures import write_archive
-from tests.projects import answer, make_project
+from tests.projects import answer, opened_copy
 from tests.training.clusters import clusters
 from tests.worker.done_jobs import active_run, do_job
+from tests.worker.tuned import BETTER, WORSE, judge, tune_quickly
 from training.checkpoints import save_head
-from training.finetuning import FineTuned
 from training.head import TrainedHead, fitted_standardise, frozen_head
 from training.ranking_selection import RankingGain
 from training.trainer import train_head
@@ -38,7 +36,7 @@ from worker.run_training import RunTraining
 from worker.stopping import Stop
 from worker.succession import succession
 from workflow import jobs, rounds
-from workflow.project import CONFIG_NAME, Project, open_project
+from workflow.project import Project
 from workflow.run_files import (
     Embeddings,
     RunFiles,
@@ -48,10 +46,7 @@ from workflow.run_files import (
 )
 from workflow.succession import Succession, kept_back, renewal, succession_of
 
-QUICK = "\n[finetuning]\nsteps = 4\ncheck_steps = 2\nbatch_anchors = 8\nbatch_others = 8\n"
-BETTER = RankingGain(0.80, 0.90, 0.01, 40)
 HARDLY_BETTER = RankingGain(0.80, 0.801, 0.02, 40)
-WORSE = RankingGain(0.80, 0.70, 0.01, 40)
 CPU = torch.device("cpu")
 
 
@@ -69,82 +64,53 @@ def _queued(project: Project) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def trained_folder(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Path:
+def trained_folder(tmp_path_factory: pytest.TempPathFactory, prepared_folder: Path) -> Path:
     """One round is answered and learnt."""
-    root = tmp_path_factory.mktemp("succession")
-    project = make_project(root / "project", write_archive(root / "archive"), weights)
-    with (project.folder / CONFIG_NAME).open("a") as config:
-        config.write(QUICK)
-    do_job(project, jobs.PREPARE)
-    _round(project)
-    assert active_run(project).name == "round-001"
-    project.close()
+    with opened_copy(prepared_folder, tmp_path_factory.mktemp("succession") / "project") as project:
+        tune_quickly(project)
+        _round(project)
+        assert active_run(project).name == "round-001"
     return project.folder
 
 
 @pytest.fixture(scope="module")
 def tuned_folder(trained_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model in use was fine-tuned then."""
-    folder = tmp_path_factory.mktemp("tuned") / "project"
-    shutil.copytree(trained_folder, folder)
-    project = open_project(folder)
-    with pytest.MonkeyPatch.context() as patched:
-        _judge(patched, {"next": BETTER})
+    with (
+        opened_copy(trained_folder, tmp_path_factory.mktemp("tuned") / "project") as project,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        judge(patched, {"next": BETTER})
         do_job(project, jobs.FINETUNE, loss="triplet", parameters={"margin": 0.3})
-    assert active_run(project).name == "round-001-triplet"
-    project.close()
-    return folder
+        assert active_run(project).name == "round-001-triplet"
+    return project.folder
 
 
 @pytest.fixture(scope="module")
 def waiting_folder(tuned_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second round was learnt after that."""
-    folder = tmp_path_factory.mktemp("waiting") / "project"
-    shutil.copytree(tuned_folder, folder)
-    project = open_project(folder)
-    _round(project)
-    project.close()
-    return folder
-
-
-def _opened(folder: Path, to: Path) -> Iterator[Project]:
-    shutil.copytree(folder, to)
-    project = open_project(to)
-    yield project
-    project.close()
+    with opened_copy(tuned_folder, tmp_path_factory.mktemp("waiting") / "project") as project:
+        _round(project)
+    return project.folder
 
 
 @pytest.fixture
 def trained(trained_folder: Path, tmp_path: Path) -> Iterator[Project]:
     """Each of the three anew for each test."""
-    yield from _opened(trained_folder, tmp_path / "project")
+    with opened_copy(trained_folder, tmp_path / "project") as project:
+        yield project
 
 
 @pytest.fixture
 def tuned(tuned_folder: Path, tmp_path: Path) -> Iterator[Project]:
-    yield from _opened(tuned_folder, tmp_path / "project")
+    with opened_copy(tuned_folder, tmp_path / "project") as project:
+        yield project
 
 
 @pytest.fixture
 def waiting(waiting_folder: Path, tmp_path: Path) -> Iterator[Project]:
-    yield from _opened(waiting_folder, tmp_path / "project")
-
-
-def _judge(patched: pytest.MonkeyPatch, verdicts: dict[str, RankingGain | None]) -> None:
-    real = worker_finetuning.fine_tune
-
-    def tuned(*args: Any, **options: Any) -> FineTuned:
-        return replace(real(*args, **options), selection=verdicts["next"])
-
-    patched.setattr(worker_finetuning, "fine_tune", tuned)
-
-
-@pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> dict[str, RankingGain | None]:
-    """Lets a test say how held-out images judge the next head that is fine-tuned."""
-    verdicts: dict[str, RankingGain | None] = {"next": BETTER}
-    _judge(monkeypatch, verdicts)
-    return verdicts
+    with opened_copy(waiting_folder, tmp_path / "project") as project:
+        yield project
 
 
 def test_a_model_that_learnt_in_the_same_way_makes_way_for_one_with_more_answers(

@@ -31,7 +31,7 @@ from workflow.project import CONFIG_NAME, Project
 from workflow.run_files import CHECKPOINT, read_embeddings, views_of
 from workflow.status import overview
 
-SINGLE, ALL = 512, 512 + 2 * 256  # widths of resnet18's features
+SINGLE, ALL = 1280, 1280 + 320 + 2 * 96  # widths of MobileNetV2's features
 
 
 @pytest.fixture
