@@ -12,6 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from benchmarks.serving import served
 from domain.config import config_toml
+from domain.jobs import JobState
 from domain.members import Role
 from labeling_store import answers
 from tests.ui.annotator import SHOWN as PAIR
@@ -19,10 +20,11 @@ from tests.ui.furnished import Furnished, furnish
 from tests.ui.screens import PREPARE, addresses, see_a_pair, settle
 from ui.first_page import PARTS
 from ui.sitemap import PAGES
-from workflow import conflicts, jobs
+from workflow import by_hand, conflicts, jobs, members
 from workflow.locks import held
 from workflow.people import release_leases
-from workflow.project import CONFIG_NAME, Project
+from workflow.project import CONFIG_NAME, Project, local_owner
+from workflow.questions import next_questions
 
 pytestmark = pytest.mark.browser
 
@@ -236,13 +238,69 @@ def test_by_keyboard_alone_a_lead_settles_a_conflict_and_answers_pairs(
     assert {each.member for each in said} == {people.lead.name}
 
 
-def tab_to(page: Page, name: str) -> None:
-    """Press Tab until what has the focus says that."""
-    for _ in range(60):
+def test_by_keyboard_alone_a_lead_starts_a_round_and_cancels_it(
+    reader: Page, address: str, project: Project, people: Furnished
+) -> None:
+    reader.goto(f"{address}/rounds?member={people.lead.member_id}")
+    settle(reader)
+    tab_to(reader, "Start training|Ask new pairs")
+    reader.keyboard.press("Enter")
+    wait_until(reader, lambda: jobs.running(project) is not None)
+    expect(reader.get_by_role("button", name="Cancel")).to_be_visible(timeout=30_000)
+    tab_to(reader, "Cancel")
+    reader.keyboard.press("Enter")
+    wait_until(reader, lambda: jobs.running(project) is None)
+    assert next(iter(jobs.recent(project))).state is JobState.CANCELLED
+
+
+def test_by_keyboard_alone_the_owner_gives_somebody_another_role(
+    reader: Page, address: str, project: Project, people: Furnished
+) -> None:
+    reader.goto(f"{address}/people")
+    settle(reader)
+    who = people.annotator.member_id
+    tab_to(reader, r"Change\s+\w+")  # its icon has a name, too
+    reader.keyboard.press("Enter")
+    opened = reader.get_by_test_id("stPopoverBody")
+    expect(opened.get_by_role("combobox", name="Role")).to_be_visible()
+    tab_to(reader, "Role")  # of who would be new
+    tab_to(reader, "Role")  # what was opened comes last
+    expect(opened.get_by_role("combobox", name="Role")).to_be_focused()
+    reader.keyboard.type("lead")
+    reader.keyboard.press("Enter")
+    wait_until(reader, lambda: role_of(project, who) is not Role.ANNOTATOR)
+    members.set_role(project, local_owner(project), who, Role.ANNOTATOR)
+
+
+def role_of(project: Project, member_id: int) -> Role | None:
+    found = members.get_member(project, member_id)
+    return None if found is None else found.role
+
+
+def test_by_keyboard_alone_a_lead_has_pairs_of_images_around_one_asked(
+    reader: Page, address: str, project: Project, people: Furnished
+) -> None:
+    reader.goto(f"{address}/explore?member={people.lead.member_id}")
+    settle(reader)
+    tab_to(reader, ".*Show")
+    reader.keyboard.type("nearest")
+    reader.keyboard.press("Enter")
+    expect(reader.get_by_label("How many images")).to_be_visible(timeout=30_000)
+    tab_to(reader, "Ask these")
+    reader.keyboard.press("Enter")
+    expect(reader.get_by_text("will be asked next")).to_be_visible(timeout=30_000)
+    (asked,) = next_questions(project, people.lead, count=1)
+    release_leases(project, people.lead)
+    assert asked.reason == by_hand.REASON
+
+
+def tab_to(page: Page, pattern: str) -> None:
+    """Press Tab until what has the focus says something of the pattern."""
+    for _ in range(90):
         page.keyboard.press("Tab")
-        if page.evaluate(FOCUSED).strip() == name:
+        if re.fullmatch(pattern, page.evaluate(FOCUSED).strip()):
             return
-    pytest.fail(f"No {name} within 60 tabs")
+    pytest.fail(f"No {pattern} within 90 tabs")
 
 
 def wait_until(page: Page, happened: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from domain.answers import Kind
 from tests.ui import stage
 from tests.ui.app import opened, show, table, words
 from ui import tables
-from workflow import jobs, labels, rounds
+from workflow import jobs, labels, rounds, search
 from workflow.project import Project
 from workflow.run_files import drop_embeddings
 
@@ -332,6 +332,32 @@ def test_a_picture_that_cannot_be_embedded_says_why(make: Make) -> None:
     assert "The worker is not running" in error.value.replace("\\", "")
 
 
+def test_explore_shows_the_images_nearest_to_one_that_is_named(make: Make) -> None:
+    project = make()
+    trained(project)
+    (wanted,) = search.browse(project, "stripes/stripes03").images
+    app = show("explore")
+    app.selectbox(key="explore.which").select("The images nearest to one").run()
+    assert len(app.selectbox(key="explore.near.image").options) == 40
+    app.text_input(key="explore.near.text").set_value("Stripes03").run()
+    assert app.selectbox(key="explore.near.image").options == [wanted.path]
+    app.number_input(key="explore.near.count").set_value(5).run()
+    assert not app.exception
+    assert "5 images. Click one" in words(app)
+    app.text_input(key="explore.near.text").set_value("nowhere").run()
+    assert not app.exception
+    assert "Ask these" not in [each.label for each in app.button]
+
+
+def test_search_leads_to_the_same_images_on_explore(make: Make) -> None:
+    project = make()
+    trained(project)
+    (wanted,) = search.browse(project, "stripes/stripes03").images
+    app = show("explore", near=str(wanted.image_id))
+    assert app.selectbox(key="explore.near.image").value == wanted.image_id
+    assert "12 images. Click one" in words(app)
+
+
 def test_explore_shows_the_images_of_a_group_without_the_mouse(make: Make) -> None:
     project = make()
     trained(project)
@@ -341,7 +367,7 @@ def test_explore_shows_the_images_of_a_group_without_the_mouse(make: Make) -> No
     app = show("explore")
     assert "All 40 images are drawn." in words(app)
     assert "Nothing is selected" in words(app)
-    largest = app.selectbox(key="explore.which").options[1]
+    largest = app.selectbox(key="explore.which").options[2]
     assert largest.startswith("group 1")
     app.selectbox(key="explore.which").select(largest).run()
     assert not app.exception

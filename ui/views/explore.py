@@ -7,12 +7,14 @@ from ui import components, session
 from ui.asking import ask_these
 from ui.gallery.mount import Tile, image_grid
 from ui.map_chart import SELECTION, drawn_words, group_name, map_chart
+from ui.nearest import NEAR, nearest_to_one
 from workflow import explore
 from workflow.explore import ArchiveMap, Group
 
 MOST_TILES = 48
 MAP, GRID, PAGE, WHICH = "explore.map", "explore.grid", "explore.page", "explore.which"
 SELECTED = "What I select on the map"
+NEAREST = "The images nearest to one"
 GROUP = "group"  # in the address: a group by one of its images, where Labels leads
 project, member = session.project(), session.member()
 
@@ -60,27 +62,39 @@ def draw_images(image_ids: list[int], name: str) -> None:
         st.switch_page("views/search.py", query_params={"image": str(chosen)})
 
 
+def draw_selected(image_ids: list[int]) -> None:
+    """Images that a lead selected, with the way to have their pairs asked."""
+    if image_ids:
+        ask_these(image_ids)
+        draw_images(image_ids, "Selected images")
+    else:
+        components.empty_state("No image lies there", "Select others.")
+
+
 def draw(shown: ArchiveMap, groups: list[Group]) -> None:
     st.caption(drawn_words(shown, groups), width=components.READABLE_PX)
     inside = draw_map(shown, groups)
     names = {group_name(at + 1, each): each for at, each in enumerate(groups)}
     st.header("Images", anchor=False)
-    of_image = {str(i): name for name, each in names.items() for i in each.image_ids}
-    session.follow_address(GROUP, WHICH, of_image)
-    which = st.selectbox("Show", [SELECTED, *names], key=WHICH, width=360, persist_state="session")
+    in_address = {str(i): name for name, each in names.items() for i in each.image_ids}
+    if NEAR in st.query_params:
+        session.follow_address(NEAR, WHICH, {st.query_params[NEAR]: NEAREST})
+    else:
+        session.follow_address(GROUP, WHICH, in_address)
+    choices = [SELECTED, NEAREST, *names]
+    which = st.selectbox("Show", choices, key=WHICH, width=360, persist_state="session")
     if which in names:
         draw_images(list(names[which].image_ids), which)
+    elif which == NEAREST:
+        draw_selected(nearest_to_one(project))
     elif inside is None:
         st.caption(
-            "Nothing is selected: draw a rectangle on the map to see its images and have pairs of "
-            "them asked. Some images of the archive:"
+            "Nothing is selected: draw a rectangle on the map, or choose the images nearest to one "
+            "above, to see them and have pairs of them asked. Some images of the archive:"
         )
         draw_images(shown.spread_out(MOST_TILES // 4), "Some images of the archive")
-    elif inside:
-        ask_these(inside)
-        draw_images(inside, "Selected images")
     else:
-        components.empty_state("No image lies there", "Draw a rectangle around some points.")
+        draw_selected(inside)
 
 
 components.page_header(

@@ -6,6 +6,7 @@ from domain.errors import AnnealError
 from domain.members import Role
 from ui import components, results, session
 from ui.gallery.mount import Click, Tile, image_grid, result_grid
+from ui.nearest import NEAR
 from workflow import marks, queries, rounds, search
 from workflow.search import Browsed, Hit, Only
 
@@ -135,6 +136,10 @@ def draw_archive_query(image_id: int, *, uploaded: bool = False) -> None:
                 st.button("Choose another", key="search.other", on_click=choose_none)
             tiles = [Tile(image_id, image.path)]
             image_grid(tiles, name="Query", key="search.query", on_chosen=choose)
+            if sees_numbers:
+                components.page_link(
+                    "explore", "Ask others about these", query={NEAR: str(image_id)}
+                )
         with right:
             st.header("Most similar", anchor=False)
             only = draw_filter()
