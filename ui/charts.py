@@ -223,7 +223,14 @@ def _shape_of_strategies(rows: Rows) -> alt.Shape | None:
     names = list(dict.fromkeys(row["strategy"] for row in rows if row["strategy"]))
     if len(names) < 2:
         return None
-    legend = alt.Legend(title="questions chosen by", orient="bottom", symbolFillColor=BLUE)
+    legend = alt.Legend(
+        title="questions chosen by",
+        orient="bottom",
+        direction="vertical",  # in narrow windows, too
+        labelLimit=400,
+        symbolFillColor=BLUE,
+        symbolStrokeColor=BLUE,
+    )
     return _shape("strategy:N", names, legend=legend)
 
 
