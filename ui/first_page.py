@@ -35,7 +35,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "my_answers": ("Button", "Radio"),
     "rounds": ("Button", "NumberInput", "Selectbox"),
     "curves": ("FileUploader", "PageLink", "Radio", "Selectbox", "Slider"),
-    "search": ("Button", "FileUploader", "Pagination", "Selectbox", "TextInput"),
+    "search": ("Button", "FileUploader", "PageLink", "Pagination", "Selectbox", "TextInput"),
     "explore": ("Selectbox",),
     "labels": ("Button", "PageLink", "Radio", "Selectbox"),
     "conflicts": ("Button", "Radio"),
