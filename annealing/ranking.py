@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import entr
 
 from annealing.diversity import DiversePick, pick_diverse
 from annealing.mining import MinedPairs
@@ -37,7 +38,8 @@ def uncertain_questions(
 
     Args:
         pool: its settings say how many candidates there are for a question, and how much it
-            counts what an answer would imply (η; 0 is the paper).
+            counts what an answer would imply (η; 0 is the paper), in labels or, times the entropy
+            of the answer, in bits.
         count: h.
         mine: see `Mine`.
         probability: called only where η is above 0.
@@ -99,12 +101,12 @@ def _groups(pool: Pool, ends: IntArray) -> tuple[int, int]:
 
 def _rank(pool: Pool, mined: MinedPairs, probability: Probability) -> FloatArray:
     """Uncertainty and expected gain, each scaled to 0…1, weighed by η; at most 0."""
-    expected = [
-        gain.expected(float(p))
-        for gain, p in zip(pool.gains(mined.pairs), probability(mined), strict=True)
-    ]
-    gain = np.log1p(np.array(expected))
-    eta = pool.settings.implied_gain
+    likely, eta = probability(mined), pool.settings.implied_gain
+    gains = zip(pool.gains(mined.pairs), likely, strict=True)
+    expected = np.array([gain.expected(float(p)) for gain, p in gains])
+    if pool.settings.gain == "entropy":
+        expected = expected * (entr(likely) + entr(1 - likely)) / np.log(2)
+    gain = np.log1p(expected)
     uncertainty = 1 - _scaled(-mined.score)
     return np.asarray((1 - eta) * uncertainty + eta * _scaled(gain) - 1)
 

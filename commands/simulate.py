@@ -39,6 +39,7 @@ _SHOWN = ("strategy", "seed", "round", "bits", "known_pairs", "map_at_5_hits", "
 @click.option("--guard", is_flag=True, help="Leave useless thresholds, as projects do.")
 @click.option("--literal-bcgue", is_flag=True, help="The paper's classifier, not symmetric.")
 @click.option("--implied-gain", default=0.0, show_default=True, help="Weight of implied labels.")
+@click.option("--gain", default="labels", show_default=True, help="Counted in: labels|entropy.")
 @click.option("--retrieval-space", default="auto", show_default=True, help="auto|head|backbone.")
 @archive_options
 @click.option("--processes", default=1, show_default=True, help="Curves at the same time.")

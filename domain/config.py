@@ -125,6 +125,7 @@ class SelectionSettings(_Settings):
     # Share of wrong answers that `components` reckons with until hidden repeats show it.
     assumed_error: float = Field(default=0.05, ge=0, lt=0.5)
     implied_gain: float = Field(default=0.0, ge=0, le=1)  # η: how much counts what answers imply
+    gain: Literal["labels", "entropy"] = "labels"  # entropy: times the bits that an answer brings
     candidate_factor: int = Field(default=4, ge=1)  # p = 4h in the paper
     similar_share: float = Field(default=0.05, gt=0, lt=1)  # expected share of similar pairs
     check_share: float = Field(default=0.05, ge=0, le=0.5)  # random pairs that measure the model

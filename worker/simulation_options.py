@@ -25,6 +25,7 @@ _CHOICES = {
     "propagation": (None, *(each.value for each in Propagation)),
     "backbone": tuple(each.value for each in Backbone),
     "clip": ("none", "means"),
+    "gain": ("labels", "entropy"),
 }
 _BY_CLASSES = ("cal", "all")  # ask for class labels, not about pairs
 COMPONENTS = "components"
@@ -81,6 +82,7 @@ class SimulationOptions:
         clip: of MGUE.
         guard: whether MGUE leaves a threshold that is of no use, as it does in projects.
         implied_gain: η, how much counts what answers imply.
+        gain: in which that counts, see `SelectionSettings`.
         retrieval_space: what is evaluated: the head's output (`head`) or the backbone's features
             (`backbone`), which at head depth no round changes; `auto`: the head's output at head
             depth, the backbone's features at full depth, as in the paper.
@@ -115,6 +117,7 @@ class SimulationOptions:
     clip: str = "none"
     guard: bool = False
     implied_gain: float = 0.0
+    gain: str = "labels"
     retrieval_space: str = "auto"
     views: str = Views.SINGLE.value
     descriptor: Descriptor = PLAIN
@@ -130,6 +133,7 @@ class SimulationOptions:
             "clip": self.clip,
             "guard_threshold": self.guard,
             "implied_gain": self.implied_gain,
+            "gain": self.gain,
         }
         if variant.lam is not None:
             values["lambda"] = variant.lam

@@ -10,10 +10,12 @@ from sklearn.linear_model import LogisticRegression
 
 from annealing.bcgue import at_share
 from annealing.guard import guarded
-from annealing.implications import implications
+from annealing.implications import Gain, Implications, implications
+from annealing.mining import MinedPairs
 from annealing.pool import pair_keys, pair_similarities, pool_size
 from annealing.probability import calibrated
 from annealing.proposals import NO_CLUSTER, Pool, Question
+from annealing.ranking import uncertain_questions
 from annealing.reasons import explain
 from annealing.strategies import STRATEGIES, propose
 from annealing.uncertainty import mgue_threshold
@@ -400,6 +402,50 @@ def test_weighing_what_answers_imply_settles_more_and_asks_nothing_twice():
     for eta in (0.25, 1.0):
         groups = [tuple(sorted((settles.group(a), settles.group(b)))) for a, b in asked[eta].pairs]
         assert len(set(groups)) == 12
+
+
+class Told(Implications):
+    """Says of pairs of an even number and the next what is given, in turn."""
+
+    def __init__(self, gains):
+        self._gains = gains
+
+    def gain(self, first, second):
+        return self._gains[first // 2]
+
+    def group(self, number):
+        return number
+
+
+@pytest.mark.parametrize("kind", ["labels", "entropy"])
+def test_what_answers_imply_counts_in_labels_or_in_bits(kind):
+    """With η = 1 the order is that of the expected labels, times the answer's entropy."""
+    embeddings, kinds = archive()
+    pool = replace(
+        pool_of(embeddings, *known_of(kinds, 60)),
+        settings=SelectionSettings(implied_gain=1.0, gain=kind),
+    )
+    pairs = np.array([[0, 1], [2, 3], [4, 5], [6, 7]])
+    likely = np.array([0.5, 0.02, 0.98, 1.0])
+    gains = (Gain(9, 1), Gain(90, 70), Gain(120, 10), Gain(500, 1))
+    found = uncertain_questions(
+        replace(pool, implications=Told(gains)),
+        4,
+        lambda *_: MinedPairs(pairs, np.zeros(4), np.zeros(4)),
+        lambda _: likely,
+        rng=np.random.default_rng(0),
+        diverse=False,
+        threshold=None,
+    )
+    bits = [1.0, 0.141440542, 0.141440542, 0.0]
+    worth = [
+        (p * gain.if_similar + (1 - p) * gain.if_dissimilar) * (each if kind == "entropy" else 1)
+        for gain, p, each in zip(gains, likely, bits, strict=True)
+    ]
+    expected = np.log1p(worth) / np.log1p(max(worth)) - 1
+    order = np.argsort(-expected)
+    assert found.pairs[:, 0].tolist() == pairs[order, 0].tolist()
+    np.testing.assert_allclose(found.score, expected[order], atol=1e-8)
 
 
 def test_images_left_out_do_not_shift_what_answers_imply():

@@ -252,6 +252,7 @@ def test_a_missing_archive_is_an_archive_error(base: SimulationOptions, tmp_path
         ({"lams": (3.0, -1.0)}, "--lambda '3,-1'"),
         ({"lams": ()}, "--lambda"),
         ({"implied_gain": 1.5}, "--implied-gain 1.5"),
+        ({"gain": "pairs"}, "--gain 'pairs'"),
         ({"rounds": -1}, "--rounds -1"),
         ({"bits_per_round": 0}, "--bits-per-round 0"),
         ({"seeds": ()}, "--seeds"),
