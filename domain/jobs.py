@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-_LOSS = re.compile(r"\bloss (-?\d+(?:\.\d+)?)")
+_STEP = re.compile(r"\bstep (\d+) of \d+, loss (-?\d+(?:\.\d+)?)")
 
 
 class JobState(StrEnum):
@@ -61,10 +61,18 @@ class Progress(Protocol):
         """Report a fraction 0…1 and what is being done, in words."""
 
 
-def loss_in(message: str) -> float | None:
-    """The loss that a training reports in its message: "step 40 of 400, loss 0.1234"."""
-    found = _LOSS.search(message)
-    return None if found is None else float(found[1])
+@dataclass(frozen=True)
+class Step:
+    """A step of a training, and the loss after it."""
+
+    number: int
+    loss: float
+
+
+def step_in(message: str) -> Step | None:
+    """The step that a training reports in its message: "step 40 of 400, loss 0.1234"."""
+    found = _STEP.search(message)
+    return None if found is None else Step(int(found[1]), float(found[2]))
 
 
 def silent(done: float, message: str) -> None:

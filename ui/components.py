@@ -185,7 +185,7 @@ def job_card(job: Job, *, name: str) -> None:
         st.badge(label, icon=icon, color="red" if job.state is JobState.FAILED else "gray")
     if job.state is JobState.RUNNING:
         percent = f"{job.progress:.0%}"
-        st.progress(job.progress, text=f"{percent} · {as_text(job.message)}")
+        st.progress(job.progress, text=f"{percent} · {as_text(job.message or 'starting')}")
     elif job.message:
         st.caption(as_text(job.message))
 

@@ -8,30 +8,28 @@ import altair as alt
 import pandas as pd
 
 from ui.charts import BLUE, Drawing
+from workflow.jobs import LossPoint
 
 HEIGHT_PX = 150
 FEWEST = 2  # points make a line
 MINUTE_S = 60.0
 
 
-def loss_curve(losses: Sequence[tuple[float, float]]) -> Drawing | None:
-    """The loss against time; None before there is a line.
-
-    Args:
-        losses: seconds and loss, in order of time.
-    """
+def loss_curve(losses: Sequence[LossPoint]) -> Drawing | None:
+    """The loss against time, a line a training; None before there is one."""
     if len(losses) < FEWEST:
         return None
-    unit, name = (MINUTE_S, "minutes") if losses[-1][0] > 2 * MINUTE_S else (1.0, "seconds")
-    rows = pd.DataFrame([(at / unit, loss) for at, loss in losses], columns=["at", "loss"])
+    unit, name = (MINUTE_S, "minutes") if losses[-1].at_s > 2 * MINUTE_S else (1.0, "seconds")
+    rows = pd.DataFrame([vars(each) | {"at": each.at_s / unit} for each in losses])
     chart = (
         alt.Chart(rows)  # as a table, whose changes are drawn without drawing the chart anew
         .mark_line(color=BLUE, strokeWidth=2)
         .encode(
-            x=alt.X("at:Q", title=f"{name} since it was asked for", axis=alt.Axis(tickCount=6)),
+            x=alt.X("at:Q", title=f"{name} of training", axis=alt.Axis(tickCount=6)),
             y=alt.Y(
                 "loss:Q", title="loss", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)
             ),
+            detail="training:N",
             tooltip=[
                 alt.Tooltip("at:Q", title=name, format=".1f"),
                 alt.Tooltip("loss:Q", format=".4f"),
@@ -39,5 +37,5 @@ def loss_curve(losses: Sequence[tuple[float, float]]) -> Drawing | None:
         )
     )
     chart.height = HEIGHT_PX
-    first, last = losses[0][1], losses[-1][1]
+    first, last = losses[0].loss, losses[-1].loss
     return Drawing(chart, f"Loss of the training: from {first:.4f} to {last:.4f}.")

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Protocol
 
 from domain.errors import Cancelled, JobError, StoreError
-from domain.jobs import Job, loss_in
+from domain.jobs import Job, step_in
 from labeling_store import jobs as queue
 from labeling_store.db import Store
 from workflow.jobs import IN_THE_BACKGROUND
@@ -106,11 +106,11 @@ class JobReport:
     def _note_loss(self) -> None:
         """Keep the loss in the log, for a curve; a training says the same one for many steps."""
         now_s, message = time.monotonic(), self._message
-        loss = loss_in(message)
+        step = step_in(message)
         wait_s = max(LOSS_EVERY_S, LOSS_SHARE * (now_s - self._started_s))
-        if loss is None or loss == self._noted or now_s - self._noted_s < wait_s:
+        if step is None or step.loss == self._noted or now_s - self._noted_s < wait_s:
             return
-        self._noted, self._noted_s = loss, now_s
+        self._noted, self._noted_s = step.loss, now_s
         with suppress(StoreError):  # a log with a gap
             self.log(message)
 

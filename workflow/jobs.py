@@ -1,11 +1,12 @@
 """Jobs of the worker as pages and commands see them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from domain.clock import seconds_between
 from domain.errors import JobError
-from domain.jobs import Job, JobState, LogLine, loss_in
+from domain.jobs import Job, JobState, LogLine, step_in
 from labeling_store import jobs as store
 from labeling_store.db import Store
 from workflow.locks import is_held
@@ -25,6 +26,21 @@ OF_A_ROUND = (TRAIN, PROPOSE, ROUND)
 KINDS = (PREPARE, *OF_A_ROUND, FINETUNE, VIEWS, USE, PEOPLE, BACKUP, VERIFY)
 IN_THE_BACKGROUND = (VIEWS,)  # nobody waits for these: they make way for all others
 WORKER_LOCK = "worker.lock"
+
+
+@dataclass(frozen=True)
+class LossPoint:
+    """The loss of a moment.
+
+    Attributes:
+        at_s: seconds since the first one.
+        training: which training of the job it is, from 0: one may be to judge another.
+    """
+
+    at_s: float
+    loss: float
+    training: int
+
 
 BY_PAGE = "the Rounds page"  # who wants a job, as a person reads it
 BY_PEOPLE = "the People page"
@@ -149,14 +165,17 @@ def log(project: Project, job_id: int, after: int = 0) -> list[LogLine]:
     return store.job_log(project.jobs, job_id, after=after)
 
 
-def losses(project: Project, job: Job) -> list[tuple[float, float]]:
-    """How the loss fell while a job trained: seconds since it was asked for, and the loss."""
-    found = ((line.logged_at, loss_in(line.text)) for line in log(project, job.job_id))
-    return [
-        (seconds_between(job.created_at, logged_at), loss)
-        for logged_at, loss in found
-        if loss is not None
-    ]
+def losses(project: Project, job: Job) -> list[LossPoint]:
+    """How the loss fell while a job trained, in order of time; empty where it trains nothing."""
+    noted = [(line.logged_at, step_in(line.text)) for line in log(project, job.job_id)]
+    steps = [(logged_at, step) for logged_at, step in noted if step is not None]
+    found: list[LossPoint] = []
+    training, before = 0, 0
+    for logged_at, step in steps:
+        training += step.number < before
+        before = step.number
+        found.append(LossPoint(seconds_between(steps[0][0], logged_at), step.loss, training))
+    return found
 
 
 def cancel(project: Project, job_id: int) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from domain.config import FullDepthSettings, TrainingSettings
 from domain.descriptors import Descriptor, Pooling
 from domain.errors import Cancelled, InputError, JobError
-from domain.jobs import loss_in
+from domain.jobs import step_in
 from tests.pictures import KINDS, texture
 from training import full_depth, network
 from training.backbones import Backbone, backbone_sha256, build_backbone
@@ -220,7 +220,9 @@ def test_an_interrupted_training_goes_on_exactly(
     steps = [message for message in told if "backbone" in message]
     assert f"step {stopped_at + 1} of" in steps[0]
     losses = [line["loss"] for line in whole.history if "loss" in line]
-    assert loss_in(steps[-1]) in [pytest.approx(loss, abs=1e-4) for loss in losses]
+    last = step_in(steps[-1])
+    assert last is not None
+    assert last.loss in [pytest.approx(loss, abs=1e-4) for loss in losses]
     assert backbone_sha256(resumed.backbone) == backbone_sha256(whole.backbone)
     assert resumed.history == whole.history
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.jobs import loss_in
+from domain.jobs import Step, step_in
 from tests.ui import stage
 from ui.loss_curve import loss_curve
 from worker import report
@@ -16,16 +16,16 @@ from workflow.project import Project
 
 
 @pytest.mark.parametrize(
-    ("message", "loss"),
+    ("message", "step"),
     [
-        ("step 40 of 400, loss 0.1234", 0.1234),
-        ("training: step 40 of 400, loss -12.5000, held-out AUC 0.9", -12.5),
+        ("step 40 of 400, loss 0.1234", Step(40, 0.1234)),
+        ("training: step 40 of 400, loss -12.5000, held-out AUC 0.9", Step(40, -12.5)),
         ("fine-tuning with the loss dcl", None),
         ("embedding", None),
     ],
 )
-def test_a_loss_is_read_from_what_a_training_says(message: str, loss: float | None) -> None:
-    assert loss_in(message) == loss
+def test_a_step_is_read_from_what_a_training_says(message: str, step: Step | None) -> None:
+    assert step_in(message) == step
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
@@ -43,13 +43,14 @@ def test_losses_are_kept_as_they_change_until_the_training_ends(
     monkeypatch.setattr(report, "LOSS_EVERY_S", 0.0)
     job = stage.claim_job(project)
     with JobReport(project.jobs, job, Stop()) as told:
-        for said, count in (("embedding", 0), (1, 1), (2, 2), (2, 2), (3, 3)):
+        for said, count in (("embedding", 0), (1, 1), (2, 2), (2, 2), (9, 3), (4, 4)):
             told(0.5, f"step {said} of 9, loss {1 / said:.4f}" if isinstance(said, int) else said)
             wait_until(lambda wanted=count: len(jobs.losses(project, job)) >= wanted)
     kept = jobs.losses(project, job)
-    assert [loss for _, loss in kept] == [1.0, 0.5, 0.3333]
-    assert [at for at, _ in kept] == sorted(at for at, _ in kept)
+    assert [each.loss for each in kept] == [1.0, 0.5, 0.1111, 0.25]
+    assert [each.training for each in kept] == [0, 0, 0, 1]
+    assert [each.at_s for each in kept] == sorted(each.at_s for each in kept)
     drawing = loss_curve(kept)
     assert drawing is not None
-    assert drawing.words == "Loss of the training: from 1.0000 to 0.3333."
+    assert drawing.words == "Loss of the training: from 1.0000 to 0.2500."
     assert loss_curve(kept[:1]) is None
