@@ -35,7 +35,7 @@ FULL = FullDepthSettings(
     blurred=0,
     noisy=0,
 )
-TRAIN, REST = np.arange(60), np.arange(60, 100)
+REST, TRAIN = np.arange(40), np.arange(40, 100)
 
 
 def pictures() -> tuple[ResidentPixels, np.ndarray]:
