@@ -52,6 +52,20 @@ class Descriptor(BaseModel):
         return scales
 
     @property
+    def words(self) -> str:
+        """For people, after "a feature is"."""
+        of_map = {
+            Pooling.MEAN: "the mean of a network's last map (SPoC)",
+            Pooling.MAX: "the largest values of a network's last map (MAC)",
+            Pooling.GEM: f"a mean of powers of a network's last map (GeM, power {self.power:g})",
+        }[self.pooling]
+        if self.scales == (1.0,):
+            return of_map
+        *most, last = (f"{scale:.3g}" for scale in self.scales)
+        sizes = f"scales {', '.join(most)} and {last}" if most else f"scale {last}"
+        return f"{of_map}, at the {sizes} of its sides"
+
+    @property
     def at_scale_one(self) -> "Descriptor":
         """The same of the images as they are, which is what networks learn from."""
         return self.model_copy(update={"scales": (1.0,)})

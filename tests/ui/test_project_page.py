@@ -143,7 +143,9 @@ def test_images_files_put_aside_and_settings_are_shown(project: Project) -> None
     assert re.search(r"\b16 images of .*images\b", said)
     assert "python cli.py ingest" in said.replace("\\", "")
     assert app.dataframe[0].value["File"].tolist() == ["broken.png"]
+    assert "feature is the mean of a network's last map (SPoC)." in said
     assert "every_hours = 24.0" in app.code[0].value
+    assert '[model.descriptor]\npooling = "mean"' in app.code[0].value
 
 
 def test_an_annotator_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from worker.quick import RunModel
 from workflow import jobs
 from workflow.catalogue import ingest
 from workflow.creation import create_project
+from workflow.descriptors import features_in_words
 from workflow.project import CONFIG_NAME, Project, open_project, with_settings_of_now
 from workflow.run_files import BACKBONE, RUN_CONFIG, descriptor_of, drop_embeddings, read_embeddings
 
@@ -129,6 +130,7 @@ def by_hand(project: Project, weights: Path) -> np.ndarray:
 def test_the_archive_is_embedded_as_the_settings_say(project: Project, weights: Path) -> None:
     run = active_run(project).name
     assert descriptor_of(project.runs / run) == GEM
+    assert "model in use" not in features_in_words(project)
     found = np.stack(list(stored(project, run).values()))
     np.testing.assert_allclose(found, by_hand(project, weights), atol=1e-3)
     assert_queries_fit(project, run)
@@ -139,6 +141,11 @@ def test_a_model_stays_as_it_was_made_whatever_the_settings_say_later(project: P
     changed = set_descriptor(project, 'pooling = "max"')
     assert changed.config.model.descriptor == Descriptor(pooling=Pooling.MAX)
     assert_queries_fit(changed, before)
+    words = features_in_words(changed)
+    assert "feature is the largest values of a network's last map (MAC). The model in" in words
+    assert "frozen, has others: a mean of powers of a network's last map (GeM, power 4)" in words
+    assert ", at the scales 1 and 0.5 of its sides. So have pictures" in words
+    assert words.endswith("until the next training.")
     new = project.images_root / "dots" / "dots99.png"
     Image.fromarray(texture("dots", np.random.default_rng(99))).save(new)
     layout = project.config.archive.layout
@@ -190,6 +197,7 @@ def test_full_depth_learns_the_power_and_the_run_keeps_it(
     assert_queries_fit(project, run.name)
     changed = set_descriptor(project, 'pooling = "mean"')  # it learnt with GeM, whatever they say
     assert_queries_fit(changed, run.name)
+    assert features_in_words(changed).endswith("until the next training at full depth.")
     do_job(changed, jobs.TRAIN, depth="head")  # on the retrained backbone, at the scales of now
     later = active_run(project).name
     made = descriptor_of(project.runs / later)

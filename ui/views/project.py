@@ -7,6 +7,7 @@ from domain.jobs import JobState
 from domain.members import Role, require
 from ui import components, exports, imports, live, session, tables
 from workflow import backups, jobs
+from workflow.descriptors import features_in_words
 from workflow.status import image_count, quarantined
 
 project, member = session.project(), session.member()
@@ -98,6 +99,7 @@ def draw_settings() -> None:
             f"As they are in use. To change one, write it into {project.folder / 'project.toml'}."
         )
     )
+    st.caption(components.as_text(features_in_words(project)), width=components.READABLE_PX)
     with st.expander("All settings", key="project.settings"):
         st.code(config_toml(project.config), language="toml")
 
