@@ -9,14 +9,13 @@ from domain.errors import ArchiveError, InputError
 from domain.files import written_whole
 
 JPEG_QUALITY = 85  # no visible loss at the size of a tile, about 15 kB at 256 px
-FULL_SIZE_PX = 2048  # the longer side of the view that people zoom into
 
 
 def thumbnail(source: Path, cache: Path, key: str, size_px: int) -> Path:
     """The JPEG file of a picture that fits into a square; rendered if it is not there yet.
 
     The aspect ratio is kept and nothing is ever enlarged. The file appears complete or not at
-    all, also with several callers at once. Use `FULL_SIZE_PX` for the view to zoom into.
+    all, also with several callers at once.
 
     Args:
         source: the image file.

@@ -1,6 +1,7 @@
 """From answers to a model: snapshot, training, embeddings, quality, run directory, store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from domain.clock import utc_now
 from domain.config import Depth, ProjectConfig, Strategy, config_toml
 from domain.images import Part
 from domain.jobs import Progress
-from domain.rounds import RoundState, Run
+from domain.rounds import Round, RoundState, Run
 from labeling_store import answers, relations, rounds, runs
 from training.checkpoints import save_head
 from training.group_head import group_head
@@ -28,6 +29,7 @@ from worker.backbone import ArchiveFeatures
 from worker.bands import bands_as_text
 from worker.distinct import answers_of, distinct, labels_about
 from worker.group_labels import kept_labels, with_copies
+from worker.known_rows import inside, known_rows
 from worker.quality import retrieval_quality
 from worker.report import JobReport
 from worker.spaces import kept_looks
@@ -110,19 +112,14 @@ def train_on_answers(
         groups = strategy == Strategy.COMPONENTS.value
         spread = Propagation.OFF if groups else project.config.propagation
         known = relations.known_relations(project.store, spread, part=Part.TRAIN, proofs=False)
-    known = _inside(archive, known)
+    known = inside(archive.image_ids[archive.rows_in(Part.TRAIN)], known)
     number = 0 if current is None else current.number
-    if current is not None:
-        _set_state(project, current.round_id, RoundState.TRAINING)
-    try:
+    with _round_in_training(project, current):
         if groups:
             progress(0.0, "learning the groups")
             head = _learn_groups(project, archive, device)
         else:
             head = _train(project, archive, known, device, strategy, progress)
-    finally:
-        if current is not None:
-            _set_state(project, current.round_id, RoundState.COLLECTING)
     if head.note:
         report.log(head.note)
     decided = succession(project, judged_in or archive, head, known, device=device)
@@ -147,10 +144,16 @@ def train_on_answers(
     )
 
 
-def _inside(archive: ArchiveFeatures, known: Sequence[KnownRelation]) -> list[KnownRelation]:
-    """Without pairs of images that came while the features were computed."""
-    training = set(archive.image_ids[archive.rows_in(Part.TRAIN)].tolist())
-    return [each for each in known if each.pair.a in training and each.pair.b in training]
+@contextmanager
+def _round_in_training(project: Project, current: Round | None) -> Iterator[None]:
+    """The current round, if there is one, says within the block that a model learns from it."""
+    if current is not None:
+        _set_state(project, current.round_id, RoundState.TRAINING)
+    try:
+        yield
+    finally:
+        if current is not None:
+            _set_state(project, current.round_id, RoundState.COLLECTING)
 
 
 def _train(
@@ -162,12 +165,12 @@ def _train(
     progress: Progress,
 ) -> TrainedHead:
     training = archive.rows_in(Part.TRAIN)
-    row_of = {int(archive.image_ids[row]): place for place, row in enumerate(training)}
+    pairs = known_rows(archive.image_ids[training], known)
     return train_head(
         archive.features[training],
-        np.array([[row_of[each.pair.a], row_of[each.pair.b]] for each in known]).reshape(-1, 2),
-        np.array([each.similar for each in known], dtype=bool),
-        np.array([each.weight for each in known], dtype=np.float32),
+        pairs.rows,
+        pairs.similar,
+        pairs.weights,
         project.config.training,
         seed=project.config.seed,
         device=device,

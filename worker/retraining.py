@@ -21,7 +21,7 @@ import torch
 
 from annealing.expansion import MOST_RELATIONS
 from domain.answers import KnownRelation, Propagation
-from domain.arrays import BoolArray
+from domain.arrays import BoolArray, IntArray
 from domain.config import Views
 from domain.files import written_whole
 from domain.images import ImageRecord, Part
@@ -32,7 +32,7 @@ from training.device import device_in_words
 from training.full_depth import Retrained, retrain_backbone
 from training.guesses import Guesses, Guessing, guesses_of
 from training.pixels import open_pixels
-from training.trainer import KnownPairs, checked_pairs
+from training.trainer import KnownPairs
 from training.weights import WeightsKind, load_backbone, save_backbone
 from worker.backbone import (
     ArchiveFeatures,
@@ -43,6 +43,7 @@ from worker.backbone import (
 )
 from worker.distinct import distinct
 from worker.group_labels import AnsweredGroups, kept_labels, labels_of
+from worker.known_rows import inside, known_rows
 from worker.report import JobReport
 from worker.retrained_judge import RetrainedJudge
 from workflow.consistency import error_to_reckon_with
@@ -69,15 +70,12 @@ class _Snapshot:
 
     def known(self, *, implied: bool = True) -> KnownPairs:
         """Pairs of places of the records, with those that answers imply or without."""
-        row = {record.image_id: place for place, record in enumerate(self.records)}
         told = [each for each in self.relations if implied or not each.implied]
-        found = [each for each in told if {*each.pair} <= row.keys()]
-        return checked_pairs(
-            np.array([[row[each.pair.a], row[each.pair.b]] for each in found]).reshape(-1, 2),
-            np.array([each.similar for each in found], dtype=bool),
-            np.array([each.weight for each in found], dtype=np.float32),
-            images=len(self.records),
-        )
+        return known_rows(self.image_ids, inside(self.image_ids, told))
+
+    @property
+    def image_ids(self) -> IntArray:
+        return np.array([record.image_id for record in self.records], dtype=np.int64)
 
 
 def retrained_features(
@@ -272,7 +270,7 @@ def _guessing(
         return None
 
     def guessed(held_out: BoolArray) -> Guesses | None:
-        ids = np.array([record.image_id for record in snapshot.records], dtype=np.int64)
+        ids = snapshot.image_ids
         kept_in = folder / hashlib.sha256(held_out.tobytes()).hexdigest()[:16]
         if not kept_in.is_dir():
             own = archive

@@ -20,6 +20,7 @@ from training.trainer import KnownPairs
 from worker.backbone import ArchiveFeatures
 from worker.distinct import distinct
 from worker.group_labels import AnsweredGroups, labels_of
+from worker.known_rows import inside, known_rows
 from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
 from workflow.run_files import read_groups
@@ -45,16 +46,16 @@ class RunTraining:
             seed: of a training without some of them.
         """
         rows = archive.rows_in(Part.TRAIN)
-        self._row = {int(archive.image_ids[row]): place for place, row in enumerate(rows)}
         self._project, self._seed, self._device = project, seed, device
         self._images = distinct([archive.records[row] for row in rows])
         self.image_ids = archive.image_ids[rows]
         self.features = archive.features[rows]
-        self.relations = [each for each in relations if {*each.pair} <= self._row.keys()]
+        self.relations = inside(self.image_ids, relations)
 
     def known(self, *, groups: bool) -> KnownPairs:
         """What the answers say of pairs of rows; of groups also all that they imply."""
-        return self._pairs(_implied(self.relations) if groups else self.relations)
+        found = _implied(self.relations) if groups else self.relations
+        return known_rows(self.image_ids, found)
 
     def retrain(self, start: TrainedHead) -> Retrain:
         """What makes the head of the run without some images' answers."""
@@ -83,17 +84,9 @@ class RunTraining:
         return AnsweredGroups(
             self.features,
             self._images,
-            self._pairs(self.relations),
+            known_rows(self.image_ids, self.relations),
             error_to_reckon_with(self._project),
             self._device,
-        )
-
-    def _pairs(self, relations: Sequence[KnownRelation]) -> KnownPairs:
-        rows = [[self._row[each.pair.a], self._row[each.pair.b]] for each in relations]
-        return KnownPairs(
-            np.array(rows, dtype=np.int64).reshape(-1, 2),
-            np.array([each.similar for each in relations], dtype=bool),
-            np.array([each.weight for each in relations], dtype=np.float32),
         )
 
 

@@ -49,11 +49,6 @@ class Answers:
         return Answers(self.pairs[kept], self.similar[kept])
 
 
-def no_answers() -> Answers:
-    """Before the first."""
-    return Answers(np.zeros((0, 2), np.int64), np.zeros(0, bool))
-
-
 def groups_of(answers: Answers, rows: int, *, doubtful: bool) -> IntArray:
     """The group of each image.
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from archive import thumbnails
-from archive.thumbnails import FULL_SIZE_PX, thumbnail
+from archive.thumbnails import thumbnail
 from domain.errors import ArchiveError, InputError
 from tests.archive.pictures import noise, save
 
@@ -19,7 +19,7 @@ def test_a_picture_is_rendered_as_jpeg_into_the_square(tmp_path):
         assert (shown.format, shown.size) == ("JPEG", (20, 15))
 
 
-@pytest.mark.parametrize("size_px", [40, 256, FULL_SIZE_PX])
+@pytest.mark.parametrize("size_px", [40, 256, 2048])
 def test_nothing_is_enlarged(tmp_path, size_px):
     source = save(tmp_path / "a.png", 1)
     with Image.open(thumbnail(source, tmp_path / "cache", "ab12", size_px)) as shown:

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from annealing.components.evidence import Answers, no_answers
+from annealing.components.evidence import Answers
 from annealing.components.questions import Chain
 from annealing.components.space import Space, space_of
 
@@ -61,6 +61,9 @@ def asked(
 
 def answers_of(said: Iterable[tuple[int, int, bool]]) -> Answers:
     rows = list(said)
-    if not rows:
-        return no_answers()
-    return Answers(np.array([row[:2] for row in rows]), np.array([row[2] for row in rows]))
+    pairs = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
+    return Answers(pairs, np.array([row[2] for row in rows], dtype=bool))
+
+
+def no_answers() -> Answers:
+    return answers_of([])

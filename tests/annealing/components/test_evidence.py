@@ -12,9 +12,8 @@ from annealing.components.evidence import (
     Answers,
     evidence_between,
     groups_of,
-    no_answers,
 )
-from tests.annealing.components.conftest import answers_of
+from tests.annealing.components.conftest import answers_of, no_answers
 
 ROWS = 9
 pair = st.tuples(st.integers(0, ROWS - 1), st.integers(0, ROWS - 1)).filter(lambda p: p[0] != p[1])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from annealing.components.beliefs import beliefs
 from annealing.components.choosing import next_chains
-from annealing.components.evidence import NO_GROUP, Answers, evidence_between, no_answers
+from annealing.components.evidence import NO_GROUP, Answers, evidence_between
 from annealing.components.parts import part_likeness, parts_of, parts_wanted
 from annealing.components.questions import LONGEST, Asker, Chain, group_checks, image_chains
 from annealing.components.space import Space, principal_rows, space_of
@@ -21,6 +21,7 @@ from tests.annealing.components.conftest import (
     KINDS,
     answers_of,
     asked,
+    no_answers,
     together,
     truth,
 )
