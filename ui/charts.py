@@ -21,6 +21,9 @@ from workflow.curves import CurvePoint, SimilarityHistogram
 BLUE = "#1a7fc1"
 VERMILION = "#cf5b00"
 GREY = "#7b828c"  # for lines of reference
+# Groups and strategies: as far apart as six can be for every sight, beside greys and on both
+# themes (tests/ui/test_colour_sight.py); shapes or dashes say the same.
+COLOURS = (BLUE, VERMILION, "#007957", "#a94f97", "#b48e3e", "#545dc4")
 TEXT = "currentColor"  # of the page around: Streamlit's own grey is too faint on white
 EFFORTS: Mapping[str, str] = {
     "bits": "bits (similar and different answers)",

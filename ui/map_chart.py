@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from ui.charts import Drawing
+from ui.charts import COLOURS, Drawing
 from ui.components import counted
 from workflow.explore import ArchiveMap, Group
 
@@ -13,10 +13,8 @@ HEIGHT_PX = 520
 MOST_COLOURED = 6  # more colours and shapes cannot be told apart
 SELECTION = "rectangle"
 OTHER, ALONE = "in a smaller group", "in no group yet"
-# After Okabe and Ito, each with a shape of its own; the greys are for what is not told apart.
-_COLOURS = ("#1a7fc1", "#cf5b00", "#00876c", "#b0508f", "#b58900", "#5b6bc0")
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-_OTHER_COLOUR, _ALONE_COLOUR = "#6b727c", "#a9b0b8"
+OTHER_COLOUR, ALONE_COLOUR = "#696f77", "#8c929a"  # not told apart within
 
 
 def group_name(number: int, group: Group) -> str:
@@ -46,7 +44,7 @@ def map_chart(
         .encode(
             x=alt.X("x:Q", title=_axis("first", shown.shares[0]), axis=_AXIS),
             y=alt.Y("y:Q", title=_axis("second", shown.shares[1]), axis=_AXIS),
-            color=alt.Color("group:N", scale=_scale(legend, _COLOURS, names), legend=_LEGEND),
+            color=alt.Color("group:N", scale=_scale(legend, COLOURS, names), legend=_LEGEND),
             shape=alt.Shape("group:N", scale=_shape_scale(legend, names), legend=_LEGEND),
             size=alt.condition("datum.rank > 0", alt.value(70), alt.value(26)),
             tooltip=[alt.Tooltip("image:N"), alt.Tooltip("path:N"), alt.Tooltip("group:N")],
@@ -105,7 +103,7 @@ def _axis(which: str, share: float) -> str:
 
 def _scale(legend: Sequence[str], colours: Sequence[str], names: Sequence[str]) -> alt.Scale:
     return alt.Scale(
-        domain=list(legend), range=[*colours[: len(names)], _OTHER_COLOUR, _ALONE_COLOUR]
+        domain=list(legend), range=[*colours[: len(names)], OTHER_COLOUR, ALONE_COLOUR]
     )
 
 

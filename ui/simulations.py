@@ -9,12 +9,11 @@ import streamlit as st
 
 from ui import components
 from ui.charts import (
-    BLUE,
     CHART_HEIGHT_PX,
+    COLOURS,
     EFFORTS,
     GREY,
     RETRIEVAL_METRICS,
-    VERMILION,
     Drawing,
 )
 from ui.components import counted
@@ -28,7 +27,6 @@ EXPLAINED = (
 )
 OWN = "this project"
 BOUND = "all"  # the name that simulations have for knowing every relation
-COLOURS = (BLUE, VERMILION, "#00876c", "#b0508f", "#b58900", "#5b6bc0")  # after Okabe and Ito
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 4], [4, 4])
 
 
