@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from domain.config import Depth
+from domain.config import Depth, Strategy
 from ui import components
 from workflow import speed
 from workflow.project import Project
@@ -25,6 +25,11 @@ _WORDS = {
         "it was."
     ),
 }
+# A curve of the loss is drawn where there are steps.
+_GROUPS = (
+    "The features stay as they are; the head for groups is worked out in one go, without steps "
+    "and so without a loss to watch."
+)
 
 
 def choose(project: Project) -> Depth:
@@ -43,10 +48,13 @@ def choose(project: Project) -> Depth:
     return Depth(chosen)
 
 
-def explain(project: Project, depth: Depth) -> None:
-    """What that means on the worker's machine, and how long it takes."""
+def explain(project: Project, depth: Depth, strategy: str) -> None:
+    """What that means on the worker's machine for a strategy, and how long it takes."""
     found = speed.read_speed(project)
     used = depth if found is None else speed.depth_used(depth, found.device)
     expected = speed.expected_words(project, depth)
-    words = f"{_WORDS[used]} {expected}" if used in _WORDS else expected
+    learns = _WORDS.get(used, "")
+    if used is Depth.HEAD and strategy == Strategy.COMPONENTS:
+        learns = _GROUPS
+    words = f"{learns} {expected}".strip()
     st.caption(components.as_text(words), width=components.READABLE_PX)

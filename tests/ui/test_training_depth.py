@@ -29,3 +29,17 @@ def test_before_the_worker_has_embedded_nobody_knows_how_long_it_takes(make: Mak
     project = make()
     trained(project)
     assert "is known once the worker has embedded the images" in words(show("rounds"))
+
+
+def test_where_there_is_no_loss_to_watch_the_page_says_so(make: Make) -> None:
+    project = make()
+    trained(project)
+    note_speed(project, "cpu", "CPU (2 threads)", embedded_per_s=30.0, trained_per_s=10.0)
+    app = show("rounds")
+    assert app.selectbox(key="rounds.strategy").value == "components"
+    assert "without a loss to watch" in words(app)
+    app.selectbox(key="rounds.strategy").select("mgue").run()
+    assert "without a loss to watch" not in words(app)
+    app.selectbox(key="rounds.strategy").select("components").run()
+    app.selectbox(key="rounds.depth").select("full").run()
+    assert "without a loss to watch" not in words(app)

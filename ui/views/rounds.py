@@ -73,7 +73,7 @@ def draw_start() -> None:
         )
     st.caption(tables.STRATEGY_WORDS[strategy], width=components.READABLE_PX)
     if depth is not None:
-        training_depth.explain(project, depth)
+        training_depth.explain(project, depth, strategy)
     if then_finetune is not None:
         fine_tuning.explain(then_finetune)
     if obstacle is not None:
