@@ -14,7 +14,7 @@ import altair as alt
 import pandas as pd  # noqa: F401
 
 from ui.tables import STRATEGIES
-from workflow.curves import CurvePoint, SimilarityHistogram
+from workflow.curves import CurvePoint
 
 # Blue and vermilion after Okabe and Ito, told apart with every common colour sight; darker or
 # lighter than theirs so that text in them has a contrast of 4 on white and on the dark theme.
@@ -80,7 +80,8 @@ def retrieval_chart(
 ) -> Drawing:
     """One retrieval metric against bits or minutes, a point a model.
 
-    Where questions were chosen in several ways, the shape of a point says how.
+    Where questions were chosen in several ways, the shape of a point says how. Models that were
+    kept back are off the line.
 
     Args:
         points: in the order of effort.
@@ -90,14 +91,19 @@ def retrieval_chart(
     """
     title = RETRIEVAL_METRICS[metric]
     drawn = [point for point in points if metric in point.metrics]
-    rows = [_row(point, title, point.metrics[metric], effort) for point in drawn]
-    scale = _scale([*(row["value"] for row in rows), *published.values()])
-    line = _lines(rows, title, [title], scale, effort, shape=_shape_of_strategies(rows))
+    everything = [_row(point, title, point.metrics[metric], effort) for point in drawn]
+    rows = [row for row, point in zip(everything, drawn, strict=True) if not point.kept_back]
+    beside = [row for row, point in zip(everything, drawn, strict=True) if point.kept_back]
+    scale = _scale([*(row["value"] for row in everything), *published.values()])
+    shape = _shape_of_strategies(rows)
+    line = _lines(rows, title, [title], scale, effort, shape=shape, beside=beside)
+    line = alt.layer(line, *_aside(beside, scale))
     across = [_across(value, name, scale) for name, value in published.items()]
     chart = alt.layer(*across, line) if across else line
     said = "".join(f" {name}: {value:.1%}." for name, value in published.items())
+    said += "".join(f" Kept, but never in use: {row['run']}, {row['value']:.1%}." for row in beside)
     return Drawing(
-        _finished(chart), f"{title} against {effort}. " + _in_words(rows, title, effort) + said
+        finished(chart), f"{title} against {effort}. " + _in_words(rows, title, effort) + said
     )
 
 
@@ -123,37 +129,7 @@ def judged_chart(
     guessing = _across(GUESSING, "guessing", scale)
     chart = alt.layer(guessing, _lines(rows, title, list(names), scale, effort))
     words = " ".join(_in_words(rows, name, effort) for name in names)
-    return Drawing(_finished(chart), f"{title} against {effort}; 50 % is guessing. {words}")
-
-
-def histogram_chart(histogram: SimilarityHistogram) -> Drawing:
-    """Similar pairs above the axis, different ones below it, with the model's threshold."""
-    rows = _mirrored(histogram)
-    top = max((abs(row["share"]) for row in rows), default=1.0) * 1.15
-    bars = (
-        _chart(rows)
-        .mark_bar()
-        .encode(
-            x=alt.X("low:Q", title="similarity (cosine)", axis=alt.Axis(format=".1f")),
-            x2="high:Q",
-            y=alt.Y(
-                "share:Q",
-                title="share of pairs (%)",
-                scale=alt.Scale(domain=[-top, top], nice=False),
-                axis=alt.Axis(labelExpr="format(abs(datum.value), '.0%')", tickCount=6),
-            ),
-            y2=alt.datum(0),
-            color=_colour("kind:N", ["similar", "different"]),
-            tooltip=[
-                alt.Tooltip("kind:N", title="answered"),
-                alt.Tooltip("low:Q", title="from", format=".2f"),
-                alt.Tooltip("high:Q", title="to", format=".2f"),
-                alt.Tooltip("pairs:Q", title="pairs"),
-            ],
-        )
-    )
-    layers = [bars, *_side_labels(histogram, top), *_threshold_line(histogram.threshold, top)]
-    return Drawing(_finished(alt.layer(*layers)), _histogram_words(histogram))
+    return Drawing(finished(chart), f"{title} against {effort}; 50 % is guessing. {words}")
 
 
 def points_csv(points: Sequence[CurvePoint]) -> str:
@@ -185,7 +161,8 @@ def _row(point: CurvePoint, name: str, value: float, effort: str) -> dict[str, A
     }
 
 
-def _chart(rows: Rows) -> alt.Chart:
+def rows_chart(rows: Rows) -> alt.Chart:
+    """A chart of some rows, without marks yet."""
     return alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
 
 
@@ -197,13 +174,18 @@ def _lines(
     effort: str,
     *,
     shape: alt.Shape | None = None,
+    beside: Rows = (),
 ) -> AnyChart:
-    """Lines over the effort, with names and dots; these have their line's shape if no other."""
-    base = _chart(rows).encode(
+    """Lines over the effort, with names and dots; these have their line's shape if no other.
+
+    The axis of effort has room for what is drawn beside, too.
+    """
+    efforts = [row["effort"] for row in (*rows, *beside)]
+    base = rows_chart(rows).encode(
         x=alt.X(
             "effort:Q",
             title=EFFORTS[effort],
-            scale=alt.Scale(domain=[0, max([FEWEST, *(row["effort"] for row in rows)])]),
+            scale=alt.Scale(domain=[0, max([FEWEST, *efforts])]),
             axis=alt.Axis(tickMinStep=1, tickCount=8, format="d"),
         ),
         y=alt.Y(
@@ -212,7 +194,7 @@ def _lines(
             scale=scale,
             axis=alt.Axis(format="~%", tickCount=6),
         ),
-        color=_colour("line:N", names),
+        color=colour_of("line:N", names),
     )
     marks = base.mark_line(strokeWidth=2.5).encode(strokeDash=_dashes(names))
     dots = base.mark_point(size=70, filled=True, opacity=1).encode(
@@ -269,16 +251,27 @@ def _end_labels(rows: Rows, names: list[str]) -> list[alt.Chart]:
     from_top = sorted(last.values(), key=lambda row: -row["value"])
     apart_px = [0] if len(from_top) == 1 else [-9, 9]  # lines that end together keep two names
     return [
-        _chart([row])
+        rows_chart([row])
         .mark_text(align="left", dx=10, dy=dy, fontSize=13, fontWeight=600)
-        .encode(x="effort:Q", y="value:Q", text="line:N", color=_colour("line:N", names))
+        .encode(x="effort:Q", y="value:Q", text="line:N", color=colour_of("line:N", names))
         for row, dy in zip(from_top, apart_px, strict=False)
     ]
 
 
+def _aside(rows: Rows, scale: alt.Scale) -> list[AnyChart]:
+    """Models that did not take the place of the one in use: hollow, and off the line."""
+    if not rows:
+        return []
+    base = rows_chart(rows).encode(x="effort:Q", y=alt.Y("value:Q", scale=scale))
+    dots = base.mark_point(size=70, filled=False, color=GREY, opacity=1).encode(tooltip=_TOOLTIP)
+    name = rows_chart(rows[-1:]).encode(x="effort:Q", y=alt.Y("value:Q", scale=scale))
+    words = "kept, not in use"
+    return [dots, name.mark_text(text=words, color=GREY, align="right", dx=-10, fontSize=13)]
+
+
 def _across(value: float, words: str, scale: alt.Scale) -> AnyChart:
     """A line of reference with its name."""
-    line = _chart([{"value": value}]).encode(y=alt.Y("value:Q", scale=scale))
+    line = rows_chart([{"value": value}]).encode(y=alt.Y("value:Q", scale=scale))
     rule = line.mark_rule(color=GREY, strokeDash=[4, 4])
     name = line.mark_text(
         color=GREY, align="left", baseline="bottom", dx=4, dy=-3, text=words
@@ -286,50 +279,8 @@ def _across(value: float, words: str, scale: alt.Scale) -> AnyChart:
     return alt.layer(rule, name)
 
 
-def _mirrored(histogram: SimilarityHistogram) -> list[dict[str, Any]]:
-    sides = (("similar", histogram.similar, 1.0), ("different", histogram.dissimilar, -1.0))
-    edges = list(zip(histogram.edges, histogram.edges[1:], strict=False))
-    return [
-        {
-            "kind": kind,
-            "low": low,
-            "high": high,
-            "pairs": pairs,
-            "share": sign * pairs / max(1, sum(counts)),
-        }
-        for kind, counts, sign in sides
-        for (low, high), pairs in zip(edges, counts, strict=True)
-        if pairs
-    ]
-
-
-def _side_labels(histogram: SimilarityHistogram, top: float) -> list[alt.Chart]:
-    low = histogram.edges[0]
-    sides = (
-        (f"answered similar ({sum(histogram.similar)})", top, BLUE, 10),
-        (f"answered different ({sum(histogram.dissimilar)})", -top, VERMILION, -10),
-    )
-    return [
-        _chart([{"low": low, "share": y}])
-        .mark_text(
-            text=words, color=colour, align="left", fontSize=13, fontWeight=600, dx=6, dy=inwards
-        )
-        .encode(x="low:Q", y="share:Q")
-        for words, y, colour, inwards in sides
-    ]
-
-
-def _threshold_line(threshold: float | None, top: float) -> list[alt.Chart]:
-    if threshold is None:
-        return []
-    base = _chart([{"low": threshold, "share": top}]).encode(x="low:Q")
-    words = base.mark_text(
-        text=f"threshold {threshold:.2f}", color=GREY, align="left", baseline="top", dx=5
-    ).encode(y="share:Q")
-    return [base.mark_rule(color=GREY, strokeDash=[6, 3], strokeWidth=2), words]
-
-
-def _colour(field: str, names: list[str]) -> alt.Color:
+def colour_of(field: str, names: list[str]) -> alt.Color:
+    """Two names at most, told apart by colour, without a legend."""
     scale = alt.Scale(domain=names, range=[BLUE, VERMILION][: len(names)])
     return alt.Color(field, scale=scale, legend=None)
 
@@ -339,7 +290,8 @@ def _dashes(names: list[str]) -> alt.StrokeDash:
     return alt.StrokeDash("line:N", scale=scale, legend=None)
 
 
-def _finished(chart: AnyChart) -> AnyChart:
+def finished(chart: AnyChart) -> AnyChart:
+    """The chart in its usual height."""
     chart.height = CHART_HEIGHT_PX
     return chart
 
@@ -352,13 +304,4 @@ def _in_words(rows: Rows, name: str, effort: str) -> str:
     return (
         f"{name}: {first['value']:.1%} at {first['effort']} {effort}, "
         f"{last['value']:.1%} at {last['effort']} {effort}."
-    )
-
-
-def _histogram_words(histogram: SimilarityHistogram) -> str:
-    threshold = histogram.threshold
-    line = "no threshold yet" if threshold is None else f"threshold {threshold:.2f}"
-    return (
-        f"Histogram of similarity: {sum(histogram.similar)} similar and "
-        f"{sum(histogram.dissimilar)} different pairs, {line}."
     )

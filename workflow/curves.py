@@ -13,6 +13,7 @@ from retrieval.pair_metrics import balanced_accuracy, pair_average_precision, ro
 from workflow.finetuning import FineTuning, fine_tuning_of
 from workflow.project import Project
 from workflow.run_files import Embeddings, has_embeddings, read_embeddings
+from workflow.succession import succession_of
 
 SIMILARITY_RANGE = (-1.0, 1.0)
 LONGEST_ANSWER_S = 60.0  # who took longer was not looking all the time
@@ -30,6 +31,7 @@ class CurvePoint:
         minutes: how long people looked at the pairs that they answered until then.
         strategy: by which the questions of its round were chosen; None before the first round.
         fine_tuning: how another model was trained further to it; None where it was not.
+        kept_back: it did not take the place of the model in use, which may be better.
     """
 
     run: str
@@ -41,6 +43,7 @@ class CurvePoint:
     minutes: float = 0.0
     strategy: str | None = None
     fine_tuning: FineTuning | None = None
+    kept_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def answer_metrics(
 def _point(project: Project, run: Run) -> CurvePoint:
     db = project.store.reader()
     asked_by = {each.number: each.strategy for each in rounds.list_rounds(db)}
+    decided = succession_of(project.runs / run.name)
     return CurvePoint(
         run=run.name,
         round_number=run.round_number,
@@ -137,6 +141,7 @@ def _point(project: Project, run: Run) -> CurvePoint:
         minutes=answers.minutes_spent(db, first=run.answers, most_s=LONGEST_ANSWER_S),
         strategy=asked_by.get(run.round_number),
         fine_tuning=fine_tuning_of(project.runs / run.name),
+        kept_back=not run.active and decided is not None and not decided.takes_over,
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ui import charts
+from ui.histogram import histogram_chart
 from ui.map_chart import map_chart
 from workflow.curves import CurvePoint, SimilarityHistogram
 from workflow.explore import ArchiveMap
@@ -107,7 +108,7 @@ def test_lines_that_end_together_keep_both_names_legible() -> None:
 
 
 def test_each_side_of_the_histogram_is_a_share_of_its_own_kind() -> None:
-    drawing = charts.histogram_chart(histogram())
+    drawing = histogram_chart(histogram())
     (bars,) = marks(drawing, "bar")
     shares = {(row["kind"], row["low"]): row["share"] for row in bars["rows"]}
     assert shares == {
@@ -119,18 +120,18 @@ def test_each_side_of_the_histogram_is_a_share_of_its_own_kind() -> None:
 
 
 def test_bars_stand_on_the_axis() -> None:
-    (bars,) = marks(charts.histogram_chart(histogram()), "bar")
+    (bars,) = marks(histogram_chart(histogram()), "bar")
     assert bars["encoding"]["y2"] == {"datum": 0}
 
 
 @pytest.mark.parametrize(("threshold", "lines"), [(0.4, 1), (None, 0)])
 def test_the_threshold_is_drawn_where_there_is_one(threshold: float | None, lines: int) -> None:
-    drawing = charts.histogram_chart(histogram(threshold=threshold))
+    drawing = histogram_chart(histogram(threshold=threshold))
     assert len(marks(drawing, "rule")) == lines
 
 
 def test_a_histogram_of_nothing_but_dissimilar_pairs_is_drawn() -> None:
-    drawing = charts.histogram_chart(histogram(similar=(0, 0, 0)))
+    drawing = histogram_chart(histogram(similar=(0, 0, 0)))
     assert "0 similar and 8 different pairs" in drawing.words
 
 
@@ -207,6 +208,18 @@ def test_published_figures_are_lines_across_that_the_axis_holds() -> None:
     low, _ = rules[0]["encoding"]["y"]["scale"]["domain"]
     assert low <= 0.72
     assert "paper: 72: 72.0%" in drawing.words
+
+
+def test_a_model_that_was_kept_back_is_off_the_line() -> None:
+    """It would bend the line of the models that were in use, and nothing would say why."""
+    points = [point(1, map=0.5), point(2, map=0.7), replace(point(3, map=0.6), kept_back=True)]
+    drawing = charts.retrieval_chart(points, "map")
+    (line,) = marks(drawing, "line")
+    assert [row["run"] for row in line["rows"]] == ["run-1", "run-2"]
+    assert line["encoding"]["x"]["scale"]["domain"] == [0, 300]
+    (hollow,) = [each for each in marks(drawing, "point") if each["mark"].get("filled") is False]
+    assert [row["run"] for row in hollow["rows"]] == ["run-3"]
+    assert "Kept, but never in use: run-3, 60.0%." in drawing.words
 
 
 def test_the_map_is_drawn_as_svg_whose_text_follows_the_theme() -> None:

@@ -99,7 +99,9 @@ def test_the_rounds_page_says_which_model_waits_and_why(make: Make) -> None:
     stage.keep_back(project, starting_run(project), "Held-out images <b>decide</b>.")
     shown = words(show("rounds"))
     assert "(r002) is kept, but not in use. Held-out images" in shown
+    assert [each.run for each in curves.quality_curve(project) if each.kept_back] == ["r002"]
     rounds.activate(project, "r002")
+    assert not any(each.kept_back for each in curves.quality_curve(project))
     assert "not in use" not in words(show("rounds"))
 
 

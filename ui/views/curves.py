@@ -12,6 +12,7 @@ from ui import (
     tables,
 )
 from ui.gallery.mount import Tile, image_grid
+from ui.histogram import histogram_chart
 from workflow import comparing, curves, explore, outlook, published
 from workflow.comparing import Change
 from workflow.curves import CurvePoint
@@ -69,7 +70,7 @@ def draw_histogram() -> None:
             "Nothing to show yet", "It needs a model and answered pairs.", "annotate"
         )
         return
-    components.chart(charts.histogram_chart(histogram))
+    components.chart(histogram_chart(histogram))
 
 
 def draw_outlook(points: list[CurvePoint]) -> None:
@@ -156,9 +157,10 @@ if points:
     )
     trained = [point for point in points if point.fine_tuning is None]
     draw_retrieval(trained, against)
-    draw_judged(trained, against)
+    used = [point for point in trained if not point.kept_back]
+    draw_judged(used, against)
     loss_comparison.draw(curves.compared_losses(points))
-    draw_outlook(trained)
+    draw_outlook(used)
     draw_histogram()
     with components.errors_shown():
         draw_comparison(points)
