@@ -1,12 +1,12 @@
 """What training and embedding cost beside the network itself, and beside the usual way.
 
-`python -m benchmarks.training [--quick] [--folder IMAGES --weights FILE]` prints one JSON object as
-its last line:
+`python -m benchmarks.training [--quick] [--device auto|cpu|cuda] [--folder IMAGES --weights FILE]`
+prints one JSON object as its last line:
 
 - embed_ratio: images embedded a second, from files to features, over the bare network's forward
   pass on pixels that are in memory;
 - train_ratio: images trained a second at full depth, views, losses and optimiser included, over the
-  bare network's forward and backward pass on pixels that are in memory;
+  bare network's forward and backward pass on pixels that are in memory; asked is train_ratio_asked;
 - train_cpu_ratio: the same in processor time, which other programs disturb less;
 - train_parts_ratio: as train_cpu_ratio, over the bare network that has no more images at once than
   the product puts into it on a CPU, which is quicker;
@@ -17,7 +17,8 @@ its last line:
   was lost; auc_start before.
 
 All works of a comparison take turns, so that a busy machine slows them alike, and of each the best
-counts. MobileNetV2, on all threads that OMP_NUM_THREADS allows.
+counts. MobileNetV2, on all threads that OMP_NUM_THREADS allows. On a GPU all networks compute in
+bfloat16, and each work counts until the GPU has done it.
 """
 
 import argparse
@@ -34,17 +35,17 @@ import torch
 
 from benchmarks.training_archive import Files, drawn_archive, files_below
 from benchmarks.usual_training import (
-    CPU,
     SIAMESE_PAIRS,
     Prepared,
     Siamese,
     Turns,
     features_of,
     prepared_of,
+    wait_for,
 )
 from domain.config import FullDepthSettings, TrainingSettings
 from training.backbones import Backbone, build_backbone
-from training.device import device_in_words
+from training.device import CHOICES, device_in_words, resolve_device
 from training.fitting import Fitting
 from training.full_depth import retrain_backbone
 from training.network import CACHED_PIXELS
@@ -55,6 +56,7 @@ from training.weights import load_weights
 ANSWERS = 1845
 BARE_EMBEDDED, BARE_TRAINED = 16, 64  # images at once in the bare network: about a batch
 BLOCK = 96  # images embedded in a turn
+ASKED = {"cpu": 0.85, "cuda": 0.7}  # of train_ratio
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, same keys")
     parser.add_argument("--folder", type=Path, help="archive whose folders are kinds")
     parser.add_argument("--weights", type=Path, help="of MobileNetV2; else it is untrained")
+    parser.add_argument("--device", choices=CHOICES, default="auto", help="where both ways run")
     asked = parser.parse_args()
+    device = resolve_device(asked.device)
     sizes = QUICK if asked.quick else FULL
     with tempfile.TemporaryDirectory() as folder:
         if asked.folder is None:
             files = drawn_archive(Path(folder), sizes.images)
         else:
             files = files_below(asked.folder, sizes.images)
-        backbone = _backbone(asked.weights, files, sizes)
-        embed_ratio = embedding(backbone, files, sizes)
-        prepared = _prepared(backbone, files, sizes)
+        backbone = _backbone(asked.weights, files, sizes).to(device)
+        embed_ratio = embedding(backbone, files, sizes, device)
+        prepared = _prepared(backbone, files, sizes, device)
         found: dict[str, object] = {"embed_ratio": embed_ratio, **training(prepared)}
     told = {
         **found,
@@ -100,24 +104,28 @@ def main() -> None:
         "size_px": sizes.size_px,
         "learnt_px": sizes.learnt_px,
         "known_pairs": len(prepared.known),
-        "device": device_in_words(CPU),
+        "train_ratio_asked": ASKED[device.type],
+        "device": device_in_words(device),
+        "bfloat16": prepared.settings.full.in_bfloat16(device.type),
         "load": round(os.getloadavg()[0], 1),
     }
     print(json.dumps(told))
 
 
-def embedding(backbone: Backbone, files: Files, sizes: Sizes) -> float:
+def embedding(backbone: Backbone, files: Files, sizes: Sizes, device: torch.device) -> float:
     """Throughput from files over that of the bare network, in turns."""
     held = np.stack([load_pixels(path, sizes.size_px) for _, path in files.files[:BARE_EMBEDDED]])
-    images = normalised(torch.from_numpy(held))
+    images = normalised(torch.from_numpy(held).to(device))
+    half = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
     ours_s, bare_s = [], []
     for start in range(0, len(files.files) - BLOCK + 1, BLOCK):
         began = time.perf_counter()
-        features_of(backbone, files.files[start : start + BLOCK], sizes.size_px)
+        features_of(backbone, files.files[start : start + BLOCK], sizes.size_px, device)
         between = time.perf_counter()
-        with torch.inference_mode():
+        with torch.inference_mode(), half:
             for _ in range(BLOCK // BARE_EMBEDDED):
                 backbone(images)
+        wait_for(device)
         ours_s.append(between - began)
         bare_s.append(time.perf_counter() - between)
     return round(min(bare_s) / min(ours_s), 2)
@@ -126,7 +134,8 @@ def embedding(backbone: Backbone, files: Files, sizes: Sizes) -> float:
 def training(prepared: Prepared) -> dict[str, float]:
     """Both trainings step by step in turns with each other and with the bare network."""
     settings, known = prepared.settings, prepared.known
-    usual, bare, turns = Siamese(prepared), _Bare(prepared, BARE_TRAINED), Turns()
+    device = prepared.device
+    usual, bare, turns = Siamese(prepared), _Bare(prepared, BARE_TRAINED), Turns(device)
     parts = _Bare(prepared, CACHED_PIXELS // prepared.pixels.size_px**2)
 
     def after_step(done: float, message: str) -> None:
@@ -147,7 +156,7 @@ def training(prepared: Prepared) -> dict[str, float]:
         known,
         settings,
         seed=0,
-        device=CPU,
+        device=device,
         progress=after_step,
     )
     images_a_step = found.images_trained / settings.full.most_steps
@@ -181,12 +190,19 @@ class _Bare:
         self._backbone = copy.deepcopy(prepared.backbone).to(memory_format=torch.channels_last)
         self._at_once = at_once
         rows = np.arange(at_once) % len(prepared.pixels)
-        self._images = normalised(prepared.pixels.of(rows))
-        self.turns = Turns()
+        self._images = normalised(prepared.pixels.of(rows).to(prepared.device))
+        self._half = torch.autocast(
+            prepared.device.type,
+            torch.bfloat16,
+            enabled=prepared.settings.full.in_bfloat16(prepared.device.type),
+        )
+        self.turns = Turns(prepared.device)
 
     def step(self) -> None:
         self.turns.start()
-        self._backbone(self._images).sum().backward()
+        with self._half:
+            features = self._backbone(self._images)
+        features.float().sum().backward()
         self._backbone.zero_grad()
         self.turns.stop()
 
@@ -199,7 +215,7 @@ class _Bare:
 def _relations_a_batch(prepared: Prepared) -> float:
     """How many known pairs fall inside a batch, on average."""
     known, full = prepared.known, prepared.settings.full
-    neighbours = Fitting(prepared.features, prepared.settings, 0, CPU).neighbours
+    neighbours = Fitting(prepared.features, prepared.settings, 0, prepared.device).neighbours
     batches = known.batches(neighbours)
     rng = np.random.default_rng(0)
     drawn = [
@@ -218,13 +234,12 @@ def _backbone(weights: Path | None, files: Files, sizes: Sizes) -> Backbone:
     return backbone.to(memory_format=torch.channels_last)
 
 
-def _prepared(backbone: Backbone, files: Files, sizes: Sizes) -> Prepared:
+def _prepared(backbone: Backbone, files: Files, sizes: Sizes, device: torch.device) -> Prepared:
     full = FullDepthSettings(
         fewest_steps=sizes.steps, most_steps=sizes.steps, evaluate_every=sizes.steps
     )
-    return prepared_of(
-        backbone, files, sizes.learnt_px, TrainingSettings(full=full), answers=ANSWERS
-    )
+    settings = TrainingSettings(full=full)
+    return prepared_of(backbone, files, sizes.learnt_px, settings, answers=ANSWERS, device=device)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from benchmarks.training_archive import Files, files_below
-from benchmarks.usual_training import CPU, Prepared, Siamese, Turns, prepared_of
+from benchmarks.usual_training import Prepared, Siamese, Turns, prepared_of
 from domain.config import FullDepthSettings, TrainingSettings
 from training.backbones import build_backbone
 from training.full_depth import retrain_backbone
@@ -30,6 +31,7 @@ KINDS = (
     *("mobilehomepark", "sparseresidential", "storagetanks", "tenniscourt"),
 )
 EACH, SIZE_PX, ANSWERS = 40, 64, 250
+CPU = torch.device("cpu")
 LOOK_EVERY = 3  # steps of ours; the usual loader is looked at in as much time
 QUARTERS = (0.25, 0.5, 0.75, 1.0)
 Reached = list[tuple[float, float]]
@@ -92,7 +94,7 @@ def _race(prepared: Prepared, rate: float, *, patience: float, seed: int) -> Rac
     full = prepared.settings.full.model_copy(update={"backbone_learning_rate": rate})
     settings = prepared.settings.model_copy(update={"full": full})
     prepared = replace(prepared, settings=settings)
-    usual, turns = Siamese(prepared, seed=seed), Turns()
+    usual, turns = Siamese(prepared, seed=seed), Turns(CPU)
     slow = [(0.0, _rounded(usual.auc()))]
 
     def after_step(done: float, message: str) -> None:
@@ -135,7 +137,7 @@ def _prepared(folder: Path, weights: Path, steps: int) -> Prepared:
         blurred=0.0,
     )
     settings = TrainingSettings(fewest_steps=80, full=full)
-    return prepared_of(backbone, _files(folder), SIZE_PX, settings, answers=ANSWERS)
+    return prepared_of(backbone, _files(folder), SIZE_PX, settings, answers=ANSWERS, device=CPU)
 
 
 def _files(folder: Path) -> Files:

@@ -12,7 +12,7 @@ from domain.answers import Propagation
 from domain.config import FineTuningSettings, FullDepthSettings
 from domain.errors import InputError
 from domain.jobs import Progress
-from domain.loss_catalogue import FULL_DEPTH_LOSSES, LOSSES, SWEEPS
+from domain.loss_catalogue import LOSSES, RELEVANCE_LOSSES, SWEEPS
 from worker.loss_study import compare_on_answers, compare_on_classes, compare_on_project
 from worker.loss_study_options import StudyOptions, trainings_of
 from worker.loss_study_table import CHECKPOINT, FROZEN, Row, Summary, summaries, with_choice
@@ -98,7 +98,7 @@ def compare_losses(
     project = None if images else settings.open()
     base = FineTuningSettings() if project is None else project.config.finetuning
     spread, start = simulation.pop("tuned_propagation"), simulation.pop("start")
-    known = FULL_DEPTH_LOSSES if full else LOSSES
+    known = LOSSES if full else RELEVANCE_LOSSES
     usual = () if sweeps else tuple(loss.name for loss in known)
     chosen = names(losses) if losses else usual
     options = StudyOptions(

@@ -21,7 +21,7 @@ from domain.errors import InputError, JobError
 from domain.loss_catalogue import LOSSES
 from domain.rounds import Run
 from labeling_store import runs
-from workflow import curves, finetuning, jobs, rounds, succession
+from workflow import curves, finetuning, jobs, rounds, speed, succession
 from workflow.project import Project
 
 _strategy = click.option(
@@ -105,12 +105,12 @@ def train(*, depth: str | None, settings: Settings) -> None:
     _require_trainable(project)
     _run(project, jobs.TRAIN, {} if depth is None else {"depth": depth}, settings)
     _fine_tune_next(project, settings)
-    _show_run(_active(project), settings)
+    _show_run(_active(project), settings, trained_on=_trained_on(project, depth))
 
 
 @click.command()
 @click.option(
-    "--loss", type=_LOSS_NAMES, required=True, help="What the head is trained further with."
+    "--loss", type=_LOSS_NAMES, required=True, help="What the model is trained further with."
 )
 @click.option(
     "--set",
@@ -120,21 +120,36 @@ def train(*, depth: str | None, settings: Settings) -> None:
     help="A parameter of the loss; may be given several times.",
 )
 @click.option("--run", "run_name", metavar="NAME", help="Start from this model (default: active).")
+@click.option(
+    "--depth",
+    type=click.Choice([depth.value for depth in Depth]),
+    default=Depth.AUTO.value,
+    show_default=True,
+    help="How deep: head; full: the whole network first; auto: as deep as the model learnt.",
+)
 @command_options
 def finetune(
-    *, loss: str, values: tuple[str, ...], run_name: str | None, settings: Settings
+    *, loss: str, values: tuple[str, ...], run_name: str | None, depth: str, settings: Settings
 ) -> None:
-    """Train the head of a model further with another loss, on the answers it has learnt from.
+    """Train a model further with another loss, on the answers it has learnt from.
 
-    The model that comes out is always kept, to compare losses. It takes the place of the active
-    one only if it ranks images better whose answers were held out of both.
+    At full depth the network goes on learning from the weights that the model reads, stops where
+    held-out answers are told apart best, and gets a head of the model's kind, which learns with the
+    loss, too; interrupted, it goes on where it was. At head depth the features stay.
+
+    The model that comes out is always kept, to compare losses. It takes the place of the active one
+    only if it ranks images better whose answers were held out of both.
     """
     project = settings.open()
-    params = finetuning.fine_tuning_params(project, loss, settings=values, run=run_name)
-    finetuning.starting_run(project, run_name)
+    params = finetuning.fine_tuning_params(
+        project, loss, settings=values, run=run_name, depth=Depth(depth)
+    )
+    start = finetuning.starting_run(project, run_name)
+    finetuning.tuning_depth(project, start, Depth(depth))
     _run(project, jobs.FINETUNE, params, settings)
     tuned = finetuning.newest(project)
-    _show_run(tuned.run, settings, verdict=tuned.how.verdict)
+    place = _trained_on(project, tuned.how.depth)
+    _show_run(tuned.run, settings, verdict=tuned.how.verdict, trained_on=place)
 
 
 @click.command()
@@ -161,7 +176,7 @@ def evaluate(*, settings: Settings) -> None:
 @_strategy
 @_pairs
 @_depth
-@click.option("--then-finetune", type=_LOSS_NAMES, help="Then train the head further with a loss.")
+@click.option("--then-finetune", type=_LOSS_NAMES, help="Then train the model further.")
 @command_options
 def round_(
     *,
@@ -183,7 +198,7 @@ def round_(
     _require_trainable(project, strategy)
     _run(project, jobs.ROUND, params, settings)
     _fine_tune_next(project, settings)
-    _show_run(_active(project), settings)
+    _show_run(_active(project), settings, trained_on=_trained_on(project, depth))
 
 
 def _fine_tune_next(project: Project, settings: Settings) -> None:
@@ -216,7 +231,17 @@ def _active(project: Project) -> Run:
     return run
 
 
-def _show_run(run: Run, settings: Settings, *, verdict: str = "") -> None:
+def _trained_on(project: Project, depth: str | None) -> speed.Place | None:
+    """The device; None as depth: the project's."""
+    return speed.trained_on(
+        project, project.config.training.depth if depth is None else Depth(depth)
+    )
+
+
+def _show_run(
+    run: Run, settings: Settings, *, verdict: str = "", trained_on: speed.Place | None = None
+) -> None:
+    place = "" if trained_on is None else f"Trained on {trained_on.words}."
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in sorted(run.metrics.items()))
     show(
         {
@@ -224,9 +249,12 @@ def _show_run(run: Run, settings: Settings, *, verdict: str = "") -> None:
             "bits": run.bits,
             "metrics": dict(run.metrics),
             **({"active": run.active, "verdict": verdict} if verdict else {}),
+            **({} if trained_on is None else trained_on.as_dict()),
         },
         as_json=settings.as_json,
-        text=lambda: "\n".join(filter(None, [f"{run.name} ({run.bits} bits): {metrics}", verdict])),
+        text=lambda: "\n".join(
+            filter(None, [f"{run.name} ({run.bits} bits): {metrics}", verdict, place])
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 from domain.answers import Propagation
 from domain.descriptors import PLAIN, Descriptor, check_descriptor
 from domain.errors import InputError, ProjectError
-from domain.loss_catalogue import full_depth_choice
+from domain.loss_catalogue import loss_choice
 from domain.losses import Value
 
 
@@ -199,11 +199,15 @@ class FullDepthSettings(_Settings):
     # instead of 89.1 % mAP; 0.2 and 1 the same within a third of a point (docs/losses.md).
     guess_weight: float = Field(default=0.5, ge=0, le=1)
 
+    def in_bfloat16(self, device: str) -> bool:
+        """Whether the network computes in bfloat16 while it learns, on cpu or cuda."""
+        return self.half == "yes" or (self.half == "auto" and device == "cuda")
+
     @field_validator("loss")
     @classmethod
     def _loss_has_a_name(cls, loss: str) -> str:
         try:
-            return full_depth_choice(loss).name
+            return loss_choice(loss).name
         except InputError as error:
             raise ValueError(str(error)) from error
 
@@ -212,7 +216,7 @@ class FullDepthSettings(_Settings):
         if self.parameters and self.loss == "contrastive":
             raise ValueError("the contrastive loss takes its margin from training.margin")
         try:
-            full_depth_choice(self.loss).values(self.parameters)
+            loss_choice(self.loss).values(self.parameters)
         except InputError as error:
             raise ValueError(str(error)) from error
         return self
@@ -260,6 +264,8 @@ class FineTuningSettings(_Settings):
     batch_others: int = Field(default=128, ge=0)
     # How much the checkpoint's cosines of pairs that nobody answered are kept.
     structure_weight: float = Field(default=1.0, ge=0)
+    # Of the learning rates under [training.full], where the whole network is trained further.
+    network_rate: float = Field(default=0.3, gt=0)
     # As under [training.full]; a head of groups has learnt its guesses already, and gains nothing.
     guess_weight: float = Field(default=0.0, ge=0, le=1)
 

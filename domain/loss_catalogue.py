@@ -15,7 +15,8 @@ from domain.tuple_losses import PEDC, TUPLE_LOSSES, TUPLE_SWEEPS
 
 Choice = TypeVar("Choice", LossChoice, Sweep)
 
-LOSSES = (
+# Of embeddings and what is known of their pairs alone.
+RELEVANCE_LOSSES = (
     LossChoice(
         name="contrastive",
         title="Contrastive",
@@ -54,10 +55,10 @@ LOSSES = (
     *BASELINE_LOSSES,
 )
 
-FULL_DEPTH_LOSSES = (*LOSSES, PEDC)
+LOSSES = (*RELEVANCE_LOSSES, PEDC)
 
 SWEEPS: tuple[Sweep, ...] = (
-    *(sweep for loss in FULL_DEPTH_LOSSES for sweep in sweeps_of(loss)),
+    *(sweep for loss in LOSSES for sweep in sweeps_of(loss)),
     *RANKING_SWEEPS,
     *TUPLE_SWEEPS,
 )
@@ -72,13 +73,13 @@ def loss_choice(name: str) -> LossChoice:
     return _named(name, LOSSES, "loss")
 
 
-def full_depth_choice(name: str) -> LossChoice:
-    """The loss of that name, of those that a whole network can learn with.
+def relevance_choice(name: str) -> LossChoice:
+    """The loss of that name, of those that learn nothing beside the embedding.
 
     Raises:
         InputError: there is none.
     """
-    return _named(name, FULL_DEPTH_LOSSES, "loss")
+    return _named(name, RELEVANCE_LOSSES, "loss")
 
 
 def sweep_choice(name: str) -> Sweep:

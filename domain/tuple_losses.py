@@ -165,12 +165,12 @@ TUPLE_LOSSES = (
     ),
 )
 
-# Learns proxies beside the network, and sees images turned: at full depth only.
+# Learns proxies beside head and network, which sees images turned at full depth.
 PEDC = LossChoice(
     name="pedc",
     title="Proxies and turned images (PEDC)",
-    sentence="Draws each image to a learnt point of its group, names the group, and keeps an image "
-    "near itself turned.",
+    sentence="Draws each image to a learnt point of its group, names the group, and, where the "
+    "whole network learns, keeps an image near itself turned.",
     source="PEDC, eqs. 4-10",
     parameters=(
         LossParameter(

@@ -1,7 +1,7 @@
 """Trains the head of a checkpoint further, with any loss on relevance matrices.
 
-Takes frozen features of the training images, what is known of their pairs, and a head that learnt
-from that; gives the head after further steps, and whether it became better. That is decided on a
+Takes features of the training images, what is known of their pairs, and a head that learnt from
+that; gives the head after further steps, and whether it became better. That is decided on a
 tenth of the answered images, held out of both trainings: a checkpoint that never saw an answer
 about them is compared with what fine-tuning makes of it, which also says after how many steps to
 stop. Where nothing is known, the cosines of the checkpoint are kept, as the first training kept
@@ -19,20 +19,18 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from domain.arrays import BoolArray, FloatArray
+from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import FineTuningSettings, TrainingSettings
 from domain.errors import InputError, JobError
 from domain.jobs import Progress, part_of, silent
 from training.fitting import one_thread
 from training.guesses import guesses_of
 from training.head import TrainedHead, check_features
-from training.losses.relevance import RelevanceLoss
+from training.loss_objectives import NewObjective
 from training.losses.structure import structure_loss
-from training.objectives import taught_by
+from training.objectives import Objective
 from training.ranking_selection import RankingGain, RankingJudge
-from training.samplers import RelationBatches
-from training.selection import hold_out
-from training.trainer import KnownPairs, train_head
+from training.trainer import KnownPairs, held_out, train_head
 
 Retrain = Callable[[BoolArray], TrainedHead]
 """The checkpoint as it would be had nobody answered about the images [N] that are marked.
@@ -42,6 +40,19 @@ With soft labels of all N images, if it has any.
 
 _FEWEST_IMAGES = 10  # held out; with fewer, nobody can say how far chance reaches
 _TRIAL_SHARE = 0.6  # of the progress: the trial trains twice, and judges
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a fine-tuning is compared with.
+
+    Attributes:
+        features: [N, D] of the training images, that its heads read.
+        retrain: see `Retrain`.
+    """
+
+    features: FloatArray
+    retrain: Retrain
 
 
 @dataclass(frozen=True)
@@ -69,10 +80,12 @@ def fine_tune(
     start: TrainedHead,
     features: FloatArray,
     known: KnownPairs,
-    loss: RelevanceLoss,
+    objective: NewObjective,
     settings: FineTuningSettings,
     *,
     retrain: Retrain,
+    before: Checkpoint | None = None,
+    among: IntArray | None = None,
     seed: int,
     device: torch.device,
     progress: Progress = silent,
@@ -83,23 +96,30 @@ def fine_tune(
         start: the checkpoint; it stays as it is. Its soft labels say what may be guessed.
         features: [N, D] frozen features of the training images, those it was trained on.
         known: pairs of their rows whose relation is known.
-        loss: of a batch's embeddings and relevance matrix.
+        objective: makes what is learnt, and what a loss learns beside the head.
         settings: see there.
         retrain: makes the checkpoint without some images' answers, to compare fairly.
+        before: what the result is compared with; None: the checkpoint itself. It differs where the
+            features were made by a network that was trained further, too.
+        among: rows of the images that may be held out; None: any.
         seed: on one kind of device the same seed gives the same head.
         device: where to train; the head stays there.
         progress: told the step and the loss; may raise `Cancelled`.
 
     Raises:
-        InputError: the checkpoint has learnt nothing, or one kind of pairs is not known.
+        InputError: the checkpoint has learnt nothing, one kind of pairs is not known, or the loss
+            cannot learn from what is.
         JobError: the loss is no longer a number.
     """
     check_features(features, width=features.shape[-1])
     _check_learnt(start)
     _check_kinds(known)
     with one_thread():
-        tuning = _Tuning(features, loss, settings, seed, device)
-        steps, found = tuning.trial(known, retrain, part_of(progress, 0.0, _TRIAL_SHARE))
+        tuning = _Tuning(features, objective, settings, seed, device)
+        own = Checkpoint(features, retrain)
+        steps, found = tuning.trial(
+            known, own, before or own, among, part_of(progress, 0.0, _TRIAL_SHARE)
+        )
         rest = part_of(progress, _TRIAL_SHARE, 1.0)
         *_, last = tuning.heads(start, known, steps, rest)
     return FineTuned(last, steps, found)
@@ -111,36 +131,43 @@ class _Tuning:
     def __init__(
         self,
         features: FloatArray,
-        loss: RelevanceLoss,
+        objective: NewObjective,
         settings: FineTuningSettings,
         seed: int,
         device: torch.device,
     ) -> None:
-        self._features, self._loss, self._settings = features, loss, settings
+        self._features, self._objective, self._settings = features, objective, settings
         self._seed, self._device = seed, device
 
     def trial(
-        self, known: KnownPairs, retrain: Retrain, progress: Progress
+        self,
+        known: KnownPairs,
+        own: Checkpoint,
+        before: Checkpoint,
+        among: IntArray | None,
+        progress: Progress,
     ) -> tuple[int, RankingGain | None]:
         """After how many steps held-out images are ranked best, and how much better that is."""
-        found = hold_out(known.rows, known.similar, rng=np.random.default_rng((self._seed, 1)))
+        found = held_out(known, self._seed, among=among)
         if found is None:
             return self._settings.steps, None
         progress(0.0, "training without the held-out answers")
         without = np.zeros(len(self._features), dtype=bool)
         without[found.images] = True
-        start = retrain(without)
-        judge = RankingJudge(self._features, found)
+        start, judge = own.retrain(without), RankingJudge(self._features, found)
         if start.is_frozen or judge.images < _FEWEST_IMAGES:
             return self._settings.steps, None
-        before = judge.average_precision(start)
+        was = judge.average_precision(start)
+        if before is not own:
+            judged = RankingJudge(before.features, found)
+            was = judged.average_precision(before.retrain(without))
         kept = known.only(~found.held_out)
         trials = self.heads(start, kept, self._settings.steps, part_of(progress, 0.3, 1.0))
-        judged = [
-            (int(head.history[-1]["step"]), judge.gain(before, judge.average_precision(head)))
+        gains = [
+            (int(head.history[-1]["step"]), judge.gain(was, judge.average_precision(head)))
             for head in trials
         ]
-        return max(judged, key=lambda each: each[1].gain)
+        return max(gains, key=lambda each: each[1].gain)
 
     def heads(
         self, start: TrainedHead, known: KnownPairs, steps: int, progress: Progress
@@ -150,16 +177,18 @@ class _Tuning:
         module = copy.deepcopy(start.module).to(self._device)
         inputs = self._inputs(start)
         anchored = _projected(start, inputs)
+        guesses = guesses_of(start.labels, weight=settings.guess_weight)
+        objective = self._objective(known, anchored.cpu().numpy(), guesses)
         learnt = [each.requires_grad_() for each in module.learnt()]
-        optimiser = torch.optim.Adam(learnt, lr=settings.learning_rate * module.step_share)
-        batches = self._batches(known, start)
+        optimiser = _adam(learnt, module.step_share, objective, settings)
+        batches = known.batches(self._nobody(), guesses)
         history: list[dict[str, float]] = []
         for step in range(1, steps + 1):
             batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
             rows = torch.from_numpy(batch.rows).to(self._device)
             relevance = torch.from_numpy(batch.relevance).to(self._device)
             embeddings = module.project(inputs[rows])
-            found = taught_by(self._loss, embeddings, batch)
+            found = objective(embeddings, batch, rng)
             kept = structure_loss(embeddings, anchored[rows], relevance)
             optimiser.zero_grad()
             (found.value + settings.structure_weight * kept).backward()  # type: ignore[no-untyped-call]
@@ -178,10 +207,19 @@ class _Tuning:
             inputs: Tensor = head.module.statistics(torch.from_numpy(rows).to(self._device))
         return inputs.clone()  # what was made in inference mode could not be trained on
 
-    def _batches(self, known: KnownPairs, start: TrainedHead) -> RelationBatches:
-        """Around anchors with partners; no neighbours, which the checkpoint has learnt already."""
-        nobody = csr_array((len(self._features), len(self._features)), dtype=np.float32)
-        return known.batches(nobody, guesses_of(start.labels, weight=self._settings.guess_weight))
+    def _nobody(self) -> csr_array:
+        """No image's neighbours: the checkpoint has learnt them already."""
+        return csr_array((len(self._features), len(self._features)), dtype=np.float32)
+
+
+def _adam(
+    learnt: list[Tensor], step_share: float, objective: Objective, settings: FineTuningSettings
+) -> torch.optim.Adam:
+    """Steps that suit the head's weights; what the objective learns itself takes whole ones."""
+    rate = settings.learning_rate
+    groups = [{"params": learnt, "lr": rate * step_share}]
+    beside = objective.parameters()
+    return torch.optim.Adam([*groups, *([{"params": beside, "lr": rate}] if beside else [])])
 
 
 def pair_checkpoint(

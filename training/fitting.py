@@ -16,6 +16,7 @@ from domain.config import TrainingSettings
 from domain.errors import JobError
 from domain.jobs import Progress
 from training.head import TrainedHead, fitted_standardise, new_projection
+from training.losses.relevance import LossValue
 from training.losses.structure import neighbour_loss, structure_loss
 from training.neighbours import mutual_neighbours
 from training.objectives import Objective
@@ -72,20 +73,20 @@ class Fitting:
         history: list[dict[str, float]] = []
         for step in range(1, steps + 1):
             batch = batches.draw(rng, anchors=settings.batch_anchors, others=settings.batch_others)
-            loss = self.loss(head.project(self._inputs_of(batch)), objective, batch, rng)
+            found = self.loss(head.project(self._inputs_of(batch)), objective, batch, rng)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            found.value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             if step % _LOG_STEPS == 0 or step == steps:
-                history.append(_logged(step, loss))
+                history.append(_logged(step, found.value, found.valid_anchors / len(batch.rows)))
                 progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")
         return TrainedHead(head.eval(), history)
 
     def loss(
         self, embeddings: Tensor, objective: Objective, batch: Batch, rng: np.random.Generator
-    ) -> Tensor:
-        """The objective, the change of other cosines, and the neighbours.
+    ) -> LossValue:
+        """The objective, the change of other cosines, and the neighbours; the objective's anchors.
 
         Args:
             embeddings: [B, D] of the batch's images, by whatever network; those of the same
@@ -97,9 +98,10 @@ class Fitting:
         settings, frozen = self.settings, self._inputs_of(batch)
         relevance = torch.from_numpy(batch.relevance).to(self.device)
         neighbours = torch.from_numpy(batch.neighbours).to(self.device)
-        loss, upright = objective(embeddings, batch, rng), embeddings[: len(batch.rows)]
-        loss = loss + settings.structure_weight * structure_loss(upright, frozen, relevance)
-        return loss + settings.neighbour_weight * neighbour_loss(upright, neighbours)
+        found, upright = objective(embeddings, batch, rng), embeddings[: len(batch.rows)]
+        loss = found.value + settings.structure_weight * structure_loss(upright, frozen, relevance)
+        loss = loss + settings.neighbour_weight * neighbour_loss(upright, neighbours)
+        return LossValue(loss, found.valid_anchors)
 
     def _inputs_of(self, batch: Batch) -> Tensor:
         inputs: Tensor = self._inputs[torch.from_numpy(batch.rows).to(self.device)]
@@ -122,11 +124,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _logged(step: int, loss: Tensor) -> dict[str, float]:
+def _logged(step: int, loss: Tensor, valid_share: float) -> dict[str, float]:
     value = float(loss.detach())
     if not np.isfinite(value):
         raise JobError(
             f"The loss became {value} at step {step}.",
             "Lower training.learning_rate in project.toml and train again.",
         )
-    return {"step": float(step), "loss": value}
+    return {"step": float(step), "loss": value, "valid_anchors": valid_share}

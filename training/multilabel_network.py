@@ -22,7 +22,7 @@ from training.head import fitted_standardise, new_projection
 from training.losses.multistage import Loss, multistage_backward
 from training.losses.relevance import LossValue, RelevanceLoss
 from training.multilabel_trainer import MultilabelCourse, MultilabelSettings, learn_labels
-from training.network import EmbeddingNetwork, adam, half_precision
+from training.network import EmbeddingNetwork, adam
 from training.normalisation import measured_features
 from training.pixels import Pixels
 
@@ -98,7 +98,7 @@ def train_multilabel_network(
     standardise = fitted_standardise(features, least_scale=LEAST_SCALE)
     widths = TrainingSettings(hidden=settings.hidden, out=settings.out)
     head = new_projection(standardise, widths, generator=torch.Generator().manual_seed(seed))
-    half = half_precision(full, device)
+    half = full.in_bfloat16(device.type)
     network = EmbeddingNetwork(backbone, head, half=half).to(device)
     views = ViewSettings.at_full_depth(full, size_px=images.pixels.size_px, turned=turned)
     course = learn_labels(

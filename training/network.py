@@ -128,11 +128,6 @@ def _in_parts(
     return np.asarray(torch.cat(blocks).numpy())
 
 
-def half_precision(settings: FullDepthSettings, device: torch.device) -> bool:
-    """Whether the backbone computes in bfloat16."""
-    return settings.half == "yes" or (settings.half == "auto" and device.type == "cuda")
-
-
 def adam(
     network: EmbeddingNetwork, beside: list[nn.Parameter], settings: FullDepthSettings
 ) -> torch.optim.Adam:

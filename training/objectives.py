@@ -1,6 +1,7 @@
 """What a head is trained for: losses of a batch's embeddings, by what is known of its images.
 
-Each objective takes the embeddings of a batch and the batch, and gives one number to make small.
+Each objective takes the embeddings of a batch and the batch, and gives one number to make small,
+and how many images it speaks of.
 What all trainings share, keeping the structure of what nobody answered, is not here but in
 `training.fitting`.
 """
@@ -35,8 +36,8 @@ class Objective(Protocol):
     @property
     def wants_turned(self) -> bool: ...
 
-    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """The loss, a scalar, of embeddings [B, D] of the batch's images.
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
+        """The loss of embeddings [B, D] of the batch's images.
 
         Where it wants them, [2 B, D]: those of the same images turned come behind.
         """
@@ -56,10 +57,11 @@ class PairObjective:
     def __init__(self, settings: TrainingSettings) -> None:
         self._margin = settings.margin
 
-    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """See `Objective`."""
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
+        """See `Objective`; an image is valid with any partner."""
         taught, weights = _on(embeddings, batch.taught), _on(embeddings, batch.weights)
-        return contrastive_loss(embeddings, taught, margin=self._margin, weights=weights)
+        value = contrastive_loss(embeddings, taught, margin=self._margin, weights=weights)
+        return LossValue(value, int((~np.isnan(batch.taught)).any(axis=1).sum()))
 
     def parameters(self) -> list[nn.Parameter]:
         """Nothing."""
@@ -73,9 +75,11 @@ class RelevanceObjective:
     wants_turned: ClassVar[bool] = False
     loss: RelevanceLoss
 
-    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
         """See `Objective`."""
-        return taught_by(self.loss, embeddings, batch).value
+        taught, trust = _on(embeddings, batch.taught), _on(embeddings, batch.trust)
+        sure = _on(embeddings, batch.sure)
+        return taught_loss(self.loss, embeddings, taught, trust=trust, sure=sure)
 
     def parameters(self) -> list[nn.Parameter]:
         """Nothing."""
@@ -97,8 +101,8 @@ class JointObjective:
         self._settings = settings
         self.network = new_pair_network(settings.out, generator=generator).to(device)
 
-    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """See `Objective`."""
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
+        """See `Objective`; an image is valid with any partner."""
         first, second = np.nonzero(np.triu(~np.isnan(batch.taught), 1))
         similar = _on(embeddings, batch.taught[first, second]) == 1
         weights = _on(embeddings, batch.weights[first, second])
@@ -106,11 +110,13 @@ class JointObjective:
             swapped = rng.random(len(first)) < 0.5
             first, second = np.where(swapped, second, first), np.where(swapped, first, second)
         logits = self.network(embeddings, _on(embeddings, first), _on(embeddings, second))
-        return joint_loss(
-            self._contrastive(embeddings, batch, rng),
+        contrastive = self._contrastive(embeddings, batch, rng)
+        value = joint_loss(
+            contrastive.value,
             pair_classification_loss(logits, similar, weights),
             gamma=self._settings.classifier_weight,
         )
+        return LossValue(value, contrastive.valid_anchors)
 
     def parameters(self) -> list[nn.Parameter]:
         """Those of the classifier."""
@@ -144,21 +150,16 @@ class ClassObjective:
         set_random((layer,), generator)
         self.layer = layer.to(device)
 
-    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """See `Objective`."""
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
+        """See `Objective`; an image is valid if its class is known."""
         labels = self._labels[_on(embeddings, batch.rows)]
         logits = self.layer(LENGTH * embeddings)
-        return functional.cross_entropy(logits, labels, ignore_index=-1)
+        value = functional.cross_entropy(logits, labels, ignore_index=-1)
+        return LossValue(value, int((labels >= 0).sum()))
 
     def parameters(self) -> list[nn.Parameter]:
         """Those of the layer of classes."""
         return list(self.layer.parameters())
-
-
-def taught_by(loss: RelevanceLoss, embeddings: Tensor, batch: Batch) -> LossValue:
-    """A loss of what is known of a batch, and guessed."""
-    taught, trust = _on(embeddings, batch.taught), _on(embeddings, batch.trust)
-    return taught_loss(loss, embeddings, taught, trust=trust, sure=_on(embeddings, batch.sure))
 
 
 def _on(like: Tensor, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Tensor:

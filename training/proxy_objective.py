@@ -21,6 +21,7 @@ from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.errors import InputError
 from training.head import empty_linear, set_random
 from training.losses.proxies import group_loss, pedc_total, proxy_loss, rotation_loss
+from training.losses.relevance import LossValue
 from training.objectives import LENGTH
 from training.samplers import Batch
 
@@ -158,15 +159,19 @@ class ProxyObjective:
         """Turned images cost as much as the others: not where they count for nothing."""
         return self._settings.proxy_weight * self._settings.rotation_weight > 0
 
-    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """The loss of embeddings [B, D], or [2 B, D] with the turned images behind."""
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
+        """The loss of embeddings [B, D], or [2 B, D] with the turned images behind.
+
+        An image is valid if its group is known to be different from another: turned images speak of
+        any image, and say nothing of how much is learnt from answers.
+        """
         settings, count = self._settings, len(batch.rows)
         upright, turned = embeddings[:count], embeddings[count:]
         groups = self._groups[torch.from_numpy(batch.rows).to(self._groups.device)]
         allowed = self._differ[groups.clamp(min=0)]
         proxy = proxy_loss(upright, groups, self.proxies, allowed=allowed, alpha=settings.alpha)
         classes = group_loss(self.layer(LENGTH * upright), groups, allowed=allowed)
-        return pedc_total(
+        value = pedc_total(
             proxy.value,
             self._rotation(upright, turned, groups),
             classes.value,
@@ -174,6 +179,7 @@ class ProxyObjective:
             rotation_weight=settings.rotation_weight,
             class_weight=settings.class_weight,
         )
+        return LossValue(value, proxy.valid_anchors)
 
     def parameters(self) -> list[nn.Parameter]:
         """The proxies, and those of the layer of names."""

@@ -25,7 +25,7 @@ from training.head import SelectionScore, TrainedHead, check_features, frozen_he
 from training.losses.relevance import RelevanceLoss
 from training.objectives import JointObjective, PairObjective, RelevanceObjective
 from training.samplers import RelationBatches
-from training.selection import SelectionSet, compare_with_frozen, hold_out
+from training.selection import SHARE, SelectionSet, compare_with_frozen, hold_out
 
 __all__ = ["TrainedHead", "train_head"]
 
@@ -259,9 +259,20 @@ def judge_features(
         return training.selection(features, known, classifier=False, progress=progress)
 
 
-def held_out(known: KnownPairs, seed: int) -> SelectionSet | None:
-    """The selection set of a training: the same for the same knowledge, whatever is trained."""
-    return hold_out(known.rows, known.similar, rng=np.random.default_rng((seed, 1)))
+def held_out(known: KnownPairs, seed: int, *, among: IntArray | None = None) -> SelectionSet | None:
+    """The selection set of a training: the same for the same knowledge, whatever is trained.
+
+    Args:
+        known: pairs of rows.
+        seed: draws the images.
+        among: rows of images; only these are held out, as many as there would be of all. None: any.
+    """
+    share = SHARE
+    if among is not None:
+        answered = np.unique(known.rows)
+        share = min(1.0, SHARE * len(answered) / max(int(np.isin(among, answered).sum()), 1))
+    rng = np.random.default_rng((seed, 1))
+    return hold_out(known.rows, known.similar, rng=rng, share=share, among=among)
 
 
 def checked_pairs(

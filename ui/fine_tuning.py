@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
+from domain.config import Depth
 from domain.loss_catalogue import LOSSES, loss_choice
-from ui import components
+from ui import components, training_depth
 from workflow import finetuning, speed
 from workflow.finetuning import FineTuned
 from workflow.project import Project
@@ -14,11 +15,18 @@ LOSS_PX = 350
 NO_LOSS = "none"
 FIRST_CHOICE = "dcl"  # gained most, and in each seed, see docs/losses.md
 EXPLAINED = (
-    "The head of the model in use is trained further with another loss, on the answers it has "
-    "learnt from. What comes out is kept to compare, and used only if it ranks images better whose "
-    "answers were held out of both."
+    "The model in use is trained further with another loss, on the answers it has learnt from. "
+    "What comes out is kept to compare, and used only if it ranks images better whose answers were "
+    "held out of both."
 )
-THEN_HELP = "After the new pairs are chosen, so that nobody waits for it."
+THEN_HELP = (
+    "After the new pairs are chosen, so that nobody waits for it; as deep as the training reaches."
+)
+DEPTH_HELP = (
+    "The head alone, or the network that makes the features, too. A model whose training reached "
+    "the whole network is trained further as a whole, unless you choose."
+)
+DEPTHS = {**training_depth.NAMES, Depth.AUTO: "As deep as it learnt"}
 _NAMES = [loss.name for loss in LOSSES]
 _PERCENT = st.column_config.NumberColumn(format="%.1f %%")
 
@@ -55,7 +63,6 @@ def fine_tuning(project: Project) -> None:
     machine = speed.read_speed(project)
     words = EXPLAINED if machine is None else f"{EXPLAINED} It is trained on {machine.name}."
     st.caption(components.as_text(words), width=components.READABLE_PX)
-    obstacle = finetuning.check_can_fine_tune(project)
     with st.container(horizontal=True, vertical_alignment="bottom", width=components.READABLE_PX):
         loss = st.selectbox(
             "Loss",
@@ -66,22 +73,40 @@ def fine_tuning(project: Project) -> None:
             key="rounds.finetune_loss",
             persist_state="session",
         )
+        depth = _choose_depth()
+        obstacle = finetuning.check_can_fine_tune(project, depth=depth)
         st.button(
             "Fine-tune",
             key="rounds.finetune",
             on_click=_start,
-            args=(project, loss),
+            args=(project, loss, depth),
             disabled=obstacle is not None,
         )
     explain(loss)
-    if obstacle is not None:
+    if obstacle is None:
+        reached = finetuning.tuning_depth(project, finetuning.starting_run(project), depth)
+        training_depth.explain_further(project, reached)
+    else:
         st.info(components.as_text(obstacle), icon=":material/info:")
     _results(finetuning.fine_tuned(project))
 
 
-def _start(project: Project, loss: str) -> None:
+def _choose_depth() -> Depth:
+    chosen = st.selectbox(
+        "Train",
+        [depth.value for depth in DEPTHS],
+        format_func=lambda name: DEPTHS[Depth(name)],
+        help=DEPTH_HELP,
+        width=training_depth.DEPTH_PX,
+        key="rounds.finetune_depth",
+        persist_state="session",
+    )
+    return Depth(chosen)
+
+
+def _start(project: Project, loss: str, depth: Depth) -> None:
     done = f"The worker fine-tunes with {title_of(loss)}."
-    components.attempt(finetuning.start_fine_tuning, project, loss, done=done)
+    components.attempt(finetuning.start_fine_tuning, project, loss, depth=depth, done=done)
 
 
 def _results(found: list[FineTuned]) -> None:
@@ -100,6 +125,7 @@ def _row(tuned: FineTuned) -> dict[str, Any]:
         "Model": tuned.run.name,
         "Loss": title_of(how.loss),
         "Started from": how.parent,
+        "Trained": training_depth.NAMES[Depth(how.depth)],
         "Held-out images": how.images,
         "Before": 100 * how.before if judged else None,
         "After": 100 * how.after if judged else None,

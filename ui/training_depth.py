@@ -32,6 +32,15 @@ _GROUPS = (
 )
 
 
+_FURTHER_WORDS = {
+    Depth.HEAD: "The features stay as they are; the head is trained further.",
+    Depth.FULL: (
+        "The network that makes the features is trained further from pictures and answers, and "
+        "then a head that reads it. It can be cancelled, and goes on where it was."
+    ),
+}
+
+
 def choose(project: Project) -> Depth:
     """How deep the next training reaches."""
     names = [depth.value for depth in Depth]
@@ -57,4 +66,10 @@ def explain(project: Project, depth: Depth, strategy: str) -> None:
     if used is Depth.HEAD and strategy == Strategy.COMPONENTS:
         learns = _GROUPS
     words = f"{learns} {expected}".strip()
+    st.caption(components.as_text(words), width=components.READABLE_PX)
+
+
+def explain_further(project: Project, depth: Depth) -> None:
+    """What training a model further means at a depth, head or full, and how long it takes."""
+    words = f"{_FURTHER_WORDS[depth]} {speed.expected_words(project, depth)}"
     st.caption(components.as_text(words), width=components.READABLE_PX)

@@ -1,26 +1,29 @@
-"""A fine-tuned run from an earlier one: its snapshot, its head trained further, the verdict."""
+"""A fine-tuned run from an earlier one: its snapshot, what was trained further, the verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from domain.clock import utc_now
-from domain.jobs import Progress
+from domain.config import Depth
+from domain.jobs import Progress, part_of
 from domain.loss_catalogue import loss_choice
 from domain.losses import Value
 from domain.rounds import Run
 from labeling_store import runs
 from training.checkpoints import load_head, save_head
 from training.device import device_in_words
-from training.finetuning import FineTuned, fine_tune
+from training.finetuning import Checkpoint, FineTuned, fine_tune
 from training.group_head import GroupHead
-from training.losses.catalogue import new_loss
+from training.loss_objectives import loss_objective
 from training.ranking_selection import RankingGain
 from worker.backbone import ArchiveFeatures
 from worker.learning import Told, free_name, keep_run
+from worker.network_tuning import NetworkTuning
 from worker.report import JobReport
 from worker.run_training import RunTraining
 from workflow.finetuning import FineTuning, fine_tuned, fine_tuning_of
@@ -34,6 +37,9 @@ from workflow.run_files import (
 )
 from workflow.succession import is_model, succession_of
 
+_TRAINED = "The whole network was trained further."
+_STAYED = "The network became no better, so that its head alone was trained further."
+
 
 def fine_tune_run(
     project: Project,
@@ -41,11 +47,12 @@ def fine_tune_run(
     parent: Run,
     params: Mapping[str, Any],
     *,
+    depth: Depth,
     device: torch.device,
     report: JobReport,
     progress: Progress,
 ) -> Run:
-    """A run whose head is that of another one, trained further on the same answers.
+    """A run that is another one trained further on the same answers.
 
     It becomes the active one if it ranks held-out images better than the parent did, and the
     parent, or one that was fine-tuned from it less well, is active. Where the active one was
@@ -56,53 +63,113 @@ def fine_tune_run(
         archive: features of the views that the parent was made from.
         parent: has learnt from answers.
         params: `loss` and its `parameters`.
+        depth: head; or full, for the whole network first, and then a head of the parent's kind on
+            its features. Where the network becomes no better, the head alone.
     """
-    folder = project.runs / parent.name
-    seed = project.config.seed
-    training = RunTraining(project, archive, read_relations(folder), seed=seed, device=device)
-    start = load_head(folder / CHECKPOINT, device=str(device))
-    if project.config.finetuning.guess_weight:  # else nothing reads them, and they may cost much
-        start = training.labelled(start, folder)
-    values = loss_choice(params["loss"]).values(params.get("parameters"))
-    found = fine_tune(
-        start,
-        training.features,
-        training.known(groups=isinstance(start.module, GroupHead)),
-        new_loss(params["loss"], values),
-        project.config.finetuning,
-        retrain=training.retrain(start),
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
-    name = free_name(project, f"{parent.name.split('+', 1)[0]}-{params['loss']}")
-    rival = _rival(project, parent, (params["loss"], values))
+    folder, loss = project.runs / parent.name, params["loss"]
+    recipe = loss, loss_choice(loss).values(params.get("parameters"))
+    tuner = _Tuner(project, parent, archive, recipe, device)
+    made, rest = archive, progress
+    if depth is Depth.FULL:
+        made = tuner.features(report, part_of(progress, 0.0, 0.8))
+        rest = part_of(progress, 0.8, 1.0)
+    found = tuner.head(made, rest)
+    name = free_name(project, f"{parent.name.split('+', 1)[0]}-{loss}")
+    rival = _rival(project, parent, recipe)
     winner = _winner(found, name, parent, rival)
     verdict = _verdict(found, parent, rival, winner)
+    if depth is Depth.FULL:
+        verdict = f"{_STAYED if made is archive else _TRAINED} {verdict}"
     report.log(verdict)
     if winner == parent.name and not has_embeddings(folder):  # they were dropped meanwhile
-        write_embeddings(folder, Embeddings(archive.image_ids, start.embed(archive.features)))
+        vectors = tuner.start.embed(archive.features)
+        write_embeddings(folder, Embeddings(archive.image_ids, vectors))
+    reached = Depth.HEAD if made is archive else Depth.FULL
     record = FineTuning(
         parent=parent.name,
-        loss=params["loss"],
-        parameters=values,
+        loss=loss,
+        parameters=recipe[1],
         steps=found.steps,
         verdict=verdict,
         device=device_in_words(device),
+        depth=reached.value,
         **_figures(found.selection),
     )
+    run = replace(parent, name=name, created_at=utc_now(), active=winner == name)
     return keep_run(
         project,
-        archive,
-        replace(parent, name=name, created_at=utc_now(), active=winner == name),
-        found.head.embed(archive.features),
-        training.relations,
+        made,
+        run if made is archive else replace(run, depth=Depth.FULL.value),
+        found.head.embed(made.features),
+        tuner.training(made).relations,
         found.head.history,
         partial(save_head, found.head),
         made_by=report.key,
         told=Told(fine_tuning=record.as_toml()),
         activate=winner,
     )
+
+
+class _Tuner:
+    """Trains a run further, its network or its head.
+
+    Attributes:
+        start: the head of the run.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        parent: Run,
+        archive: ArchiveFeatures,
+        recipe: tuple[str, dict[str, Value]],
+        device: torch.device,
+    ) -> None:
+        self._project, self._parent, self._archive = project, parent, archive
+        self._recipe, self._device = recipe, device
+        self._folder = project.runs / parent.name
+        self.start = load_head(self._folder / CHECKPOINT, device=str(device))
+        self._groups = isinstance(self.start.module, GroupHead)
+
+    def features(self, report: JobReport, progress: Progress) -> ArchiveFeatures:
+        """By the network trained further; those of the parent where it became no better."""
+        loss, values = self._recipe
+        tuning = NetworkTuning(
+            self._project, self._parent, self._archive, self._groups, loss, values, self._device
+        )
+        return tuning.features(report, progress) or self._archive
+
+    def head(self, archive: ArchiveFeatures, progress: Progress) -> FineTuned:
+        """The head trained further; on features of another network one of its kind, made anew.
+
+        What comes of it is compared with the parent.
+        """
+        config, (loss, values) = self._project.config, self._recipe
+        training, before, start = self.training(archive), None, self.start
+        if archive is not self._archive:
+            own = self.training(self._archive)
+            before = Checkpoint(own.features, own.retrain(start))
+            start = training.retrain(start)(np.zeros(len(training.features), dtype=bool))
+        elif config.finetuning.guess_weight:  # else nothing reads them, and they may cost much
+            start = training.labelled(start, self._folder)
+        return fine_tune(
+            start,
+            training.features,
+            training.known(groups=self._groups),
+            loss_objective(loss, values, seed=config.seed, device=self._device),
+            config.finetuning,
+            retrain=training.retrain(start),
+            before=before,
+            among=training.unlearnt(self._folder),
+            seed=config.seed,
+            device=self._device,
+            progress=progress,
+        )
+
+    def training(self, archive: ArchiveFeatures) -> RunTraining:
+        """What the run has learnt from, with the features of an archive."""
+        relations, seed = read_relations(self._folder), self._project.config.seed
+        return RunTraining(self._project, archive, relations, seed=seed, device=self._device)
 
 
 @dataclass(frozen=True)

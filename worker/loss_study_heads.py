@@ -11,6 +11,7 @@ from training.guesses import guesses_of
 from training.head import TrainedHead, frozen_head
 from training.losses.catalogue import new_loss
 from training.losses.relevance import RelevanceLoss
+from training.objectives import RelevanceObjective
 from training.trainer import train_with_loss
 from worker.loss_gaps import gap_figures
 from worker.loss_study_options import StudyOptions, Training
@@ -72,7 +73,7 @@ class HeadCells:
             source.start,
             source.features,
             source.known,
-            loss,
+            lambda *_: RelevanceObjective(loss),
             self._options.finetuning,
             retrain=source.retrain,
             seed=self._seed,

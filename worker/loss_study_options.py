@@ -8,7 +8,7 @@ from typing import Any
 from domain.answers import Propagation
 from domain.config import FineTuningSettings, FullDepthSettings
 from domain.errors import InputError
-from domain.loss_catalogue import full_depth_choice, loss_choice, sweep_choice
+from domain.loss_catalogue import loss_choice, relevance_choice, sweep_choice
 from domain.losses import AS_SET, NetworkVariant, Sweep, Value
 from worker.loss_study_table import CHECKPOINT, FROZEN
 
@@ -93,7 +93,7 @@ def trainings_of(
         InputError: an unknown loss, sweep or parameter, or a sweep of whole networks where heads
             learn.
     """
-    choice = full_depth_choice if full else loss_choice
+    choice = loss_choice if full else relevance_choice
     trainings = []
     for name in dict.fromkeys(losses):
         usual, values = choice(name).values(), choice(name).read(settings)
@@ -106,7 +106,7 @@ def trainings_of(
 def _swept(sweep: Sweep, *, full: bool) -> list[Training]:
     if not full and sweep.networks != (AS_SET,):
         raise InputError(f"The sweep {sweep.name} is of whole networks.", "Add --depth full.")
-    loss = (full_depth_choice if full else loss_choice)(sweep.loss).name
+    loss = (loss_choice if full else relevance_choice)(sweep.loss).name
     return [
         Training(loss, values, network) for network in sweep.networks for values in sweep.settings
     ]

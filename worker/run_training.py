@@ -12,6 +12,7 @@ import torch
 
 from annealing.expansion import known_up_to
 from domain.answers import KnownRelation
+from domain.arrays import IntArray
 from domain.images import Part
 from training.finetuning import Retrain, pair_checkpoint
 from training.group_head import GroupHead
@@ -23,7 +24,7 @@ from worker.group_labels import AnsweredGroups, labels_of
 from worker.known_rows import inside, known_rows
 from workflow.consistency import error_to_reckon_with
 from workflow.project import Project
-from workflow.run_files import read_groups
+from workflow.run_files import learnt_images, read_groups
 
 
 class RunTraining:
@@ -54,8 +55,13 @@ class RunTraining:
 
     def known(self, *, groups: bool) -> KnownPairs:
         """What the answers say of pairs of rows; of groups also all that they imply."""
-        found = _implied(self.relations) if groups else self.relations
+        found = implied_by(self.relations) if groups else self.relations
         return known_rows(self.image_ids, found)
+
+    def unlearnt(self, folder: Path) -> IntArray:
+        """Rows of images whose answers the backbone of a run has not learnt, as far as known."""
+        learnt = learnt_images(folder) or frozenset()
+        return np.flatnonzero([each not in learnt for each in self.image_ids.tolist()])
 
     def retrain(self, start: TrainedHead) -> Retrain:
         """What makes the head of the run without some images' answers."""
@@ -90,7 +96,7 @@ class RunTraining:
         )
 
 
-def _implied(relations: Sequence[KnownRelation]) -> list[KnownRelation]:
+def implied_by(relations: Sequence[KnownRelation]) -> list[KnownRelation]:
     """Answered relations with all that they imply, or with less where that is too much."""
     labels = {each.pair: each.similar for each in relations if not each.implied}
     return known_up_to(labels)

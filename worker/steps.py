@@ -19,13 +19,14 @@ from worker.backbone import ArchiveFeatures, archive_features
 from worker.embedding import embed_again, embed_new_images, needs_views
 from worker.finetuning import fine_tune_run
 from worker.learning import keep_frozen, keep_frozen_views, train_on_answers
+from worker.network_lessons import forget_lesson
 from worker.proposing import propose_next, replace_first_questions
 from worker.report import JobReport
-from worker.retraining import forget_retraining, retrained_features
+from worker.retraining import retrained_features
 from workflow import jobs
 from workflow.backups import write_backup
 from workflow.consistency import consistency, steps_back
-from workflow.finetuning import starting_run
+from workflow.finetuning import starting_run, tuning_depth
 from workflow.old_runs import drop_old_embeddings
 from workflow.pictures import render_all
 from workflow.project import Project
@@ -101,13 +102,14 @@ def round_(project: Project, params: Mapping[str, Any], report: JobReport) -> No
 
 
 def finetune(project: Project, params: Mapping[str, Any], report: JobReport) -> None:
-    """Train the head of a model further with another loss; the better one is in use afterwards."""
+    """Train a model further with another loss; the better one is in use afterwards."""
     done = runs.run_made_by(project.store.reader(), report.key)
     if done is not None:
         report.log(f"{done.name} was trained by an earlier attempt")
         return
     parent = starting_run(project, params.get("run"))
-    first = part_of(report, 0.0, 0.3)
+    depth = tuning_depth(project, parent, Depth(params.get("depth", Depth.AUTO)))
+    first = part_of(report, 0.0, 0.1 if depth is Depth.FULL else 0.3)
     archive = _features_of_run(project, parent.name, params, report, first)
     report.log(f"fine-tuning {parent.name} with the loss {params['loss']}")
     run = fine_tune_run(
@@ -115,10 +117,13 @@ def finetune(project: Project, params: Mapping[str, Any], report: JobReport) -> 
         archive,
         parent,
         params,
+        depth=depth,
         device=_device(params),
         report=report,
-        progress=part_of(report, 0.3, 1.0),
+        progress=part_of(report, 0.1 if depth is Depth.FULL else 0.3, 1.0),
     )
+    if depth is Depth.FULL:
+        forget_lesson(project)
     report(1.0, f"{run.name}: {'in use' if run.active else 'not in use'}")
 
 
@@ -199,7 +204,7 @@ def _train(
         judged_in=None if archive is in_use else in_use,
         progress=part_of(progress, start, 1.0),
     )
-    forget_retraining(project)
+    forget_lesson(project)
     report.log(f"{run.name} trained on {run.bits} answers, {run.known_pairs} known pairs")
     dropped = drop_old_embeddings(project)
     if dropped:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tomli_w
 
+from domain.config import Depth
 from domain.errors import InputError, JobError
 from domain.loss_catalogue import loss_choice
 from domain.losses import Value
@@ -14,7 +15,7 @@ from domain.rounds import Run
 from labeling_store import runs
 from workflow import jobs
 from workflow.project import Project
-from workflow.run_files import CHECKPOINT, FINE_TUNING
+from workflow.run_files import CHECKPOINT, FINE_TUNING, learnt_images, reads_own_backbone
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class FineTuning:
     """How a model was fine-tuned, as its run keeps it.
 
     Attributes:
-        parent: the run whose head was trained further, on the answers that it had learnt from.
+        parent: the run that was trained further, on the answers that it had learnt from.
         loss, parameters: see `domain.loss_catalogue`.
         steps: of training.
         images: held-out images that decided; 0 where there were too few answers to hold any out.
@@ -31,6 +32,7 @@ class FineTuning:
         uncertainty: standard error of the difference.
         verdict: what that means, in words.
         device: what it was trained on, in words.
+        depth: head, or full where the whole network was trained further.
     """
 
     parent: str
@@ -43,6 +45,7 @@ class FineTuning:
     uncertainty: float
     verdict: str
     device: str = ""
+    depth: str = Depth.HEAD.value
 
     @property
     def recipe(self) -> tuple[str, dict[str, Value]]:
@@ -114,6 +117,7 @@ def fine_tuning_params(
     *,
     settings: tuple[str, ...] = (),
     run: str | None = None,
+    depth: Depth = Depth.AUTO,
 ) -> dict[str, object]:
     """Checked parameters of a job.
 
@@ -121,36 +125,60 @@ def fine_tuning_params(
         loss: a name of the catalogue.
         settings: parameters of the loss that differ from the defaults, each NAME=VALUE.
         run: that it starts from; None: the one that is active when the job starts.
+        depth: see `tuning_depth`.
 
     Raises:
         InputError: an unknown loss, parameter or run, or a value that is not allowed.
     """
     values = loss_choice(loss).read(settings)
-    params: dict[str, object] = {"loss": loss, "parameters": values}
+    params: dict[str, object] = {"loss": loss, "parameters": values, "depth": depth.value}
     return params if run is None else {**params, "run": starting_run(project, run).name}
 
 
-def check_can_fine_tune(project: Project) -> str | None:
-    """Why the model in use cannot be fine-tuned now, in words; None if it can."""
+def tuning_depth(project: Project, run: Run, depth: Depth) -> Depth:
+    """How deep a fine-tuning reaches: `auto` as deep as the training that made the model.
+
+    Raises:
+        InputError: the whole network, where nobody noted what it has learnt already, so that
+            nothing could be held out to judge by.
+    """
+    if depth is Depth.AUTO:
+        depth = Depth.FULL if run.depth == Depth.FULL.value else Depth.HEAD
+    folder = project.runs / run.name
+    if depth is Depth.FULL and reads_own_backbone(folder) and learnt_images(folder) is None:
+        raise InputError(
+            f"{run.name} does not say which answers its network has learnt: an earlier version "
+            "trained it.",
+            "Fine-tune its head only, or train at full depth again.",
+        )
+    return depth
+
+
+def check_can_fine_tune(project: Project, *, depth: Depth = Depth.AUTO) -> str | None:
+    """Why the model in use cannot be fine-tuned so deep now, in words; None if it can."""
     job = jobs.running(project)
     if job is not None and job.kind in (*jobs.OF_A_ROUND, jobs.FINETUNE):
         return "The worker is learning already. Fine-tuning can start when that is done."
     try:
-        starting_run(project)
+        tuning_depth(project, starting_run(project), depth)
     except InputError as error:
         return str(error)
     return None
 
 
-def start_fine_tuning(project: Project, loss: str) -> int:
+def start_fine_tuning(project: Project, loss: str, *, depth: Depth = Depth.AUTO) -> int:
     """Ask the worker to fine-tune the model in use with a loss and its defaults; the job's id.
+
+    Args:
+        loss: a name of the catalogue.
+        depth: see `tuning_depth`.
 
     Raises:
         JobError: it cannot start now; the message says why.
         InputError: an unknown loss.
     """
-    params = fine_tuning_params(project, loss)
-    reason = check_can_fine_tune(project)
+    params = fine_tuning_params(project, loss, depth=depth)
+    reason = check_can_fine_tune(project, depth=depth)
     if reason is not None:
         raise JobError(reason)
     return jobs.enqueue_fine_tuning(project.jobs, params, by=jobs.BY_PAGE)

@@ -35,6 +35,7 @@ from domain.pairs import pair
 BANDS = "bands.json"
 CHECKPOINT, RUN_CONFIG = "checkpoint.safetensors", "config.toml"
 BACKBONE, RETRAINED = "backbone.safetensors", "retrained.toml"
+LEARNT = "learnt"  # under it, ids of the images whose answers a retrained backbone has learnt
 FINE_TUNING, SUCCESSION, PAIRS = "finetuning.toml", "succession.toml", "pairs.parquet"
 _EMBEDDINGS, _IDS = "embeddings.npy", "image_ids.npy"
 _GROUPS, _ALIKE = "groups.parquet", "groups_alike.npy"
@@ -145,6 +146,19 @@ def is_usable(folder: Path) -> bool:
 def reads_own_backbone(folder: Path) -> bool:
     """Whether the model of a run reads a backbone that was retrained, and is kept with it."""
     return (folder / RETRAINED).is_file()
+
+
+def learnt_images(folder: Path) -> frozenset[int] | None:
+    """Ids of the images whose answers the retrained backbone of a run has learnt.
+
+    None where the run reads the project's backbone, which has learnt nothing, and where an earlier
+    version did not note it.
+    """
+    try:
+        told = tomllib.loads((folder / RETRAINED).read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return None
+    return frozenset(told[LEARNT]) if LEARNT in told else None
 
 
 def read_embeddings(folder: Path) -> Embeddings:

@@ -50,6 +50,44 @@ def note_speed(project: Project, device: str, name: str, **measured: float) -> N
         draft.write_text(text, encoding="utf-8")
 
 
+@dataclass(frozen=True)
+class Place:
+    """What a training ran on.
+
+    Attributes:
+        name: of the device, for people.
+        bfloat16: whether its network computed in bfloat16 rather than in float32.
+    """
+
+    name: str
+    bfloat16: bool
+
+    @property
+    def words(self) -> str:
+        """Both in words."""
+        return f"{self.name}, in bfloat16" if self.bfloat16 else self.name
+
+    def as_dict(self) -> dict[str, str | bool]:
+        """Both for programs."""
+        return {"device": self.name, "bfloat16": self.bfloat16}
+
+
+def trained_on(project: Project, depth: Depth) -> Place | None:
+    """What the worker's newest training ran on, or would; None before its first job.
+
+    Args:
+        project: where the worker noted its device.
+        depth: of the training; at head depth a network only makes features, on a GPU in bfloat16.
+    """
+    speed = read_speed(project)
+    if speed is None:
+        return None
+    half = speed.device == "cuda"
+    if depth_used(depth, speed.device) is Depth.FULL:
+        half = project.config.training.full.in_bfloat16(speed.device)
+    return Place(speed.name, half)
+
+
 def depth_used(depth: Depth, device: str) -> Depth:
     """What `auto` means on a device."""
     if depth is not Depth.AUTO:

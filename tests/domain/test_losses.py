@@ -6,7 +6,6 @@ from domain.errors import InputError
 from domain.loss_catalogue import (
     LOSSES,
     SWEEPS,
-    full_depth_choice,
     loss_choice,
     sweep_choice,
 )
@@ -83,7 +82,7 @@ def test_names_lead_to_losses_and_sweeps() -> None:
 def test_sweeps_set_what_their_loss_has() -> None:
     for sweep in SWEEPS:
         for settings in sweep.settings:
-            assert full_depth_choice(sweep.loss).values(settings)
+            assert loss_choice(sweep.loss).values(settings)
 
 
 def test_a_network_is_named_by_what_differs() -> None:

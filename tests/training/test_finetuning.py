@@ -12,11 +12,12 @@ from domain.arrays import BoolArray
 from domain.config import FineTuningSettings, TrainingSettings
 from domain.errors import Cancelled, InputError, JobError
 from tests.training.clusters import clusters
-from training.finetuning import FineTuned, Retrain, fine_tune, pair_checkpoint
+from training.finetuning import Checkpoint, FineTuned, Retrain, fine_tune, pair_checkpoint
 from training.group_head import GroupHead, group_head
 from training.head import TrainedHead, frozen_head
-from training.losses.catalogue import new_loss
-from training.losses.relevance import LossValue, RelevanceLoss
+from training.loss_objectives import NewObjective, loss_objective
+from training.losses.relevance import LossValue
+from training.objectives import RelevanceObjective
 from training.trainer import KnownPairs
 
 CPU = torch.device("cpu")
@@ -27,7 +28,7 @@ SHORT = TrainingSettings(
 SETTINGS = FineTuningSettings(
     steps=40, check_steps=10, learning_rate=3e-3, batch_anchors=32, batch_others=16
 )
-TRIPLET = new_loss("triplet")
+TRIPLET = loss_objective("triplet", {}, seed=0, device=CPU)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Broken:
         return LossValue(embeddings.sum() * torch.nan, 1)
 
 
+def _reversed(*_: object) -> RelevanceObjective:
+    return RelevanceObjective(Reversed())
+
+
 def _known(count: int = 1500, seed: int = 0) -> KnownPairs:
     rows, similar = ARCHIVE.pairs(count, seed=seed)
     return KnownPairs(rows, similar, np.ones(len(rows), np.float32))
@@ -57,7 +62,7 @@ def _start(known: KnownPairs) -> tuple[TrainedHead, Retrain]:
 
 
 def _tuned(
-    loss: RelevanceLoss = TRIPLET, settings: FineTuningSettings = SETTINGS, count: int = 1500
+    loss: NewObjective = TRIPLET, settings: FineTuningSettings = SETTINGS, count: int = 1500
 ) -> tuple[TrainedHead, FineTuned]:
     known = _known(count)
     start, retrain = _start(known)
@@ -84,7 +89,7 @@ def test_a_loss_that_teaches_makes_a_better_head_that_takes_over() -> None:
 
 
 def test_a_loss_that_harms_never_takes_over() -> None:
-    _, found = _tuned(Reversed(), SETTINGS.model_copy(update={"learning_rate": 0.01}))
+    _, found = _tuned(_reversed, SETTINGS.model_copy(update={"learning_rate": 0.01}))
     assert found.selection is not None
     assert found.selection.gain < 0
     assert not found.is_better
@@ -136,7 +141,7 @@ def test_a_checkpoint_retrained_has_seen_no_answer_about_held_out_images() -> No
 def test_where_nothing_is_known_the_cosines_of_the_checkpoint_are_kept() -> None:
     def change(weight: float) -> float:
         settings = SETTINGS.model_copy(update={"structure_weight": weight, "batch_others": 64})
-        start, found = _tuned(Reversed(), settings)
+        start, found = _tuned(_reversed, settings)
         unknown = np.ones((160, 160), dtype=bool)
         rows = _known().rows
         unknown[rows[:, 0], rows[:, 1]] = unknown[rows[:, 1], rows[:, 0]] = False
@@ -198,7 +203,7 @@ def test_answers_of_one_kind_teach_no_ranking() -> None:
 
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
     with pytest.raises(JobError, match="step 1"):
-        _tuned(Broken())
+        _tuned(lambda *_: RelevanceObjective(Broken()))
 
 
 def test_it_can_be_cancelled() -> None:
@@ -213,3 +218,68 @@ def test_it_can_be_cancelled() -> None:
             start, ARCHIVE.features, known, TRIPLET, SETTINGS,
             retrain=retrain, seed=0, device=CPU, progress=stop,
         )  # fmt: skip
+
+
+def test_a_head_learns_with_proxies_of_its_groups() -> None:
+    """What answers join is a group; turned images have no part, as features have no turn."""
+    start, found = _tuned(loss_objective("pedc", {}, seed=0, device=CPU))
+    assert _separation(found.head) > _separation(start) + 0.05
+    assert all(0 < line["valid_anchors"] <= 1 for line in found.head.history)
+    assert len({name for name, _ in found.head.module.named_parameters()}) == len(
+        list(start.module.parameters())
+    )
+
+
+def test_proxies_need_groups_that_answers_tell_apart() -> None:
+    """One image of its own against a group is no second group."""
+    rows = np.array([[0, 1], [1, 2], [2, 3], [0, 4]])
+    known = KnownPairs(rows, np.array([True, True, True, False]), np.ones(4, np.float32))
+    start, retrain = _start(_known())
+    pedc = loss_objective("pedc", {}, seed=0, device=CPU)
+    with pytest.raises(InputError, match="none known to be different"):
+        fine_tune(
+            start, ARCHIVE.features, known, pedc, SETTINGS, retrain=retrain, seed=0, device=CPU
+        )
+
+
+def test_only_some_images_may_be_held_out() -> None:
+    known, asked = _known(), list[BoolArray]()
+    start, retrain = _start(known)
+
+    def spy(held_out: BoolArray) -> TrainedHead:
+        asked.append(held_out)
+        return retrain(held_out)
+
+    among = np.arange(100, 130)
+    fine_tune(
+        start,
+        ARCHIVE.features,
+        known,
+        TRIPLET,
+        SETTINGS,
+        retrain=spy,
+        among=among,
+        seed=0,
+        device=CPU,
+    )
+    (held_out,) = asked
+    assert set(np.flatnonzero(held_out)) <= set(among)
+    assert 8 <= held_out.sum() <= 24  # about as many as of all: a tenth of 160
+
+
+def test_a_model_on_new_features_is_compared_with_what_was_there_before() -> None:
+    """Features of noise lose to the checkpoint, whatever is learnt on them."""
+    known = _known()
+    _, retrain = _start(known)
+    noise = np.random.default_rng(0).normal(size=ARCHIVE.features.shape).astype(np.float32)
+    anew = pair_checkpoint(noise, known, SHORT, seed=0, device=CPU)
+    found = fine_tune(
+        anew(np.zeros(len(noise), dtype=bool)), noise, known, TRIPLET, SETTINGS,
+        retrain=anew, before=Checkpoint(ARCHIVE.features, retrain), seed=0, device=CPU,
+    )  # fmt: skip
+    (_, usual) = _tuned()
+    assert found.selection is not None
+    assert usual.selection is not None
+    assert found.selection.before == usual.selection.before
+    assert found.selection.gain < 0
+    assert not found.is_better

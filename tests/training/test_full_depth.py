@@ -14,13 +14,13 @@ from domain.descriptors import Descriptor, Pooling
 from domain.errors import Cancelled, InputError, JobError
 from domain.jobs import step_in
 from tests.pictures import KINDS, texture
-from training import full_depth, network
+from training import network, network_training
 from training.backbones import Backbone, backbone_sha256, build_backbone
-from training.full_depth import Retrained, retrain_backbone
+from training.full_depth import Further, Retrained, retrain_backbone
 from training.judges import Judges
-from training.losses.catalogue import new_loss
+from training.loss_objectives import loss_objective
+from training.losses.relevance import LossValue
 from training.network import EmbeddingNetwork
-from training.objectives import RelevanceObjective
 from training.pixels import ResidentPixels
 from training.preprocessing import load_pixels, normalised
 from training.trainer import KnownPairs, checked_pairs
@@ -258,7 +258,7 @@ def test_the_state_is_kept_while_it_lasts(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill -9 calls nothing: what was kept before must be there."""
-    monkeypatch.setattr(full_depth, "KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr(network_training, "KEEP_EVERY_S", 0.0)
     state = tmp_path / "state.safetensors"
     seen: list[bool] = []
     _retrained(archive, state=state, progress=lambda *_: seen.append(state.exists()))
@@ -288,7 +288,7 @@ def test_every_image_of_a_batch_goes_through_the_network_once(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn, shown = [], []
-    load, forward = full_depth._NetworkTraining._load, EmbeddingNetwork.forward
+    load, forward = network_training.NetworkTraining._load, EmbeddingNetwork.forward
 
     def remember(self, step):
         batch, pixels = load(self, step)
@@ -299,7 +299,7 @@ def test_every_image_of_a_batch_goes_through_the_network_once(
         shown.extend([len(images)] * self.training)
         return forward(self, images)
 
-    monkeypatch.setattr(full_depth._NetworkTraining, "_load", remember)
+    monkeypatch.setattr(network_training.NetworkTraining, "_load", remember)
     monkeypatch.setattr(EmbeddingNetwork, "forward", count)
     _retrained(archive)
     assert shown == [len(batch.rows) for batch in drawn]
@@ -335,13 +335,13 @@ def test_a_loss_that_is_no_number_is_told(archive: Archive) -> None:
         wants_turned = False
 
         def __call__(self, embeddings, batch, rng):
-            return embeddings.sum() * float("nan")
+            return LossValue(embeddings.sum() * float("nan"), 1)
 
         def parameters(self):
             return []
 
     with pytest.raises(JobError, match="loss became nan at step"):
-        _retrained(archive, objective=Broken())
+        _retrained(archive, further=Further(lambda *_: Broken()))
 
 
 @pytest.mark.parametrize("chunk_images", [7, 1000])
@@ -358,15 +358,15 @@ def test_chunks_give_the_same_training(archive: Archive, chunk_images: int) -> N
 
 
 def test_any_loss_on_relevance_can_be_what_is_learnt(archive: Archive, tmp_path: Path) -> None:
-    objective = RelevanceObjective(new_loss("osap"))
+    osap = Further(loss_objective("osap", {}, seed=0, device=CPU))
     state = tmp_path / "state.safetensors"
     with pytest.raises(Cancelled):
-        _retrained(archive, objective=objective, state=state, progress=_Stop(2))
+        _retrained(archive, further=osap, state=state, progress=_Stop(2))
     with pytest.raises(Cancelled):  # goes on after step 2, not at 1
-        _retrained(archive, objective=objective, state=state, progress=_Stop(3))
-    other = RelevanceObjective(new_loss("triplet"))
+        _retrained(archive, further=osap, state=state, progress=_Stop(3))
+    other = Further(loss_objective("triplet", {}, seed=0, device=CPU))
     with pytest.raises(Cancelled):
-        _retrained(archive, objective=other, state=state, progress=_Stop(1))
+        _retrained(archive, further=other, state=state, progress=_Stop(1))
 
 
 def test_pixels_and_features_must_be_of_the_same_images(archive: Archive) -> None:

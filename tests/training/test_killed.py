@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from domain.config import FullDepthSettings, TrainingSettings
 from domain.jobs import Progress, silent
 from tests.pictures import KINDS, texture
-from training import full_depth
+from training import network_training
 from training.backbones import build_backbone
 from training.full_depth import Retrained, retrain_backbone
 from training.pixels import ResidentPixels
@@ -65,7 +65,7 @@ def _retrained(state: Path | None, progress: Progress) -> Retrained:
 def _in_a_process(state: Path, steps: Connection) -> None:
     """Trains, tells each step, and stands still in the one after which it is to be killed."""
     torch.set_num_threads(1)
-    full_depth.KEEP_EVERY_S = 0.0
+    network_training.KEEP_EVERY_S = 0.0
 
     def tell(done: float, message: str) -> None:
         if f"step {KILLED_AFTER + 1} of {STEPS}, held-out" in message:

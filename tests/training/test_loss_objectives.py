@@ -12,10 +12,11 @@ from domain.config import FullDepthSettings, TrainingSettings
 from domain.errors import Cancelled, InputError
 from training import full_depth
 from training.backbones import Backbone, backbone_sha256, build_backbone
-from training.full_depth import Retrained, retrain_backbone
+from training.full_depth import Further, Retrained, retrain_backbone
 from training.head import Projection, Standardise
-from training.loss_objectives import new_objective
+from training.loss_objectives import NewObjective, settings_objective
 from training.losses.osap import OSAP
+from training.losses.relevance import LossValue
 from training.network import EmbeddingNetwork, adam
 from training.objectives import Objective, PairObjective, RelevanceObjective
 from training.pixels import ResidentPixels
@@ -87,7 +88,8 @@ def retrained(
 )
 def test_the_named_loss_is_the_objective(loss: str, kind: type) -> None:
     embeddings = np.random.default_rng(0).normal(size=(IMAGES, 8))
-    found = new_objective(settings(loss), known_pairs(), embeddings, seed=0, device=CPU)
+    new = settings_objective(settings(loss), seed=0, device=CPU)
+    found = new(known_pairs(), embeddings, None)
     assert type(found) is kind
     if isinstance(found, RelevanceObjective):
         assert isinstance(found.loss, OSAP)
@@ -105,13 +107,13 @@ def test_the_losses_parameters_can_be_set() -> None:
 
     def made(loss: str, **parameters: float) -> Objective:
         wanted = settings(loss, parameters=parameters)
-        return new_objective(wanted, known_pairs(), embeddings, seed=0, device=CPU)
+        return settings_objective(wanted, seed=0, device=CPU)(known_pairs(), embeddings, None)
 
     assert made("osap", omega=0.6) == RelevanceObjective(OSAP(omega=0.6))
     batch = Batch(np.arange(4), *(np.zeros((4, 4)) for _ in range(5)))
     rows = torch.nn.functional.normalize(torch.randn(8, 8, generator=torch.manual_seed(0)))
     values = [
-        made("pedc", **parameters)(rows, batch, np.random.default_rng(0)).item()
+        made("pedc", **parameters)(rows, batch, np.random.default_rng(0)).value.item()
         for parameters in ({}, {"rotation_weight": 0.0}, {"class_weight": 0.0})
     ]
     assert len(set(values)) == 3
@@ -147,8 +149,8 @@ def test_what_fuses_maps_learns_as_fast_as_the_head() -> None:
 def test_proxies_need_groups_that_differ() -> None:
     known = known_pairs()
     with pytest.raises(InputError, match="none known to be different"):
-        new_objective(
-            settings("pedc"), known.only(known.similar), np.ones((IMAGES, 8)), seed=0, device=CPU
+        settings_objective(settings("pedc"), seed=0, device=CPU)(
+            known.only(known.similar), np.ones((IMAGES, 8)), None
         )
 
 
@@ -182,26 +184,34 @@ def test_a_training_with_proxies_goes_on_exactly(
 def test_too_few_answers_for_proxies_leave_the_backbone_as_it_is(
     pixels: Tensor, start: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_groups(*_: object, **__: object) -> None:
-        raise InputError("1 groups of images, none known to be different from another.", "")
+    def no_groups(*_: object, **__: object) -> NewObjective:
+        def refuses(*_: object) -> Objective:
+            raise InputError("1 groups of images, none known to be different from another.", "")
 
-    monkeypatch.setattr(full_depth, "new_objective", no_groups)
+        return refuses
+
+    monkeypatch.setattr(full_depth, "settings_objective", no_groups)
     found = retrained(pixels, start, settings("pedc"))
     assert not found.is_better
     assert found.note.startswith("1 groups of images")
 
 
 class Seen:
-    """An objective that remembers how many embeddings it was given for how many images."""
+    """An objective that remembers how many embeddings it was given for how many images.
+
+    It speaks of two of them.
+    """
 
     wants_turned = True
 
     def __init__(self) -> None:
         self.times: set[float] = set()
+        self.images: list[int] = []
 
-    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
         self.times.add(len(embeddings) / len(batch.rows))
-        return embeddings.square().mean()
+        self.images.append(len(batch.rows))
+        return LossValue(embeddings.square().mean(), 2)
 
     def parameters(self) -> list[nn.Parameter]:
         return []
@@ -214,5 +224,25 @@ def test_images_are_seen_turned_where_up_has_no_meaning(
 ) -> None:
     seen = Seen()
     wanted = settings("contrastive", chunk_images=chunk)
-    retrained(pixels, start, wanted, objective=seen, turned=turned)
+    found = retrained(pixels, start, wanted, further=Further(lambda *_: seen), turned=turned)
     assert seen.times == times
+    shares = [line["valid_anchors"] for line in found.history[1:]]
+    looked_at = [int(line["step"]) - 1 for line in found.history[1:]]
+    assert shares == [2 / seen.images[step] for step in looked_at]
+
+
+def test_images_that_a_loss_speaks_of_are_those_with_the_partners_it_needs() -> None:
+    """Rows 0 and 1 are similar, 1 and 2 are not, and nobody compared row 3."""
+    taught = np.full((4, 4), np.nan, np.float32)
+    taught[0, 1] = taught[1, 0] = 1
+    taught[1, 2] = taught[2, 1] = 0
+    known = ~np.isnan(taught)
+    given = Batch(np.arange(4), taught, ~known, taught, known.astype(np.float32), known)
+    rows = torch.nn.functional.normalize(torch.eye(4) + 0.1)
+    counts = {
+        name: settings_objective(settings(name), seed=0, device=CPU)(
+            known_pairs(), np.eye(4), None
+        )(rows, given, np.random.default_rng(0)).valid_anchors
+        for name in ("contrastive", "triplet")
+    }
+    assert counts == {"contrastive": 3, "triplet": 1}

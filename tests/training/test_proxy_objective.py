@@ -81,7 +81,8 @@ def test_the_total_is_made_of_the_parts() -> None:
     similar = torch.zeros(4, 4, dtype=torch.bool)
     similar[0, 1] = similar[1, 0] = True  # of one group
     rotation = rotation_loss(rows, turned, similar=similar).value
-    torch.testing.assert_close(found, 0.5 * (proxy + 2 * rotation) + 3 * classes)
+    torch.testing.assert_close(found.value, 0.5 * (proxy + 2 * rotation) + 3 * classes)
+    assert found.valid_anchors == 3  # one image belongs to no group
 
 
 def test_without_turned_images_the_rotation_has_no_part() -> None:
@@ -90,7 +91,7 @@ def test_without_turned_images_the_rotation_has_no_part() -> None:
     given = batch([0, 1, 2, 3])
     rng = np.random.default_rng(0)
     weighed = [objective(groups, rotation_weight=each)(rows, given, rng) for each in (0.0, 5.0)]
-    torch.testing.assert_close(weighed[0], weighed[1])
+    torch.testing.assert_close(weighed[0].value, weighed[1].value)
 
 
 def test_groups_that_nobody_compared_do_not_push_one_another() -> None:
@@ -98,7 +99,9 @@ def test_groups_that_nobody_compared_do_not_push_one_another() -> None:
     differ[0, 1] = differ[1, 0] = True
     wanted = objective(ImageGroups(np.array([0, 0, 1, 1, 2, 2]), differ), rotation_weight=0)
     rows = torch.randn(6, 4, generator=torch.Generator().manual_seed(1), requires_grad=True)
-    wanted(rows, batch([0, 1, 2, 3, 4, 5]), np.random.default_rng(0)).backward()
+    found = wanted(rows, batch([0, 1, 2, 3, 4, 5]), np.random.default_rng(0))
+    found.value.backward()
+    assert found.valid_anchors == 4
     assert rows.grad is not None
     assert not rows.grad[4:].any()
     assert rows.grad[:4].any(1).all()
@@ -118,7 +121,7 @@ def test_embeddings_and_proxies_learn_together() -> None:
     optimiser = torch.optim.Adam([rows, *wanted.parameters()], lr=0.1)
     for _ in range(60):
         optimiser.zero_grad()
-        wanted(rows, batch(list(range(12))), np.random.default_rng(0)).backward()
+        wanted(rows, batch(list(range(12))), np.random.default_rng(0)).value.backward()
         optimiser.step()
     unit = functional.normalize(rows.detach(), dim=1)
     nearest = (unit @ functional.normalize(wanted.proxies.detach(), dim=1).T).argmax(1)

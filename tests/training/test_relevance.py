@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from domain.errors import InputError
-from domain.loss_catalogue import LOSSES
+from domain.loss_catalogue import RELEVANCE_LOSSES
 from training.losses.average_precision import ExactAP
 from training.losses.catalogue import LOSS_CLASSES, new_loss
 from training.losses.relevance import (
@@ -172,8 +172,8 @@ def test_an_unknown_name_is_told() -> None:
 
 
 def test_the_catalogue_says_what_the_classes_take() -> None:
-    assert {choice.name for choice in LOSSES} == set(LOSS_CLASSES)
-    for choice in LOSSES:
+    assert {choice.name for choice in RELEVANCE_LOSSES} == set(LOSS_CLASSES)
+    for choice in RELEVANCE_LOSSES:
         loss = new_loss(choice.name)
         assert dataclasses.is_dataclass(loss)
         assert dataclasses.asdict(loss) == choice.values(), choice.name

@@ -43,6 +43,32 @@ def test_the_model_in_use_is_fine_tuned_at_a_click(make: Make) -> None:
     assert "Fine-tuning the model" in words(app)
 
 
+def test_how_deep_it_reaches_is_chosen_and_what_that_takes_is_told(make: Make) -> None:
+    project = make()
+    _learnt(project)
+    note_speed(project, "cpu", "CPU (2 threads)", embedded_per_s=30.0, trained_per_s=10.0)
+    app = show("rounds")
+    chosen = app.selectbox(key="rounds.finetune_depth")
+    assert (chosen.value, chosen.options[0]) == ("auto", "As deep as it learnt")
+    assert "the head is trained further. Seconds on this machine: CPU (2 threads)." in words(app)
+    chosen.select("full").run()
+    assert "trained further from pictures and answers" in words(app)
+    assert "Up to 50 minutes on this machine: CPU (2 threads)." in words(app)
+    app.selectbox(key="rounds.finetune_loss").select("pedc").run()
+    app.button(key="rounds.finetune").click().run()
+    job = jobs.running(project)
+    assert job is not None
+    assert (job.params["loss"], job.params["depth"]) == ("pedc", "full")
+
+
+def test_a_model_whose_network_learnt_is_trained_further_as_a_whole(make: Make) -> None:
+    project = make()
+    _learnt(project)
+    with project.store.transaction() as db:
+        db.execute("UPDATE run SET depth = 'full'")
+    assert "trained further from pictures and answers" in words(show("rounds"))
+
+
 def test_a_round_can_go_on_to_fine_tuning(make: Make) -> None:
     project = make()
     trained(project)
@@ -88,6 +114,7 @@ def test_the_rounds_page_says_what_came_of_it(make: Make) -> None:
     assert found["Model"].tolist() == ["r001-triplet", "r001-osap"]
     assert found["After"].tolist() == [pytest.approx(70), pytest.approx(90)]
     assert found["In use"].tolist() == [False, True]
+    assert found["Trained"].tolist() == ["The head only"] * 2
     assert found["Trained on"].tolist() == ["CPU (2 threads)"] * 2
     assert rounds.list_rounds(project)[0].run == rounds.list_runs(project)[1]
 

@@ -25,6 +25,15 @@ def test_the_depth_is_chosen_and_its_time_told(make: Make) -> None:
     assert job.params["depth"] == Depth.FULL.value
 
 
+def test_what_suits_the_machine_is_the_whole_network_on_a_gpu_only(make: Make) -> None:
+    project = make()
+    trained(project)
+    note_speed(project, "cpu", "CPU (2 threads)")
+    assert "a head learns to read them" in words(show("rounds"))
+    note_speed(project, "cuda", "NVIDIA H100 (79 GiB)")
+    assert "is retrained from pictures and answers" in words(show("rounds"))
+
+
 def test_before_the_worker_has_embedded_nobody_knows_how_long_it_takes(make: Make) -> None:
     project = make()
     trained(project)

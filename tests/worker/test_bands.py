@@ -19,7 +19,7 @@ from tests.projects import answer, random_weights
 from tests.worker.done_jobs import active_run, do_job
 from tests.worker.tuned import always_retrain
 from training.weights import load_backbone
-from worker import retraining
+from worker import network_lessons
 from worker.bands import read_bands
 from worker.quick import RunModel
 from worker.simulate import simulate
@@ -117,7 +117,7 @@ def test_a_run_keeps_its_statistics_and_reads_uploads_by_them(project: Project) 
 def test_full_depth_trains_on_all_bands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(project)
     do_job(project, jobs.TRAIN, depth="full")  # whatever comes of two steps
-    always_retrain(monkeypatch, retraining)
+    always_retrain(monkeypatch, network_lessons)
     do_job(project, jobs.TRAIN, depth="full")
     run = active_run(project)
     assert run.depth == "full"

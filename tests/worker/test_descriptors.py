@@ -23,7 +23,7 @@ from training.backbones import build_backbone
 from training.head import frozen_head
 from training.preprocessing import load_pixels, normalised
 from training.weights import load_backbone, load_weights
-from worker import retraining
+from worker import network_lessons
 from worker.foreign import embed_file
 from worker.quick import RunModel
 from workflow import jobs
@@ -187,7 +187,7 @@ def test_full_depth_learns_the_power_and_the_run_keeps_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(project)
-    always_retrain(monkeypatch, retraining, power=4.5)
+    always_retrain(monkeypatch, network_lessons, power=4.5)
     do_job(project, jobs.TRAIN, depth="full")
     run = active_run(project)
     assert run.depth == "full"

@@ -25,7 +25,7 @@ from tests.worker.tuned import always_keep_groups, always_retrain
 from training import group_head
 from training.full_depth import Retrained
 from training.guesses import Guesses
-from worker import learning, retraining
+from worker import learning, network_lessons, retraining, steps
 from worker.backbone import ArchiveFeatures
 from worker.foreign import embed_folder
 from worker.quick import RunModel
@@ -58,7 +58,7 @@ def trained_folder(prepared_folder: Path, tmp_path_factory: pytest.TempPathFacto
         pytest.MonkeyPatch.context() as patched,
     ):
         answer(made)
-        always_retrain(patched, retraining)
+        always_retrain(patched, network_lessons)
         _train(made)
     return made.folder
 
@@ -171,7 +171,7 @@ def test_a_backbone_that_is_no_better_leaves_a_head(
     def fails(backbone: Any, *args: Any, **options: Any) -> Retrained:
         return Retrained(backbone, None, [], note="No retrained backbone was better.")
 
-    monkeypatch.setattr(retraining, "retrain_backbone", fails)
+    monkeypatch.setattr(network_lessons, "retrain_backbone", fails)
     run = _train(answered)
     assert run.depth == "head"
     assert not reads_own_backbone(answered.runs / run.name)
@@ -183,7 +183,7 @@ def test_a_model_in_use_is_judged_by_features_that_have_not_learnt_the_held_out_
 ) -> None:
     """The retrained backbone has learnt all of them."""
     assert _train(answered, Depth.HEAD).depth == "head"
-    always_retrain(monkeypatch, retraining)
+    always_retrain(monkeypatch, network_lessons)
     judged_in: list[ArchiveFeatures] = []
 
     def spied(project: Project, archive: ArchiveFeatures, *args: Any, **options: Any) -> None:
@@ -195,6 +195,38 @@ def test_a_model_in_use_is_judged_by_features_that_have_not_learnt_the_held_out_
     assert found.backbone_in is None
     before = retraining.archive_features(answered, CPU, silent)
     np.testing.assert_array_equal(found.features, before.features)
+
+
+@pytest.mark.parametrize(
+    ("device", "wanted", "reached"),
+    [
+        ("cpu", {}, "head"),
+        ("cuda", {}, "full"),
+        ("cuda", {"depth": "auto"}, "full"),
+        ("cuda", {"depth": "head"}, "head"),
+    ],
+)
+def test_the_device_says_how_deep_a_training_reaches(
+    answered: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    wanted: dict[str, str],
+    reached: str,
+) -> None:
+    """On a GPU that is none: the features are computed on the CPU, and nothing is learnt."""
+    real, asked = steps.archive_features, ["head"]
+
+    def retrained(project: Project, archive: ArchiveFeatures, **_: Any) -> ArchiveFeatures:
+        asked.append("full")
+        return archive
+
+    monkeypatch.setattr(steps, "resolve_device", lambda _: torch.device(device))
+    monkeypatch.setattr(steps, "device_in_words", lambda _: "a device")
+    monkeypatch.setattr(steps, "archive_features", lambda p, _, *a, **o: real(p, CPU, *a, **o))
+    monkeypatch.setattr(steps, "retrained_features", retrained)
+    monkeypatch.setattr(steps, "train_on_answers", lambda project, *_, **__: active_run(project))
+    do_job(answered, jobs.TRAIN, **wanted)
+    assert asked[-1] == reached
 
 
 def test_the_real_training_runs_in_a_project(answered: Project) -> None:
@@ -217,7 +249,7 @@ def test_an_interrupted_training_goes_on_with_the_answers_it_began_with(
         seen.append(len(known))
         raise Cancelled("Stopped.")
 
-    monkeypatch.setattr(retraining, "retrain_backbone", stops)
+    monkeypatch.setattr(network_lessons, "retrain_backbone", stops)
 
     class Report:
         key = "the same"
@@ -273,7 +305,7 @@ def _guessed(
         def log(self, text: str) -> None:
             pass
 
-    patched.setattr(retraining, "retrain_backbone", stops)
+    patched.setattr(network_lessons, "retrain_backbone", stops)
     always_keep_groups(patched)
     patched.setattr(group_head, "FEWEST_ANSWERS", fewest_answers)
     report = Report()

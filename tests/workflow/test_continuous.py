@@ -84,6 +84,7 @@ def test_the_first_round_is_learnt_from_after_enough_answers(make: Make) -> None
     assert job is not None
     assert (job.kind, job.queued_by) == (jobs.ROUND, jobs.BY_ITSELF)
     assert job.params["strategy"] == "components"
+    assert job.params["depth"] == "head"  # on a GPU, too: nobody waits for a whole network
 
 
 def test_a_round_is_started_once(make: Make) -> None:

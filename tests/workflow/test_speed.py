@@ -1,10 +1,20 @@
 """What a training takes is told from what was measured on this machine."""
 
+from typing import Literal
+
 import pytest
 
-from domain.config import Depth
+from domain.config import Depth, FullDepthSettings
 from workflow.project import Project
-from workflow.speed import Speed, depth_used, expected_words, note_speed, read_speed
+from workflow.speed import (
+    Place,
+    Speed,
+    depth_used,
+    expected_words,
+    note_speed,
+    read_speed,
+    trained_on,
+)
 
 
 def test_what_was_measured_stays_until_the_device_changes(project: Project) -> None:
@@ -51,3 +61,24 @@ def test_without_a_training_the_embedding_says_how_fast_it_is(project: Project) 
     assert "50 minutes" in expected_words(project, Depth.FULL)
     note_speed(project, "cuda", "GPU")
     assert expected_words(project, Depth.AUTO) == "Some minutes on this machine: GPU."
+
+
+def test_what_a_training_ran_on_is_said_with_its_numbers(project: Project) -> None:
+    assert trained_on(project, Depth.FULL) is None
+    note_speed(project, "cpu", "CPU (2 threads)")
+    assert trained_on(project, Depth.FULL) == Place("CPU (2 threads)", bfloat16=False)
+    note_speed(project, "cuda", "NVIDIA H100 (79 GiB)")
+    found = trained_on(project, Depth.AUTO)
+    assert found is not None
+    assert found.words == "NVIDIA H100 (79 GiB), in bfloat16"
+    assert found.as_dict() == {"device": "NVIDIA H100 (79 GiB)", "bfloat16": True}
+
+
+@pytest.mark.parametrize(
+    ("half", "cpu", "cuda"), [("auto", False, True), ("yes", True, True), ("no", False, False)]
+)
+def test_a_network_learns_in_bfloat16_on_a_gpu_unless_it_is_said(
+    half: Literal["auto", "yes", "no"], cpu: bool, cuda: bool
+) -> None:
+    settings = FullDepthSettings(half=half)
+    assert (settings.in_bfloat16("cpu"), settings.in_bfloat16("cuda")) == (cpu, cuda)

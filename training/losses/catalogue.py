@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from domain.loss_catalogue import loss_choice
+from domain.loss_catalogue import relevance_choice
 from domain.losses import Value
 from training.losses.average_precision import SmoothAP, SupAP
 from training.losses.contrastive import Contrastive
@@ -50,5 +50,5 @@ def new_loss(name: str, values: Mapping[str, Value] | None = None) -> RelevanceL
     Raises:
         InputError: there is no such loss or parameter, or a value is not allowed.
     """
-    choice = loss_choice(name)
+    choice = relevance_choice(name)
     return LOSS_CLASSES[choice.name](**choice.values(values))
