@@ -1,9 +1,13 @@
 """A project in which every page has something to show: people, rounds, models, conflicts."""
 
+import io
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+import numpy as np
+from PIL import Image
 
 from domain.answers import Kind, NewAnswer
 from domain.clock import utc_now
@@ -11,6 +15,7 @@ from domain.flags import NewFlag
 from domain.guide import Example
 from domain.members import Member, Role
 from domain.pairs import Pair, pair
+from tests.pictures import texture
 from tests.ui import stage
 from worker.agreement import report_on_people
 from workflow import conflicts, jobs, members
@@ -69,7 +74,16 @@ def furnish(
     write_backup(project, made=BY_HAND, key="furnished")
     jobs.enqueue_people(project.jobs)
     stage.finish_jobs(project)
+    stage.embed_upload(project, upload(), like=pair.a)
     return Furnished(ann, ben, lea, pair)
+
+
+def upload() -> bytes:
+    """A picture of somebody's own, as JPEG, which the worker has seen."""
+    drawn = io.BytesIO()
+    picture = texture("stripes", np.random.default_rng(7), size_px=256)
+    Image.fromarray(picture).save(drawn, "JPEG")
+    return drawn.getvalue()
 
 
 def _next_round(project: Project, number: int, note: str) -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
 
 from archive.demo import write_demo
 from benchmarks.serving import CHROMIUM_FLAGS, chromium, served
-from tests.ui.furnished import Furnished, furnish
+from tests.ui.furnished import Furnished, furnish, upload
 from ui.sitemap import PAGES
 from workflow import jobs
 from workflow.creation import create_project
@@ -60,6 +60,9 @@ def addresses(people: Furnished) -> dict[str, str]:
     shown["history"] = f"labels?pair={people.pair.a}-{people.pair.b}"
     shown["doubts"] = "labels?show=doubts"
     shown["groups"] = "labels?show=groups"
+    shown["flags"] = "labels?show=flags"
+    shown["settled"] = "conflicts"
+    shown["uploaded"] = "search"
     shown["refused"] = f"people?member={people.annotator.member_id}"
     return shown
 
@@ -85,11 +88,26 @@ def see_a_grid(page: Page) -> None:
     page.locator("section.annotate .tiles img").first.wait_for()
 
 
+def see_settled(page: Page) -> None:
+    page.get_by_text("Settled", exact=True).click()
+    page.get_by_role("button", name="Take back").first.wait_for()
+    settle(page)
+
+
+def see_uploaded(page: Page) -> None:
+    file: FilePayload = {"name": "mine.jpg", "mimeType": "image/jpeg", "buffer": upload()}
+    page.locator("input[type=file]").set_input_files(file)
+    page.locator("img[src*='/media/']").wait_for()
+    settle(page)
+
+
 # What is done on a page before it is looked at.
 PREPARE: Mapping[str, Callable[[Page], None]] = {
     "annotate": see_a_pair,
     "guide": see_instructions,
     "grid": see_a_grid,
+    "settled": see_settled,
+    "uploaded": see_uploaded,
 }
 
 

@@ -1,5 +1,6 @@
 """Sets a project in a state that pages show: answered pairs, models, rounds, jobs."""
 
+import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,9 +18,10 @@ from domain.members import Member
 from domain.pairs import Pair, pair
 from domain.rounds import Proposal, RoundState, Run
 from labeling_store import images, jobs, queue, rounds, runs
-from workflow import labels
+from workflow import labels, queries, search
 from workflow.finetuning import FineTuning
 from workflow.project import Project, local_owner
+from workflow.queries import Request
 from workflow.questions import next_questions, submit_answers
 from workflow.run_files import Embeddings, RunFiles, write_run
 from workflow.succession import Succession
@@ -98,6 +100,16 @@ def add_model(project: Project, number: int, *, metrics: dict[str, float], bits:
     with project.store.transaction() as db:
         runs.add_run(db, run)
     return run
+
+
+def embed_upload(project: Project, content: bytes, *, like: int) -> None:
+    """Let the quick lane have embedded a picture with the active model, near to an image."""
+    run = runs.active_run(project.store.reader())
+    if run is None:
+        raise LookupError("There is no model.")
+    found = search.active_embeddings(project)
+    request = Request(hashlib.sha256(content).hexdigest(), run.name, project.cache / "brought")
+    queries.answer(project, request, found.vectors[found.rows[like]], content)
 
 
 def fine_tune(

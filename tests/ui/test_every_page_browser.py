@@ -2,12 +2,11 @@
 may not come in is refused kindly, and axe finds nothing serious."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
 from benchmarks.serving import served
@@ -16,6 +15,7 @@ from domain.jobs import JobState
 from domain.members import Role
 from labeling_store import answers
 from tests.ui.annotator import SHOWN as PAIR
+from tests.ui.barriers import serious
 from tests.ui.furnished import Furnished, furnish
 from tests.ui.screens import PREPARE, addresses, see_a_pair, settle
 from ui.first_page import PARTS
@@ -30,11 +30,8 @@ pytestmark = pytest.mark.browser
 
 MARKUP = "<img src=x onerror=document.title='hacked'>"
 NAMES = (MARKUP, f"{MARKUP} **ben** :red[x]", f"lea ![i](http://x.example/y.png) {MARKUP}")
-SHOWN = (*PAGES, "guide", "grid", "results", "history", "doubts", "groups", "refused")
-# What parts do that we do not draw: rule, a word in the selector, and why it stays.
-NOT_OURS = (
-    ("svg-img-alt", "_brush", "Vega draws the rectangle of a selection as a symbol without a name"),
-)
+ALSO = ("guide", "grid", "uploaded", "results", "history", "doubts", "groups", "flags", "settled")
+SHOWN = (*PAGES, *ALSO, "refused")
 DARK_SETTLED_MS = 400
 PART = re.compile(r"(\w+)\.[\w-]+\.js")
 SCROLLING = """
@@ -63,6 +60,7 @@ ALSO_NARROW = (
     "explore",
     "labels",
     "groups",
+    "flags",
     "people",
 )  # drawn another way
 FIELDS_FIRST = ("overview", "rounds", "curves", "search", "labels", "instructions", "you")
@@ -191,24 +189,6 @@ def galleries_that_scroll(page: Page) -> list[str]:
     """Pictures that do not fit into the room that is kept for them."""
     found: list[str] = page.locator("[data-testid=stBidiComponentIsolated]").evaluate_all(SCROLLING)
     return found
-
-
-def serious(page: Page, *, only: Sequence[str] = ()) -> list[str]:
-    """What axe calls serious or critical: the rule, the part of the page, and what is wrong."""
-    options: dict[str, Any] = {"resultTypes": ["violations"]}
-    if only:
-        options["runOnly"] = list(only)
-    found = [
-        (rule["id"], str(node["target"]), node.get("failureSummary", ""))
-        for rule in Axe().run(page, options=options).response["violations"]
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-    return [
-        f"{name}: {target}: {words}"
-        for name, target, words in found
-        if not any(name == rule and part in target for rule, part, _ in NOT_OURS)
-    ]
 
 
 def test_by_keyboard_alone_a_lead_settles_a_conflict_and_answers_pairs(

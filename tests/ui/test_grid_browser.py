@@ -12,7 +12,7 @@ from domain.pairs import Pair
 from labeling_store import images, rounds
 from tests.ui import stage
 from tests.ui.annotator import Annotator
-from tests.ui.test_every_page_browser import serious
+from tests.ui.barriers import serious
 from workflow.project import Project
 
 pytestmark = pytest.mark.browser

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from benchmarks.serving import free_port, served
 from domain.members import Role
 from tests.ui.annotator import SHOWN
+from tests.ui.barriers import serious
 from tests.ui.provider import CLIENT_ID, CLIENT_SECRET, Provider, provider
 from workflow import members, sign_ins
 from workflow.project import Project, local_owner
@@ -82,6 +83,15 @@ def sign_in(page: Page, address: str, name: str) -> None:
     page.wait_for_url(f"{address}/**")
 
 
+def barriers(page: Page) -> list[str]:
+    """What axe finds serious, wide and narrow, light and dark."""
+    found = serious(page)
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 420, "height": 860})
+    page.wait_for_timeout(400)
+    return found + serious(page)
+
+
 def test_nobody_sees_a_page_before_they_sign_in_whatever_the_address(
     page: Page, address: str
 ) -> None:
@@ -92,6 +102,7 @@ def test_nobody_sees_a_page_before_they_sign_in_whatever_the_address(
         expect(page.get_by_role("button", name="Sign in")).to_be_visible(timeout=30_000)
         expect(page.get_by_role("link", name="People")).to_have_count(0)
     assert failed == []
+    assert barriers(page) == []
     assert page.request.get(f"{address}/_stcore/metrics").status == 403
     for route in ("session", "images/1", "labels"):
         assert page.request.get(f"{address}/api/{route}").status == 401
@@ -189,6 +200,7 @@ def test_a_stranger_is_told_whom_to_ask_and_gets_nothing(
     expect(page.get_by_text("no member of this project")).to_be_visible(timeout=30_000)
     expect(page.get_by_text("Ask olga to add you")).to_be_visible()
     expect(page.get_by_text(str(PEOPLE[name]["sub"]), exact=False).last).to_be_visible()
+    assert barriers(page) == []
     assert page.request.get(f"{address}/api/session").status == 401
 
 

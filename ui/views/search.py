@@ -161,7 +161,7 @@ def draw_own_picture(content: bytes) -> None:
         left, right = st.columns([1, 4], gap="large")
         with left:
             st.header("Query", anchor=False)
-            st.image(str(query.picture), width="stretch")
+            st.image(str(query.picture), width="stretch", alt="Your picture")
         with right:
             st.header("Most similar", anchor=False)
             only = draw_filter()
