@@ -29,7 +29,7 @@ def test_what_suits_the_machine_is_the_whole_network_on_a_gpu_only(make: Make) -
     project = make()
     trained(project)
     note_speed(project, "cpu", "CPU (2 threads)")
-    assert "a head learns to read them" in words(show("rounds"))
+    assert "The features stay as they are; the head for groups" in words(show("rounds"))
     note_speed(project, "cuda", "NVIDIA H100 (79 GiB)")
     assert "is retrained from pictures and answers" in words(show("rounds"))
 
