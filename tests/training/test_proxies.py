@@ -76,6 +76,21 @@ def test_the_rotation_loss_agrees_with_the_oracle() -> None:
         assert (term.value.item(), term.valid_anchors) == (pytest.approx(expected, abs=1e-9), 1)
 
 
+def test_only_images_that_may_count_are_others_of_a_turned_one() -> None:
+    """Image 0 is known to differ from 2 and 3, image 1 from 2; nothing is known of the others."""
+    among = torch.zeros(4, 4, dtype=torch.bool)
+    among[0, [0, 2, 3]] = among[1, 2] = True
+    unit, turned = functional.normalize(ROWS, dim=1), functional.normalize(TURNED, dim=1)
+    alike = (10 * unit @ turned.T).tolist()
+    terms = [
+        math.log(math.exp(alike[0][2]) + math.exp(alike[0][3])) - alike[0][0],
+        alike[1][2] - alike[1][1],
+    ]
+    found = rotation_loss(ROWS, TURNED, temperature=0.1, among=among)
+    assert found.value.item() == pytest.approx(sum(terms) / 2, abs=1e-9)
+    assert found.valid_anchors == 2
+
+
 def test_the_parts_add_up_to_the_oracles_totals() -> None:
     proxy, rotation = proxy_loss(ROWS, GROUPS, PROXIES).value, rotation_loss(ROWS, TURNED).value
     both = pedc_total(proxy, rotation, torch.zeros(()), proxy_weight=1)

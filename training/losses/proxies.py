@@ -116,6 +116,7 @@ def rotation_loss(
     *,
     temperature: float = 0.1,
     similar: Tensor | None = None,
+    among: Tensor | None = None,
 ) -> LossValue:
     """How much more alike an image is to itself turned than to other images turned.
 
@@ -124,6 +125,8 @@ def rotation_loss(
         rotated: [B, D] of the same images, each turned by a right angle.
         temperature: cosines are divided by it.
         similar: [B, B] bool, known similar images: they do not count as others. None: none.
+        among: [B, B] bool, the images that may count as others, such as those known to be
+            different. None: all, on the guess that most images are.
 
     Returns:
         Its value may be negative: the others' sum does not include the image itself. It is not
@@ -139,6 +142,8 @@ def rotation_loss(
     others = ~torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     if similar is not None:
         others = others & ~similar
+    if among is not None:
+        others = others & among
     valid = others.any(1)
     # the whole row where there are no others: finite, and not counted
     masked = logits.masked_fill(~others & valid[:, None], -torch.inf)
