@@ -196,6 +196,11 @@ PEDC = LossChoice(
         ),
         LossParameter("alpha", 16.0, "How sharply distances are told apart.", minimum=0),
         LossParameter("temperature", 0.1, "Of turned images.", minimum=0.001),
+        LossParameter("normalised", True, "Whether proxies have length 1, as embeddings do."),
+        LossParameter(
+            "unknown_negative", True, "Whether images that nobody compared count as others there."
+        ),
+        LossParameter("proxy_rate", 1.0, "Of the learning rate, for proxies.", minimum=0.01),
     ),
 )
 

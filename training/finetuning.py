@@ -192,7 +192,8 @@ class _Tuning:
             kept = structure_loss(embeddings, anchored[rows], relevance)
             optimiser.zero_grad()
             (found.value + settings.structure_weight * kept).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            if found.valid_anchors:
+                optimiser.step()
             history.append(_logged(step, found.value, found.valid_anchors / len(rows)))
             if step % settings.check_steps == 0 or step == steps:
                 progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")

@@ -76,8 +76,9 @@ class Fitting:
             found = self.loss(head.project(self._inputs_of(batch)), objective, batch, rng)
             optimiser.zero_grad()
             found.value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            schedule.step()
+            if found.valid_anchors:
+                optimiser.step()
+                schedule.step()
             if step % _LOG_STEPS == 0 or step == steps:
                 history.append(_logged(step, found.value, found.valid_anchors / len(batch.rows)))
                 progress(step / steps, f"step {step} of {steps}, loss {history[-1]['loss']:.4f}")

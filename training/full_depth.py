@@ -137,7 +137,7 @@ def retrain_backbone(
     unanswered = np.isin(np.arange(len(features)), selection.images)
     guesses = None if guessing is None else guessing(unanswered)
     batches = known.batches(fitting.neighbours, guesses)
-    new = settings_objective(settings, seed=seed, device=device)
+    new = settings_objective(settings, seed=seed, device=device, turned=turned)
     if further is not None:
         new = further.objective
     pairs = PairObjective(settings)

@@ -30,22 +30,27 @@ training, and what is guessed of other pairs. Raises `InputError` where that can
 
 
 def settings_objective(
-    settings: TrainingSettings, *, seed: int, device: torch.device
+    settings: TrainingSettings, *, seed: int, device: torch.device, turned: bool = False
 ) -> NewObjective:
     """What makes the objective that `settings.full` names; of contrastive also by the margin.
 
     Args:
         settings: see there.
-        seed, device: see `loss_objective`.
+        seed, device, turned: see `loss_objective`.
     """
     full = settings.full
     if full.loss == "contrastive":
         return lambda *_: PairObjective(settings)
-    return loss_objective(full.loss, full.parameters, seed=seed, device=device)
+    return loss_objective(full.loss, full.parameters, seed=seed, device=device, turned=turned)
 
 
 def loss_objective(
-    loss: str, parameters: Mapping[str, Value], *, seed: int, device: torch.device
+    loss: str,
+    parameters: Mapping[str, Value],
+    *,
+    seed: int,
+    device: torch.device,
+    turned: bool = False,
 ) -> NewObjective:
     """What makes the objective of any loss of the catalogue.
 
@@ -57,23 +62,26 @@ def loss_objective(
         parameters: those that are not given have their defaults.
         seed: of what an objective draws.
         device: where to train.
+        turned: whether images will be shown turned, too, where an objective wants them.
 
     Raises:
         InputError: there is no such loss or parameter, or a value is not allowed. What is made
-            for `pedc` raises it without two groups that are known to be different.
+            for `pedc` raises it without two groups that are known to be different, unless it can
+            learn from turned images.
     """
     if loss != PEDC.name:
         objective = RelevanceObjective(new_loss(loss, parameters))
         return lambda *_: objective
-    settings = ProxySettings(
-        **{part: float(value) for part, value in PEDC.values(parameters).items()}
-    )
+    new_settings: Callable[..., ProxySettings] = ProxySettings
+    settings = new_settings(**PEDC.values(parameters))
 
     def made(known: KnownPairs, embeddings: FloatArray, guesses: Guesses | None) -> Objective:
         groups = _groups(known, guesses, images=len(embeddings))
         proxies = first_proxies(embeddings, groups)
         generator = torch.Generator().manual_seed(seed)
-        return ProxyObjective(groups, proxies, settings, generator=generator, device=device)
+        return ProxyObjective(
+            groups, proxies, settings, generator=generator, device=device, turned=turned
+        )
 
     return made
 

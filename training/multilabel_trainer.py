@@ -185,7 +185,8 @@ def learn_labels(
             counted = _Counted(loss, torch.from_numpy(np.asarray(labels[rows])))
             optimiser.zero_grad()
             found = learner.backward(rows, counted)
-            optimiser.step()
+            if found.valid_anchors:
+                optimiser.step()
             seen += counted.triplets
         schedule.step()
         progress(epoch / settings.epochs, f"epoch {epoch} of {settings.epochs}")

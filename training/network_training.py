@@ -139,7 +139,8 @@ class NetworkTraining:
             group["lr"] = rate * _schedule(step, self._steps)
         optimiser.zero_grad()
         found = self._backward(images, batch, self._rng(step, 2))
-        optimiser.step()
+        if found.valid_anchors:
+            optimiser.step()
         return _Taught(found.value, found.valid_anchors / len(batch.rows))
 
     def _backward(self, images: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:

@@ -32,7 +32,10 @@ class ProxySettings:
 
     Attributes:
         alpha: how sharply distances to proxies are told apart.
+        normalised: whether proxies are brought to length 1; embeddings are.
+        proxy_rate: of the learning rate, for proxies.
         temperature: of the rotation loss.
+        unknown_negative: whether images that nobody compared count as others there.
         proxy_weight, rotation_weight, class_weight: λ, δ and ξ; see `pedc_total`.
     """
 
@@ -41,6 +44,9 @@ class ProxySettings:
     proxy_weight: float = 0.5
     rotation_weight: float = 1.0
     class_weight: float = 1.0
+    normalised: bool = True
+    unknown_negative: bool = True
+    proxy_rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ class ProxyObjective:
     """PEDC on the embeddings of a batch; learns a proxy and a name of each group beside it.
 
     Where a batch's embeddings are followed by those of its images turned, these are compared, too.
+    Where no two groups are known to be different, that alone teaches.
     """
 
     def __init__(
@@ -128,6 +135,7 @@ class ProxyObjective:
         *,
         generator: torch.Generator,
         device: torch.device,
+        turned: bool = False,
     ) -> None:
         """Of N images in groups.
 
@@ -137,20 +145,24 @@ class ProxyObjective:
             settings: see there.
             generator: draws the first weights of the layer of names.
             device: where to train.
+            turned: whether images will be shown turned, too.
 
         Raises:
-            InputError: fewer than two groups that are known to be different.
+            InputError: fewer than two groups that are known to be different, and nothing to learn
+                from turned images.
         """
-        if not groups.differ.any():
+        self._settings, self._apart = settings, bool(groups.differ.any())
+        if not self._apart and not (turned and self.wants_turned and settings.unknown_negative):
             raise InputError(
                 f"{groups.count} groups of images, none known to be different from another.",
                 "Answer pairs of both kinds first.",
             )
-        self._settings = settings
         self._groups = torch.from_numpy(np.asarray(groups.group, np.int64)).to(device)
         self._differ = torch.from_numpy(groups.differ).to(device)
-        self.proxies = nn.Parameter(proxies.to(device))
-        layer = empty_linear(proxies.shape[1], groups.count)
+        # A step of Adam is as long whatever the gradient's scale: so many times longer for what is
+        # kept so many times smaller.
+        self.proxies = nn.Parameter(proxies.to(device) / settings.proxy_rate)
+        layer = empty_linear(proxies.shape[1], max(groups.count, 1))
         set_random((layer,), generator)
         self.layer = layer.to(device)
 
@@ -168,12 +180,23 @@ class ProxyObjective:
         settings, count = self._settings, len(batch.rows)
         upright, turned = embeddings[:count], embeddings[count:]
         groups = self._groups[torch.from_numpy(batch.rows).to(self._groups.device)]
+        rotation = self._rotation(upright, turned, groups)
+        if not self._apart:
+            share = settings.proxy_weight * settings.rotation_weight
+            return LossValue(share * rotation.value, rotation.valid_anchors)
         allowed = self._differ[groups.clamp(min=0)]
-        proxy = proxy_loss(upright, groups, self.proxies, allowed=allowed, alpha=settings.alpha)
+        proxy = proxy_loss(
+            upright,
+            groups,
+            settings.proxy_rate * self.proxies,
+            allowed=allowed,
+            alpha=settings.alpha,
+            normalised=settings.normalised,
+        )
         classes = group_loss(self.layer(LENGTH * upright), groups, allowed=allowed)
         value = pedc_total(
             proxy.value,
-            self._rotation(upright, turned, groups),
+            rotation.value,
             classes.value,
             proxy_weight=settings.proxy_weight,
             rotation_weight=settings.rotation_weight,
@@ -182,15 +205,21 @@ class ProxyObjective:
         return LossValue(value, proxy.valid_anchors)
 
     def parameters(self) -> list[nn.Parameter]:
-        """The proxies, and those of the layer of names."""
-        return [self.proxies, *self.layer.parameters()]
+        """The proxies, and those of the layer of names; none where nothing tells groups apart."""
+        return [] if not self._apart else [self.proxies, *self.layer.parameters()]
 
-    def _rotation(self, upright: Tensor, turned: Tensor, groups: Tensor) -> Tensor:
+    def _rotation(self, upright: Tensor, turned: Tensor, groups: Tensor) -> LossValue:
         """Images of one group are known to be similar, whether or not they were compared."""
         if not len(turned):
-            return upright.sum() * 0
-        similar = (groups[:, None] == groups) & (groups >= 0)
-        found = rotation_loss(
-            upright, turned, temperature=self._settings.temperature, similar=similar
+            return LossValue(upright.sum() * 0, 0)
+        inside, among = groups >= 0, None
+        if not self._settings.unknown_negative:
+            either = groups.clamp(min=0)
+            among = self._differ[either][:, either] & inside & inside[:, None]
+        return rotation_loss(
+            upright,
+            turned,
+            temperature=self._settings.temperature,
+            similar=(groups[:, None] == groups) & inside,
+            among=among,
         )
-        return found.value

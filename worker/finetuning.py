@@ -21,6 +21,7 @@ from training.finetuning import Checkpoint, FineTuned, fine_tune
 from training.group_head import GroupHead
 from training.loss_objectives import loss_objective
 from training.ranking_selection import RankingGain
+from training.valid_anchors import few_anchors
 from worker.backbone import ArchiveFeatures
 from worker.learning import Told, free_name, keep_run
 from worker.network_tuning import NetworkTuning
@@ -74,6 +75,8 @@ def fine_tune_run(
         made = tuner.features(report, part_of(progress, 0.0, 0.8))
         rest = part_of(progress, 0.8, 1.0)
     found = tuner.head(made, rest)
+    if few := few_anchors(found.head.history):
+        report.log(few)
     name = free_name(project, f"{parent.name.split('+', 1)[0]}-{loss}")
     rival = _rival(project, parent, recipe)
     winner = _winner(found, name, parent, rival)

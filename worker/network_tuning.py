@@ -27,6 +27,7 @@ from training.backbones import look_at_scales
 from training.device import device_in_words
 from training.full_depth import Further, Retrained
 from training.loss_objectives import NewObjective, loss_objective
+from training.valid_anchors import few_anchors
 from training.weights import WeightsKind, load_backbone, save_backbone
 from worker.backbone import ArchiveFeatures, archive_features, features_by, run_backbone
 from worker.network_lessons import NetworkLesson, kept_lesson, own_folder
@@ -95,6 +96,8 @@ class NetworkTuning:
             guessing=lesson.guessing(self.archive, self.device) if self.groups else None,
             progress=progress,
         )
+        if few := few_anchors(found.history):
+            report.log(few)
         if found.is_better:
             save_backbone(found.backbone, folder / BACKBONE, kind=WeightsKind.RETRAINED)
         return {
@@ -125,7 +128,10 @@ class NetworkTuning:
 
     def _objective(self) -> NewObjective:
         seed = self.project.config.seed
-        return loss_objective(self.loss, self.parameters, seed=seed, device=self.device)
+        turned = self.project.config.model.views is Views.MULTI
+        return loss_objective(
+            self.loss, self.parameters, seed=seed, device=self.device, turned=turned
+        )
 
     def _settings(self) -> TrainingSettings:
         """As for any training of the network, with the loss and its smaller steps."""

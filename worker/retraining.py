@@ -22,6 +22,7 @@ from domain.jobs import Progress, part_of, silent
 from labeling_store import relations
 from training.backbones import look_at_scales
 from training.device import device_in_words
+from training.valid_anchors import few_anchors
 from training.weights import WeightsKind, load_backbone, save_backbone
 from worker.backbone import ArchiveFeatures, archive_features, features_by, ready_backbone
 from worker.network_lessons import NetworkLesson, kept_lesson, own_folder
@@ -92,6 +93,8 @@ def _retrained(
         guessing=lesson.guessing(archive, device) if groups else None,
         progress=part_of(progress, 0.02, 0.9),
     )
+    if few := few_anchors(found.history):
+        report.log(few)
     verdict: dict[str, object] = {
         "used": False,
         "verdict": found.note,

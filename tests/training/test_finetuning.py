@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from annealing.components.evidence import Answers
 from domain.arrays import BoolArray
@@ -18,7 +18,9 @@ from training.head import TrainedHead, frozen_head
 from training.loss_objectives import NewObjective, loss_objective
 from training.losses.relevance import LossValue
 from training.objectives import RelevanceObjective
+from training.samplers import Batch
 from training.trainer import KnownPairs
+from training.valid_anchors import few_anchors
 
 CPU = torch.device("cpu")
 ARCHIVE = clusters(images=160, classes=8)
@@ -204,6 +206,32 @@ def test_answers_of_one_kind_teach_no_ranking() -> None:
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
     with pytest.raises(JobError, match="step 1"):
         _tuned(lambda *_: RelevanceObjective(Broken()))
+
+
+class Idle:
+    """Speaks of no image, and yet has a gradient."""
+
+    wants_turned = False
+
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
+        return LossValue((embeddings * torch.arange(embeddings.shape[1])).sum(), 0)
+
+    def parameters(self) -> list[nn.Parameter]:
+        return []
+
+
+def test_steps_in_which_no_image_has_the_partners_it_needs_are_skipped() -> None:
+    start, found = _tuned(lambda *_: Idle())
+    before, after = start.module.state_dict(), found.head.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert "Only 0.0% of the images" in few_anchors(found.head.history)
+
+
+def test_few_valid_anchors_are_told() -> None:
+    told = [{"step": 0.0}, {"valid_anchors": 0.01}, {"valid_anchors": 0.009}]
+    assert "Only 0.9%" in few_anchors(told[2:])
+    assert few_anchors(told[:2]) == few_anchors([]) == ""
+    assert few_anchors([{"valid_anchors": 0.0}, {"valid_anchors": 0.5}]) == ""
 
 
 def test_it_can_be_cancelled() -> None:

@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from domain.config import FullDepthSettings, TrainingSettings
 from domain.errors import Cancelled, InputError
+from domain.jobs import silent
 from training import full_depth
 from training.backbones import Backbone, backbone_sha256, build_backbone
+from training.fitting import Fitting
 from training.full_depth import Further, Retrained, retrain_backbone
 from training.head import Projection, Standardise
+from training.judges import Judges
 from training.loss_objectives import NewObjective, settings_objective
 from training.losses.osap import OSAP
 from training.losses.relevance import LossValue
@@ -229,6 +232,46 @@ def test_images_are_seen_turned_where_up_has_no_meaning(
     shares = [line["valid_anchors"] for line in found.history[1:]]
     looked_at = [int(line["step"]) - 1 for line in found.history[1:]]
     assert shares == [2 / seen.images[step] for step in looked_at]
+
+
+class Idle(Seen):
+    """An objective that speaks of no image, and yet has a gradient."""
+
+    def __call__(self, embeddings: Tensor, batch: Batch, rng: np.random.Generator) -> LossValue:
+        return LossValue((embeddings * torch.arange(embeddings.shape[1])).sum(), 0)
+
+
+@pytest.mark.parametrize("chunk", [0, 5])
+def test_steps_that_speak_of_no_image_are_skipped(
+    pixels: Tensor, start: Backbone, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rising = iter(range(100))
+    monkeypatch.setattr(Judges, "auc", lambda *_: float(next(rising)))  # the last one is the best
+    wanted = settings("contrastive", chunk_images=chunk)
+    found = retrained(pixels, start, wanted, further=Further(lambda *_: Idle()))
+    assert found.is_better
+    expected = dict(start.named_parameters())
+    assert all(
+        torch.equal(each, expected[name]) for name, each in found.backbone.named_parameters()
+    )
+    head = Fitting(np.random.default_rng(0).normal(size=(IMAGES, 8)), wanted, 0, CPU)
+    pairs = known_pairs().batches(head.neighbours, None)
+    learnt = [head.fit(pairs, Idle(), steps, silent).module.state_dict() for steps in (1, 4)]
+    assert all(torch.equal(learnt[0][name], learnt[1][name]) for name in learnt[0])
+
+
+def test_without_groups_that_differ_turned_images_alone_teach(
+    pixels: Tensor, start: Backbone
+) -> None:
+    wanted = settings("pedc")
+
+    def of_one_kind(known: KnownPairs, *rest: object) -> Objective:
+        new = settings_objective(wanted, seed=0, device=CPU, turned=True)
+        return new(known.only(known.similar), np.ones((IMAGES, 8)), None)
+
+    found = retrained(pixels, start, wanted, further=Further(of_one_kind), turned=True)
+    assert [line["valid_anchors"] for line in found.history[1:]] == [1.0, 1.0]
+    assert np.isfinite(found.history[-1]["loss"])
 
 
 def test_images_that_a_loss_speaks_of_are_those_with_the_partners_it_needs() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ def batch(rows: list[int]) -> Batch:
     return Batch(np.array(rows), known, nobody, known, nobody.astype(np.float32), nobody)
 
 
-def objective(groups: ImageGroups, **settings: float) -> ProxyObjective:
+def objective(groups: ImageGroups, *, turned: bool = False, **settings: float) -> ProxyObjective:
     rows = np.random.default_rng(0).normal(size=(len(groups.group), 4))
     return ProxyObjective(
         groups,
@@ -34,6 +36,7 @@ def objective(groups: ImageGroups, **settings: float) -> ProxyObjective:
         ProxySettings(**settings),  # type: ignore[arg-type]
         generator=torch.Generator().manual_seed(0),
         device=CPU,
+        turned=turned,
     )
 
 
@@ -107,6 +110,81 @@ def test_groups_that_nobody_compared_do_not_push_one_another() -> None:
     assert rows.grad[:4].any(1).all()
     assert wanted.proxies.grad is not None
     assert wanted.proxies.grad.any(1).tolist() == [True, True, False]
+
+
+ALONE = ImageGroups(np.array([0, 0, 1, 1, -1]), np.zeros((2, 2), bool))
+NOBODY = ImageGroups(np.full(5, -1), np.zeros((0, 0), bool))
+
+
+@pytest.mark.parametrize("groups", [ALONE, NOBODY], ids=["none that differ", "none at all"])
+def test_without_groups_that_differ_only_turned_images_count(groups: ImageGroups) -> None:
+    wanted = objective(groups, turned=True, proxy_weight=0.5, rotation_weight=3.0)
+    rows, turned = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1))
+    found = wanted(torch.cat([rows, turned]), batch([0, 1, 2, 3, 4]), np.random.default_rng(0))
+    group = torch.from_numpy(groups.group)
+    similar = (group[:, None] == group) & (group >= 0)
+    expected = 1.5 * rotation_loss(rows, turned, similar=similar).value
+    torch.testing.assert_close(found.value, expected)
+    assert found.valid_anchors == 5
+    assert wanted.parameters() == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"turned": False}, {"rotation_weight": 0.0}, {"unknown_negative": False}],
+    ids=["seen upright only", "no weight", "others must be known to differ"],
+)
+def test_it_needs_groups_that_differ_where_turned_images_cannot_teach(
+    settings: dict[str, Any],
+) -> None:
+    with pytest.raises(InputError, match="2 groups of images, none known to be different"):
+        objective(ALONE, **{"turned": True, **settings})
+
+
+def test_turned_images_are_compared_with_known_different_ones_only_where_that_is_wanted() -> None:
+    differ = np.zeros((3, 3), bool)
+    differ[0, 1] = differ[1, 0] = True
+    groups = ImageGroups(np.array([0, 1, 2, -1]), differ)
+    rows, turned = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(1))
+    among = torch.zeros(4, 4, dtype=torch.bool)
+    among[0, 1] = among[1, 0] = True
+    values = [
+        objective(groups, unknown_negative=False, rotation_weight=weight)(
+            torch.cat([rows, turned]), batch([0, 1, 2, 3]), np.random.default_rng(0)
+        ).value
+        for weight in (0.0, 1.0)
+    ]
+    expected = 0.5 * rotation_loss(rows, turned, among=among).value
+    torch.testing.assert_close(values[1] - values[0], expected)
+
+
+def test_proxies_learn_at_a_rate_of_their_own() -> None:
+    """Ten times the rate moves them as if the optimiser had a group for them."""
+    groups = groups_of_classes(np.arange(6) % 3)
+    rows = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    moved = []
+    for rate, share in ((1.0, 10.0), (10.0, 1.0)):
+        wanted = objective(groups, proxy_rate=rate, rotation_weight=0)
+        proxies, *others = wanted.parameters()
+        groups_of = [{"params": [proxies], "lr": 0.01 * share}, {"params": others, "lr": 0.01}]
+        optimiser = torch.optim.Adam(groups_of, eps=1e-12)
+        for _ in range(5):
+            optimiser.zero_grad()
+            wanted(rows, batch(list(range(6))), np.random.default_rng(0)).value.backward()
+            optimiser.step()
+        moved.append(rate * proxies.detach())
+    torch.testing.assert_close(*moved, rtol=1e-4, atol=1e-5)
+
+
+def test_proxies_may_have_any_length() -> None:
+    groups = groups_of_classes(np.arange(6) % 3)
+    rows = functional.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))
+    wanted = objective(groups, normalised=False, alpha=1.0, rotation_weight=0, class_weight=0)
+    wanted.proxies.data *= 3
+    found = wanted(rows, batch(list(range(6))), np.random.default_rng(0)).value
+    names = torch.arange(6) % 3
+    expected = proxy_loss(rows, names, wanted.proxies, alpha=1.0, normalised=False).value
+    torch.testing.assert_close(found, 0.5 * expected)
 
 
 def test_it_needs_groups_that_differ() -> None:
