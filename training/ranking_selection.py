@@ -7,6 +7,7 @@ for, and tells heads apart where their ROC-AUC is near 1.
 Source: OSAP-Loss, eq. 18 on judged images only ("condensed" average precision); the error is ours.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,9 @@ class RankingGain:
 
     Attributes:
         before, after: fractions; higher is better.
-        uncertainty: standard error of the difference, over groups of must-link components.
+        uncertainty: standard error of the difference, over groups of must-link components; or what
+            a single group adds to it, where that is more: few images that are ranked better, among
+            many that nothing was done to, are about a standard error whatever their number.
         images: over how many held-out images the means go.
     """
 
@@ -84,13 +87,21 @@ class RankingJudge:
     def gain(self, before: FloatArray, after: FloatArray) -> RankingGain:
         """What the difference of two heads' average precisions [images] comes to.
 
-        Its standard error comes from leaving out one group of components after another.
+        Its uncertainty comes from leaving out one group of components after another.
         """
         difference, groups = after - before, np.unique(self._group)
         left = [difference[self._group != group].mean() for group in groups if len(groups) > 1]
-        spread = float(np.std(left) * np.sqrt(len(left) - 1)) if left else float("inf")
         means = float(before.mean()), float(after.mean())
-        return RankingGain(*means, uncertainty=spread, images=self.images)
+        uncertainty = _uncertainty(means[1] - means[0], left)
+        return RankingGain(*means, uncertainty=uncertainty, images=self.images)
+
+
+def _uncertainty(gain: float, left: Sequence[float]) -> float:
+    """Standard error of a gain that is so much without each group, or what one group adds to it."""
+    if not left:
+        return float("inf")
+    spread = np.std(left) * np.sqrt(len(left) - 1)
+    return float(max(spread, gain - min(left)))
 
 
 def _average_precision(query: IntArray, similar: BoolArray) -> FloatArray:

@@ -65,6 +65,19 @@ def test_the_error_of_a_gain_grows_with_how_much_groups_differ() -> None:
     assert not mixed.is_better
 
 
+def test_a_single_group_of_images_is_no_evidence() -> None:
+    """Its gain is about a standard error among any number of groups that nothing was done to."""
+    judge = RankingJudge(FEATURES, _selection())
+    groups = QUERIES[1:] % 4
+    before = np.full(11, 0.5)
+    for group in range(4):
+        found = judge.gain(before, before + np.where(groups == group, 0.1, 0.0))
+        assert found.gain > 0.01
+        assert not found.is_better
+    two = judge.gain(before, before + np.where(groups < 2, 0.1, 0.0))
+    assert two.is_better
+
+
 def test_no_gain_is_no_better() -> None:
     assert not RankingGain(0.8, 0.8, 0.0, 30).is_better
     assert not RankingGain(0.8, 0.7, 0.0, 30).is_better
