@@ -338,7 +338,8 @@ def _explain(path: Path, error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(step) for step in first["loc"])
     if first["type"] != "extra_forbidden":
-        return f"{path.name}: {name} = {first['input']!r}; {first['msg'].rstrip('.')}."
+        why = first["msg"].removeprefix("Value error, ").rstrip(".")
+        return f"{path.name}: {name} = {first['input']!r}; {why}."
     near = difflib.get_close_matches(str(first["loc"][-1]), _known_names(ProjectConfig), n=1)
     meant = f'; did you mean "{near[0]}"?' if near else "."
     return f'{path.name}: unknown setting "{name}"{meant}'

@@ -52,6 +52,7 @@ def test_what_cannot_be_is_told_with_its_value_and_what_can(
     with pytest.raises(InputError) as caught:
         _read(tmp_path, f"[model.descriptor]\n{text}\n")
     assert all(each in caught.value.message for each in words), caught.value.message
+    assert "Value error" not in caught.value.message
 
 
 def test_the_smallest_scale_is_of_the_image_size_that_is_set(tmp_path: Path) -> None:

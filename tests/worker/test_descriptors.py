@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from domain.config import Backbone, ModelSettings, Views
+import worker.backbone
+from domain.config import Backbone as BackboneName
+from domain.config import ModelSettings, Views
 from domain.descriptors import PLAIN, Descriptor, Pooling
 from domain.jobs import silent
 from labeling_store import images
@@ -19,10 +21,10 @@ from tests.pictures import texture, write_archive
 from tests.projects import answer, random_weights
 from tests.worker.done_jobs import active_run, do_job
 from tests.worker.tuned import always_retrain
-from training.backbones import build_backbone
+from training.backbones import Backbone, backbone_sha256, build_backbone
 from training.head import frozen_head
 from training.preprocessing import load_pixels, normalised
-from training.weights import load_backbone, load_weights
+from training.weights import WeightsInfo, WeightsKind, load_backbone, load_weights
 from worker import network_lessons
 from worker.foreign import embed_file
 from worker.quick import RunModel
@@ -40,7 +42,7 @@ GEM = Descriptor(pooling=Pooling.GEM, power=4, scales=(1.0, 0.5))
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the default network, which is worked out by hand here."""
-    return random_weights(tmp_path_factory.mktemp("weights"), Backbone.RESNET18)
+    return random_weights(tmp_path_factory.mktemp("weights"), BackboneName.RESNET18)
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +205,27 @@ def test_full_depth_learns_the_power_and_the_run_keeps_it(
     made = descriptor_of(project.runs / later)
     assert (made.pooling, made.scales) == (Pooling.GEM, (1.0,))
     assert_queries_fit(changed, later)
+
+
+def test_weights_that_learnt_through_one_pooling_are_not_taken_for_another(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[Pooling] = []
+
+    def nothing_to_be_had(backbone: Backbone, *_: object) -> WeightsInfo:
+        return WeightsInfo(WeightsKind.UNTRAINED, "none", backbone_sha256(backbone), "none")
+
+    def warm_up(backbone: Backbone, *_: object, **__: object) -> None:
+        learnt.append(backbone.descriptor.pooling)
+
+    path = project.folder / CONFIG_NAME
+    path.write_text(re.sub("(?m)^weights = .*\n", "", path.read_text()))
+    monkeypatch.setattr(worker.backbone, "_loaded", nothing_to_be_had)
+    monkeypatch.setattr(worker.backbone, "warm_up", warm_up)
+    asked = [GEM, GEM.at_scale_one, Descriptor(pooling=Pooling.MAX), GEM, PLAIN, PLAIN]
+    asked.append(GEM.model_copy(update={"power": 3.0}))
+    for descriptor in asked:
+        worker.backbone.ready_backbone(
+            with_settings_of_now(project), torch.device("cpu"), silent, descriptor=descriptor
+        )
+    assert learnt == [Pooling.GEM, Pooling.MAX, Pooling.MEAN, Pooling.GEM]
