@@ -46,6 +46,7 @@ def test_losses_are_kept_as_they_change_until_the_training_ends(
         for said, count in (("embedding", 0), (1, 1), (2, 2), (2, 2), (9, 3), (4, 4)):
             told(0.5, f"step {said} of 9, loss {1 / said:.4f}" if isinstance(said, int) else said)
             wait_until(lambda wanted=count: len(jobs.losses(project, job)) >= wanted)
+            time.sleep(0.05)  # some beats: the same loss again is no news
     kept = jobs.losses(project, job)
     assert [each.loss for each in kept] == [1.0, 0.5, 0.1111, 0.25]
     assert [each.training for each in kept] == [0, 0, 0, 1]
