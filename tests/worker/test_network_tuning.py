@@ -20,8 +20,10 @@ from tests.pictures import write_archive
 from tests.projects import answer, make_project, opened_copy
 from tests.worker.done_jobs import active_run, do_job
 from tests.worker.tuned import always_retrain
+from training.finetuning import FineTuned
 from training.full_depth import Further, Retrained
 from training.weights import load_backbone
+from worker import finetuning as worker_finetuning
 from worker import network_lessons
 from worker.backbone import archive_features
 from worker.network_tuning import NetworkTuning
@@ -138,6 +140,7 @@ class Tuned:
     Attributes:
         parent, made: folders of the two runs.
         further, settings: what the training was given.
+        head: what the head was given, by name.
     """
 
     project: Project
@@ -145,17 +148,24 @@ class Tuned:
     made: Path
     further: Further
     settings: TrainingSettings
+    head: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def tuned(learnt: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tuned]:
-    taught = Taught()
+    taught, real, head = Taught(), worker_finetuning.fine_tune, dict[str, Any]()
+
+    def spied(start: Any, features: Any, *given: Any, **options: Any) -> FineTuned:
+        head.update(options, features=features)
+        return real(start, features, *given, **options)
+
     with opened_copy(learnt, tmp_path_factory.mktemp("tuned") / "project") as project:
         parent = project.runs / active_run(project).name
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(network_lessons, "retrain_backbone", taught)
+            patched.setattr(worker_finetuning, "fine_tune", spied)
             made = _tuned(project, parameters={"alpha": 4.0})
-        yield Tuned(project, parent, project.runs / made.name, *taught.seen[0])
+        yield Tuned(project, parent, project.runs / made.name, *taught.seen[0], head)
 
 
 def test_a_network_goes_on_from_the_weights_that_the_model_reads(tuned: Tuned) -> None:
@@ -190,6 +200,16 @@ def test_it_is_judged_by_images_whose_answers_the_network_never_learnt(tuned: Tu
     assert before.isdisjoint(ids[tuned.further.among].tolist())
     assert len(tuned.further.among) == len(ids) - len(before)
     assert before <= after  # what it learnt before, it has still learnt
+
+
+def test_the_model_is_compared_with_its_parent_on_the_parents_features(tuned: Tuned) -> None:
+    """By images that neither network has learnt an answer about."""
+    archive = archive_features(tuned.project, CPU, silent, of=tuned.parent.name)
+    rows = archive.rows_in(Part.TRAIN)
+    np.testing.assert_array_equal(tuned.head["before"].features, archive.features[rows])
+    assert not np.allclose(tuned.head["features"], archive.features[rows], atol=1e-3)
+    assert tuned.further.among is not None
+    np.testing.assert_array_equal(tuned.head["among"], tuned.further.among)
 
 
 def test_at_head_depth_the_network_stays(project: Project, taught: Taught) -> None:
