@@ -31,8 +31,8 @@ class Doubt:
 def doubts(project: Project) -> list[Doubt]:
     """Labels that the model in use contradicts, the farthest from its threshold first.
 
-    Reads all labels: half a second for 100,000. Empty without a model, or where it has no
-    threshold; pairs of images that it has not embedded are left out.
+    Reads all labels. Empty without a model, or where it has no threshold; pairs of images that it
+    has not embedded are left out.
 
     Raises:
         ModelError: its embeddings are gone or damaged.
