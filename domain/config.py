@@ -260,7 +260,7 @@ class FineTuningSettings(_Settings):
     batch_anchors: int = Field(default=128, ge=1)
     batch_others: int = Field(default=128, ge=0)
     structure_weight: float = Field(default=1.0, ge=0)  # as under [training], of the checkpoint's
-    network_rate: float = Field(default=0.3, gt=0)  # of the learning rates under [training.full]
+    network_rate: float = Field(default=1.0, gt=0)  # of the learning rates under [training.full]
     # As under [training.full]; a head of groups has learnt its guesses already, and gains nothing.
     guess_weight: float = Field(default=0.0, ge=0, le=1)
 
