@@ -134,7 +134,7 @@ class NetworkTuning:
         )
 
     def _settings(self) -> TrainingSettings:
-        """As for any training of the network, with the loss and its smaller steps."""
+        """As for any training of the network, with the loss and the rates of a fine-tuning."""
         config = self.project.config
         full, share = config.training.full, config.finetuning.network_rate
         changed = {
