@@ -86,7 +86,7 @@ class View {
   asked(item) {
     const text = about(item.question);
     say(this.el.reason, text);
-    this.el.reason.title = text;
+    this.el.reason.title = item.question.stands_for > 1 ? `${text} ${SPREAD}` : text;
     this.el.panel.hidden = true;
     this.el.pair.classList.remove("empty");
   }

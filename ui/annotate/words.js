@@ -40,9 +40,10 @@ function notSaved(error) {
 function about({ questions, reason, stands_for: pairs }) {
   if (questions) return `Mark what is similar to the large image. ${reason}`;
   if (!(pairs > 1)) return reason;
-  const spread = `Your answer counts for about ${pairs} pairs: similar images share their relations.`;
-  return `${reason} ${spread}`;
+  return `${reason} Your answer counts for about ${pairs} pairs.`;
 }
+
+const SPREAD = "Similar images share their relations.";
 
 const NO_QUESTIONS = {
   title: "No questions yet",
