@@ -38,9 +38,7 @@ def in_words(found: Among) -> str:
     """How many pairs the images make, and why some of them are not asked."""
     if found.images < 2:
         return "No pair of these images can be asked: it takes two different ones to learn from."
-    nearest = (
-        " and lie nearest to the middle of the selection" if found.images == MOST_IMAGES else ""
-    )
+    nearest = " and lie nearest" if found.images == MOST_IMAGES else ""
     parts = [
         f"{found.known:,} known already" if found.known else "",
         f"{found.in_queue:,} in the round's queue" if found.in_queue else "",

@@ -208,15 +208,17 @@ def _shape_of_strategies(rows: Rows) -> alt.Shape | None:
     names = list(dict.fromkeys(row["strategy"] for row in rows if row["strategy"]))
     if len(names) < 2:
         return None
+    shapes = [*names, ""]  # before the first questions
     legend = alt.Legend(
         title="questions chosen by",
+        values=names,
         orient="bottom",
         direction="vertical",  # in narrow windows, too
         labelLimit=400,
         symbolFillColor=BLUE,
         symbolStrokeColor=BLUE,
     )
-    return _shape("strategy:N", names, legend=legend)
+    return _shape("strategy:N", shapes, legend=legend)
 
 
 def _shape(field: str, names: list[str], *, legend: alt.Legend | None) -> alt.Shape:
@@ -224,7 +226,7 @@ def _shape(field: str, names: list[str], *, legend: alt.Legend | None) -> alt.Sh
     return alt.Shape(field, scale=scale, legend=legend)
 
 
-_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross"]
+_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "arrow"]
 _TOOLTIP = [
     alt.Tooltip("line:N", title="measured"),
     alt.Tooltip("value:Q", title="value", format=".1%"),

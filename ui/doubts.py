@@ -32,7 +32,7 @@ def draw(project: Project, *, on_history: Callable[[str], None]) -> None:
         )
         return
     st.caption(WORDS, width=components.READABLE_PX)
-    start = PAGE_ROWS * session.page_number(KEY)
+    start = PAGE_ROWS * min(session.page_number(KEY), (len(found) - 1) // PAGE_ROWS)
     shown = found[start : start + PAGE_ROWS]
     paths = history.paths_of(project, [each.label.pair for each in shown])
     components.pager(KEY, more=len(found) > start + PAGE_ROWS)

@@ -44,8 +44,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "project": ("Button", "FileUploader"),
     "you": ("Button", "Selectbox", "TextInput"),
 }
-# Answers could be clicked out of people by a page of another site that has this one inside.
-_NOT_FRAMED = {"Content-Security-Policy": "frame-ancestors 'self'"}
 _SERVER = 'BACKEND_BASE_URL: new URL(".", location.href).href'
 # While the page waits for its server: what is loaded is there at once when it is to be drawn.
 _WARM = (
@@ -91,7 +89,7 @@ def _page(title: str, told: str, links: str) -> str:
 
 
 def _html(page: str, caching: str = "no-cache") -> Response:
-    return HTMLResponse(page, headers={"Cache-Control": caching, **_NOT_FRAMED})
+    return HTMLResponse(page, headers={"Cache-Control": caching})
 
 
 def _framed_later(page: str, early: str) -> str:

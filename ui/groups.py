@@ -26,7 +26,7 @@ def draw(project: Project) -> None:
         )
         return
     st.caption(WORDS, width=components.READABLE_PX)
-    start = PAGE_GROUPS * session.page_number(KEY)
+    start = PAGE_GROUPS * min(session.page_number(KEY), (len(found) - 1) // PAGE_GROUPS)
     shown = found[start : start + PAGE_GROUPS]
     components.pager(KEY, more=len(found) > start + PAGE_GROUPS)
     of_page = [each for group in shown for each in group.image_ids[:MOST_SHOWN]]

@@ -8,8 +8,9 @@ beyond, in this version or another, is closed until it is listed here.
 from pathlib import Path
 
 import streamlit as st
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from domain.members import Role, require
 from ui import access, session, sign_in
@@ -42,6 +43,8 @@ def is_streamlits(path: str) -> bool:
 class ClosedRoutes:
     """Refuses who may not have what Streamlit would give; to put around the whole app.
 
+    No page that it gives can stand inside a page of another site.
+
     Nobody else can ask for an address that only Streamlit answers: the stream to a page, which is
     open, checks who is there by itself (`ui.main.present`), and own routes do (`ui.serving`).
     """
@@ -57,7 +60,20 @@ class ClosedRoutes:
                 await self._threads.run(_check, HTTPConnection(scope))
             except Exception as error:
                 answer = refused(error) if scope["type"] == "http" else _hang_up
-        await answer(scope, receive, send)
+        await answer(scope, receive, _unframed(send))
+
+
+def _unframed(send: Send) -> Send:
+    """Lets no page of another site have a page of ours inside it, whose answers one could click."""
+
+    async def send_unframed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message["headers"])
+            if headers.get("content-type", "").startswith("text/html"):
+                headers["Content-Security-Policy"] = "frame-ancestors 'self'"
+        await send(message)
+
+    return send_unframed
 
 
 def _is_closed(path: str) -> bool:

@@ -1,6 +1,7 @@
 """How the loss of a training falls, while it trains and afterwards."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import altair as alt
 
@@ -37,5 +38,11 @@ def loss_curve(losses: Sequence[LossPoint]) -> Drawing | None:
         )
     )
     chart.height = HEIGHT_PX
-    first, last = losses[0].loss, losses[-1].loss
-    return Drawing(chart, f"Loss of the training: from {first:.4f} to {last:.4f}.")
+    return Drawing(chart, " ".join(_in_words(losses)))
+
+
+def _in_words(losses: Sequence[LossPoint]) -> Iterator[str]:
+    for _, of_one in groupby(losses, key=lambda each: each.training):
+        first, *rest = of_one
+        last = rest[-1] if rest else first
+        yield f"Loss of the training: from {first.loss:.4f} to {last.loss:.4f}."

@@ -19,7 +19,13 @@ def nearest_to_one(project: Project) -> list[int]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         image_id = _named(project)
         count = st.number_input(
-            "How many images", 2, MOST_IMAGES, USUAL, key="explore.near.count", width=160
+            "How many images",
+            2,
+            MOST_IMAGES,
+            USUAL,
+            key="explore.near.count",
+            persist_state="session",
+            width=160,
         )
     if image_id is None:
         return []
@@ -29,7 +35,12 @@ def nearest_to_one(project: Project) -> list[int]:
 
 def _named(project: Project) -> int | None:
     text = st.text_input(
-        "Path contains", key="explore.near.text", placeholder="any path", width=260, max_chars=200
+        "Path contains",
+        key="explore.near.text",
+        persist_state="session",
+        placeholder="any path",
+        width=260,
+        max_chars=200,
     )
     found = search.browse(project, text.strip()).images
     begin = [each for each in found if str(each.image_id) == st.query_params.get(NEAR)]
@@ -40,6 +51,7 @@ def _named(project: Project) -> int | None:
         list(offered),
         format_func=lambda image_id: offered.get(image_id, ""),
         key="explore.near.image",
+        persist_state="session",
         placeholder="no path contains that",
         width=360,
     )

@@ -202,6 +202,17 @@ def remembered(key: str, state: object, make: Callable[[], T]) -> T:
     return kept[1]
 
 
+def note(key: str, value: object) -> None:
+    """Keep something in this browser tab."""
+    st.session_state[key] = value
+
+
+def noted(key: str, default: T) -> T:
+    """What was kept in this browser tab; else the default."""
+    found: T = st.session_state.get(key, default)
+    return found
+
+
 def counter(key: str) -> int:
     """How often `count_up` was called for a key in this browser tab."""
     return int(st.session_state.get(key, 0))

@@ -186,8 +186,9 @@ def test_points_show_how_their_questions_were_chosen_where_that_differs() -> Non
     assert shape(None, "mgue", "mgue")["field"] == "line"
     differing = shape(None, "random", "mgue", "random")
     assert differing["field"] == "strategy"
-    assert differing["scale"]["domain"] == ["Random pairs", "Most uncertain pairs (MGUE)"]
-    assert len(set(differing["scale"]["range"])) == 2
+    assert differing["scale"]["domain"] == ["Random pairs", "Most uncertain pairs (MGUE)", ""]
+    assert differing["legend"]["values"] == ["Random pairs", "Most uncertain pairs (MGUE)"]
+    assert len(set(differing["scale"]["range"])) == 3
     assert differing["legend"]["title"] == "questions chosen by"
 
 

@@ -41,6 +41,11 @@ OF_SOMEBODY_ELSE = """
       set: (early) => { kept = early; early.scope += "0"; },
     });
 """
+FORBIDDEN = """
+    Object.defineProperty(window, "localStorage", {
+      get() { throw new DOMException("Refused.", "SecurityError"); },
+    });
+"""
 LOOK = """
     (section) => {
       const parts = [section, ...section.querySelectorAll("h1, .frame, .answer, .tools button")];
@@ -78,7 +83,6 @@ def test_each_page_is_streamlits_own_and_knows_its_server(
     monkeypatch.setenv("ANNEAL_PROJECT", str(tmp_path / "none"))
     reply = first_page(path)
     assert reply.headers["cache-control"] == "no-cache"
-    assert reply.headers["content-security-policy"] == "frame-ancestors 'self'"
     told = TOLD.search(reply.text)
     assert told is not None
     assert "BACKEND_BASE_URL" in told[1]
@@ -114,7 +118,6 @@ def test_the_annotate_page_is_drawn_by_the_html_for_its_reader(served_project: P
     for query, asked_by in (("", owner), (f"?member={ann.member_id}", ann)):
         page = first_page(f"/annotate{query}")
         assert reader_of(page) == asked_by.member_id
-        assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
         assert page.headers["cache-control"] == "no-store"  # a proof of who they are is in it
         assert page.text.count("</script>") == page.text.count("<script")
     assert reader_of(first_page(f"/my_answers?member={ann.member_id}")) is None
@@ -249,6 +252,45 @@ def test_an_open_sheet_stays_open_and_keeps_the_focus(frame: Frame, early: Annot
 
 
 @pytest.mark.browser
+def test_where_nothing_may_be_kept_streamlits_page_comes_all_the_same(
+    page: Page, address: str
+) -> None:
+    page.add_init_script(FORBIDDEN)
+    page.goto(f"{address}/annotate")
+    expect(page.get_by_test_id("stMain").locator(f"{PAGE} .stage img")).to_have_count(
+        2, timeout=30_000
+    )
+
+
+@pytest.mark.browser
+def test_a_mistake_in_it_leaves_streamlits_page(page: Page, address: str) -> None:
+    page.add_init_script("Object.defineProperty(window, 'annealEarly', { get: () => null });")
+    page.goto(f"{address}/annotate")
+    expect(page.get_by_test_id("stMain").locator(PAGE)).to_be_visible(timeout=30_000)
+    expect(page.locator("#anneal-early")).to_have_count(0)
+
+
+@pytest.mark.browser
+def test_closing_it_with_unsent_answers_asks_first(frame: Frame, early: Annotator) -> None:
+    early.page.route("**/api/answers", lambda route: route.abort())
+    early.press("j")
+    expect(early.page.get_by_text("not sent yet")).to_be_visible(timeout=10_000)
+    early.page.on("dialog", lambda dialog: dialog.accept())
+    with early.page.expect_event("dialog") as asked:
+        early.page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+
+
+@pytest.mark.browser
+def test_the_menu_can_be_used_before_the_page_is_framed(page: Page, address: str) -> None:
+    page.route("**/static/js/BidiComponent.*.js", lambda route: route.abort())
+    page.goto(f"{address}/annotate")
+    page.get_by_role("link", name="You: owner").click(timeout=30_000)
+    expect(page.get_by_role("heading", name="You", level=1)).to_be_visible()
+    expect(page.locator("#anneal-early")).to_have_count(0)
+
+
+@pytest.mark.browser
 def test_it_gives_way_to_what_must_be_said_first(
     frame: Frame, page: Page, project: Project, address: str
 ) -> None:
@@ -292,6 +334,14 @@ def test_a_page_asks_for_its_server_nowhere_but_at_the_root(page: Page, address:
     page.get_by_role("link", name="Search").click()
     expect(page.get_by_role("heading", name="Search", level=1)).to_be_visible()
     assert page.url == f"{address}/search"
+
+
+@pytest.mark.browser
+def test_no_page_of_another_site_can_have_one_of_these_inside(page: Page, address: str) -> None:
+    for path in ("", "annotate", "static", "app/x", "favicon.png/x", "no/page"):
+        reply = page.request.get(f"{address}/{path}")
+        assert reply.headers["content-type"].startswith("text/html"), path
+        assert reply.headers["content-security-policy"] == "frame-ancestors 'self'", path
 
 
 @pytest.mark.browser

@@ -46,6 +46,25 @@ def test_a_lead_writes_instructions_with_examples_and_changes_them(
     assert [each.value for each in again.toast] == [UNCHANGED]
 
 
+def test_what_was_half_written_is_not_lost_when_somebody_else_saves(
+    served_project: Project,
+) -> None:
+    owner = local_owner(served_project)
+    guides.write_guide(served_project, owner, "Look at roofs.", [])
+    app = show("instructions")
+    app.text_area[0].input("Look at roads.").run()
+    guides.write_guide(served_project, owner, "Look at rivers.", [])
+    app.run()
+    assert not app.exception
+    assert app.text_area[0].value == "Look at rivers."
+    assert [each.value for each in app.code] == ["Look at roads."]
+    app.button(key="instructions.put_away").click().run()
+    assert not app.code
+    guides.write_guide(served_project, owner, "Look at fields.", [])
+    app.run()
+    assert not app.code  # nothing was half written
+
+
 def test_leads_see_flags_on_labels_until_they_are_done(small_project: Project) -> None:
     owner = local_owner(small_project)
     new = [NewFlag("pair-flag", 1, 2, note=MARKUP), NewFlag("image-flag", 3, None)]

@@ -47,29 +47,44 @@ class EarlyPage {
   }
 }
 
-/** Draw the page, and then load what frames it; a browser may not know such templates. */
+/** Draw the page, and then load what frames it, whatever becomes of the page. */
 function startEarly(data, frame) {
   const drawFrame = () => document.head.append(frame.content); // a second time it is empty
+  setTimeout(drawFrame, FRAME_WAITS_MS);
   const host = document.getElementById("anneal-early");
-  if (host.shadowRoot) window.annealEarly = new EarlyPage(host, data, drawFrame);
-  else host.remove();
-  setTimeout(drawFrame, host.isConnected ? FRAME_WAITS_MS : 0);
+  try {
+    window.annealEarly = new EarlyPage(host, data, drawFrame);
+    guardUnsent(data.scope);
+  } catch (error) { // a browser that does not know such templates, or lets nothing be kept
+    host.remove();
+    drawFrame();
+    console.warn(error);
+  }
 }
 
 /** As Streamlit chooses it: what its menu was told here, else what the computer wants. */
 function chosenTheme() {
-  const key = `stActiveTheme-${location.pathname}-v2`;
-  const kept = /light|dark/i.exec(localStorage.getItem(key) ?? "");
+  const kept = /light|dark/i.exec(keptTheme());
   if (kept) return kept[0].toLowerCase();
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
-/** What the page wants of Streamlit: a new token comes with the component, pages have addresses. */
+function keptTheme() {
+  try {
+    return localStorage.getItem(`stActiveTheme-${location.pathname}-v2`) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** What the page wants of Streamlit: pages have addresses; a new token comes with the component. */
 function goElsewhere(name, value) {
   if (name === "page") location.assign(`${PLACES[value]}${location.search}`);
+  else if (performance.now() > ALONE_FOR_MS) location.reload(); // which never came
 }
 
 const FRAME_WAITS_MS = 300;
+const ALONE_FOR_MS = 60_000;
 const PLACES = { overview: "./", rounds: "./rounds" };
 // Before its first script run Streamlit draws a part that is empty.
 const OTHER_PARTS = "[data-testid=stApp]:not([data-test-script-state=initial])"

@@ -5,6 +5,7 @@ came, the pictures, and answers given meanwhile.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ PAGE = (
     "grid.js",
     "meter.js",
     "entries.js",
+    "closing.js",
     "page.js",
 )
 FRAME = "anneal-frame"
 HTML, CSS = "component.html", "component.css"
 _HERE = Path(__file__).parent
+_THEMES = ("light", "dark")
 _FONT = '"Source Sans", sans-serif'
 _COLOURS = {
     "--st-text-color": "textColor",
@@ -44,6 +47,7 @@ _COLOURS = {
 }
 
 
+@cache  # the component's as of the start, too
 def source(*names: str) -> str:
     """Files one after another."""
     return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in names)
@@ -72,7 +76,14 @@ def early_page(member: Member) -> str:
     style = f"<style>{_theme()}\n{source('early.css', CSS)}</style>"
     template = f'<template shadowrootmode="open">{style}{source(HTML)}</template>'
     script = f'(() => {{ "use strict";\n{source(*PAGE, "early.js")}\n{start} }})()'
-    return f'<div id="anneal-early">{template}</div><script>{script}</script>'
+    return f'{_behind()}<div id="anneal-early">{template}</div><script>{script}</script>'
+
+
+def _behind() -> str:
+    """What is seen where Streamlit's header will be, which the page leaves free for it."""
+    of_theme = 'body:has(> #anneal-early[data-theme="{}"]) {{ background: {}; }}'
+    named = ((name, config.get_option(f"theme.{name}.backgroundColor")) for name in _THEMES)
+    return f"<style>{' '.join(of_theme.format(*each) for each in named)}</style>"
 
 
 def _theme() -> str:

@@ -130,6 +130,7 @@ class Feed {
     const known = new Set([...this.heldIds(), ...this.answeredIds()]);
     const fresh = this.source.read(reply).filter((each) => !known.has(each.proposal_id));
     await this.loadAll(fresh);
+    if (this.stopped) return;
     this.tab.write(this.heldIds());
     this.emptyReplies = fresh.length < Math.min(wanted, 1) ? this.emptyReplies + 1 : 0;
     this.onChange(null);

@@ -3,20 +3,6 @@
  * older call must not close the page that a newer call uses.
  */
 const pages = new WeakMap();
-const outboxes = new Set(); // beginnings of the names of unsent answers, of all who were here
-
-/** Closing the tab or signing out while something is unsent asks first, on every page. */
-function guardUnsent(scope) {
-  if (outboxes.size === 0) window.addEventListener("beforeunload", warnIfUnsent);
-  outboxes.add(`${scope}.out.`);
-}
-
-function warnIfUnsent(event) {
-  const names = Object.keys(localStorage);
-  if (names.some((name) => [...outboxes].some((outbox) => name.startsWith(outbox)))) {
-    event.preventDefault();
-  }
-}
 
 /** The page that the HTML drew, unless it is somebody else's. */
 function takeOver(scope, place) {

@@ -78,6 +78,7 @@ class Page {
     } catch (error) {
       this.fed(error); // the feed keeps trying, and asks for a new token then
     }
+    if (this.stopping.signal.aborted) return; // closed meanwhile
     this.sheets.guide.openIfNew(); // its pictures need the session
     this.sender.kick();
     this.feed.refill();

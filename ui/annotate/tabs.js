@@ -5,10 +5,9 @@
 function claimTab(scope) {
   const prefix = `${scope}.tab.`;
   const name = prefix + newKey();
-  let release = () => {};
-  if (navigator.locks) {
-    navigator.locks.request(name, () => new Promise((resolve) => { release = resolve; }));
-  }
+  let release;
+  const left = new Promise((resolve) => { release = resolve; });
+  if (navigator.locks) navigator.locks.request(name, () => left);
   const leave = () => {
     window.removeEventListener("pagehide", unload);
     release();
@@ -40,10 +39,14 @@ function claimTab(scope) {
     async heldElsewhere() {
       if (!navigator.locks) return [];
       const live = new Set((await navigator.locks.query()).held.map((lock) => lock.name));
-      const tabs = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
-      const gone = tabs.filter((tab) => !live.has(tab) && tab !== name);
-      for (const tab of gone) localStorage.removeItem(tab);
-      return tabs.filter((tab) => live.has(tab) && tab !== name).flatMap(read);
+      try {
+        const tabs = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+        const gone = tabs.filter((tab) => !live.has(tab) && tab !== name);
+        for (const tab of gone) localStorage.removeItem(tab);
+        return tabs.filter((tab) => live.has(tab) && tab !== name).flatMap(read);
+      } catch {
+        return []; // forbidden: each tab sees its own
+      }
     },
     leave,
   };

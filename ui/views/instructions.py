@@ -16,7 +16,21 @@ project, member = session.project(), session.member()
 guide = guides.current_guide(project)
 # What is half written waits through a look at other pages, until somebody saves a newer version.
 version = f".{guide.guide_id}" if guide else ""
+DRAWN = "instructions.drawn"  # the field of the text, and what was in it at first
 TEXT, EXAMPLES = f"instructions.text{version}", f"instructions.examples{version}"
+
+
+def draw_draft() -> None:
+    """What this person had half written when somebody else saved, until they put it away."""
+    now = (TEXT, guide.text if guide else "")
+    field, saved = session.noted(DRAWN, now)
+    draft = session.noted(field, "")
+    if guide is None or field == TEXT or draft in ("", saved, guide.text):
+        session.note(DRAWN, now)
+        return
+    st.warning(f"{components.as_text(guide.member)} saved while you were writing. You had written:")
+    st.code(draft, language=None, wrap_lines=True)
+    st.button("Put it away", key="instructions.put_away", on_click=session.note, args=(DRAWN, now))
 
 
 def remark_key(pair: Pair) -> str:
@@ -67,6 +81,7 @@ components.page_header(
     "What counts as similar here. Annotators see this before their first pair, after every change, "
     "and whenever they press the key for it.",
 )
+draw_draft()
 examples = guide.examples if guide else ()
 similar = choices(examples)
 st.text_area(
