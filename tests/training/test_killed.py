@@ -68,7 +68,7 @@ def _in_a_process(state: Path, steps: Connection) -> None:
     network_training.KEEP_EVERY_S = 0.0
 
     def tell(done: float, message: str) -> None:
-        if f"step {KILLED_AFTER + 1} of {STEPS}, held-out" in message:
+        if f"backbone, step {KILLED_AFTER + 1} of {STEPS}," in message:
             steps.send(message)
             time.sleep(600)
 
