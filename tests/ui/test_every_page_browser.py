@@ -17,6 +17,7 @@ from labeling_store import answers
 from tests.ui.annotator import SHOWN as PAIR
 from tests.ui.barriers import serious
 from tests.ui.furnished import Furnished, furnish
+from tests.ui.keyboard import tab_to, wait_until
 from tests.ui.screens import PREPARE, addresses, see_a_pair, settle
 from ui.first_page import PARTS
 from ui.sitemap import PAGES
@@ -64,13 +65,6 @@ ALSO_NARROW = (
     "people",
 )  # drawn another way
 FIELDS_FIRST = ("overview", "rounds", "curves", "search", "labels", "instructions", "you")
-FOCUSED = """
-() => {
-  let at = document.activeElement;
-  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-  return at?.getAttribute("aria-label") ?? at?.innerText ?? "";
-}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -274,22 +268,18 @@ def test_by_keyboard_alone_a_lead_has_pairs_of_images_around_one_asked(
     assert asked.reason == by_hand.REASON
 
 
-def tab_to(page: Page, pattern: str) -> None:
-    """Press Tab until what has the focus says something of the pattern."""
-    for _ in range(90):
-        page.keyboard.press("Tab")
-        if re.fullmatch(pattern, page.evaluate(FOCUSED).strip()):
-            return
-    pytest.fail(f"No {pattern} within 90 tabs")
-
-
-def wait_until(page: Page, happened: Callable[[], bool]) -> None:
-    """Wait for the store; a time-out is a failure."""
-    for _ in range(200):
-        if happened():
-            return
-        page.wait_for_timeout(100)
-    pytest.fail("It did not come to the store")
+def test_by_keyboard_alone_a_lead_reads_curves_and_searches(reader: Page, address: str) -> None:
+    reader.goto(f"{address}/curves")
+    settle(reader)
+    tab_to(reader, "Bits")
+    reader.keyboard.press("ArrowRight")
+    expect(reader.get_by_role("radio", name="Minutes")).to_be_checked()
+    reader.goto(f"{address}/search")
+    settle(reader)
+    tab_to(reader, "Path contains")
+    reader.keyboard.type("nothing has this name")
+    reader.keyboard.press("Enter")
+    expect(reader.get_by_text("No path contains")).to_be_visible(timeout=30_000)
 
 
 FOR_LEADS = [name for name, (_, role) in PAGES.items() if role is not Role.ANNOTATOR]
