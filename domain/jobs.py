@@ -63,16 +63,23 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a training, and the loss after it."""
+    """A step of a training, the loss after it, and the words that stand before."""
 
     number: int
     loss: float
+    doing: str = ""
+
+    def begins_after(self, before: "Step") -> bool:
+        """Whether it is of another training than the step before it."""
+        return self.number < before.number or self.doing != before.doing
 
 
 def step_in(message: str) -> Step | None:
     """The step that a training reports in its message: "step 40 of 400, loss 0.1234"."""
     found = _STEP.search(message)
-    return None if found is None else Step(int(found[1]), float(found[2]))
+    if found is None:
+        return None
+    return Step(int(found[1]), float(found[2]), message[: found.start()])
 
 
 def silent(done: float, message: str) -> None:

@@ -30,6 +30,7 @@ from training.loss_objectives import NewObjective
 from training.losses.structure import structure_loss
 from training.objectives import Objective
 from training.ranking_selection import RankingGain, RankingJudge
+from training.selection import SelectionSet
 from training.trainer import KnownPairs, held_out, train_head
 
 Retrain = Callable[[BoolArray], TrainedHead]
@@ -40,6 +41,8 @@ With soft labels of all N images, if it has any.
 
 _FEWEST_IMAGES = 10  # held out; with fewer, nobody can say how far chance reaches
 _TRIAL_SHARE = 0.6  # of the progress: the trial trains twice, and judges
+_TOO_FEW = "Too few answers are known to tell whether it is better"
+_HINT = "Answer more questions, then fine-tune again."
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,18 @@ class FineTuned:
     Attributes:
         head: after `steps` further steps, trained on all that is known.
         steps: after which the trial did best.
-        selection: how the trial ranked held-out images before and after; None where too few
-            answers are known to hold any out.
+        selection: how the trial ranked held-out images before and after; None where nobody can
+            tell.
+        unjudged: where that is so: why, in words without a full stop.
+        untaught: why the head is the checkpoint itself, which this loss cannot teach, in words;
+            empty where it could.
     """
 
     head: TrainedHead
     steps: int
     selection: RankingGain | None
+    unjudged: str = _TOO_FEW
+    untaught: str = ""
 
     @property
     def is_better(self) -> bool:
@@ -100,7 +108,8 @@ def fine_tune(
         settings: see there.
         retrain: makes the checkpoint without some images' answers, to compare fairly.
         before: what the result is compared with; None: the checkpoint itself. It differs where the
-            features were made by a network that was trained further, too.
+            features were made by a network that was trained further, too. Then a checkpoint that
+            the loss cannot teach is compared as it is, instead of an `InputError`.
         among: rows of the images that may be held out; None: any.
         seed: on one kind of device the same seed gives the same head.
         device: where to train; the head stays there.
@@ -117,12 +126,44 @@ def fine_tune(
     with one_thread():
         tuning = _Tuning(features, objective, settings, seed, device)
         own = Checkpoint(features, retrain)
-        steps, found = tuning.trial(
-            known, own, before or own, among, part_of(progress, 0.0, _TRIAL_SHARE)
-        )
+        untaught = "" if before is None else tuning.refusal(start, known)
+        sides = _Sides(own, before or own, among)
+        found = tuning.judged(start, known, sides, untaught, part_of(progress, 0.0, _TRIAL_SHARE))
+        if untaught:
+            return found
         rest = part_of(progress, _TRIAL_SHARE, 1.0)
-        *_, last = tuning.heads(start, known, steps, rest)
-    return FineTuned(last, steps, found)
+        *_, last = tuning.heads(start, known, found.steps, rest)
+    return replace(found, head=last)
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """The checkpoint that is trained further, what that is compared with, and by which images."""
+
+    own: Checkpoint
+    before: Checkpoint
+    among: IntArray | None
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """A checkpoint made without the held-out answers, and what it is compared with.
+
+    Attributes:
+        found: what is held out.
+        start: the checkpoint.
+        judge: of its features.
+        was: [images] average precision of what it is compared with.
+    """
+
+    found: SelectionSet
+    start: TrainedHead
+    judge: RankingJudge
+    was: FloatArray
+
+    def gain(self, head: TrainedHead) -> RankingGain:
+        """How much better a head ranks than what it is compared with."""
+        return self.judge.gain(self.was, self.judge.average_precision(head))
 
 
 class _Tuning:
@@ -139,35 +180,73 @@ class _Tuning:
         self._features, self._objective, self._settings = features, objective, settings
         self._seed, self._device = seed, device
 
-    def trial(
+    def judged(
         self,
+        start: TrainedHead,
         known: KnownPairs,
-        own: Checkpoint,
-        before: Checkpoint,
-        among: IntArray | None,
+        sides: _Sides,
+        untaught: str,
         progress: Progress,
-    ) -> tuple[int, RankingGain | None]:
-        """After how many steps held-out images are ranked best, and how much better that is."""
-        found = held_out(known, self._seed, among=among)
-        if found is None:
-            return self._settings.steps, None
+    ) -> FineTuned:
+        """The checkpoint, after how many steps it does best, and how much better that is."""
         progress(0.0, "training without the held-out answers")
+        try:
+            compared = self._compared(known, sides)
+            if untaught:
+                gain = compared.gain(compared.start)
+                return FineTuned(start, 0, gain, untaught=untaught)
+            return FineTuned(start, *self._trial(compared, known, part_of(progress, 0.3, 1.0)))
+        except InputError as error:
+            steps = 0 if untaught else self._settings.steps
+            return FineTuned(start, steps, None, unjudged=error.message, untaught=untaught)
+
+    def _trial(
+        self, compared: _Comparison, known: KnownPairs, progress: Progress
+    ) -> tuple[int, RankingGain]:
+        """After how many steps held-out images are ranked best, and how much better that is.
+
+        Raises:
+            InputError: the loss cannot learn from what is left.
+        """
+        kept = known.only(~compared.found.held_out)
+        if why := self.refusal(compared.start, kept):
+            words = "Without the held-out answers the loss cannot learn, so that nobody can tell"
+            raise InputError(f"{words} whether it is better ({why.rstrip('.')})", _HINT)
+        trials = self.heads(compared.start, kept, self._settings.steps, progress)
+        gains = [(int(head.history[-1]["step"]), compared.gain(head)) for head in trials]
+        return max(gains, key=lambda each: each[1].gain)
+
+    def _compared(self, known: KnownPairs, sides: _Sides) -> _Comparison:
+        """The checkpoint made without the held-out answers.
+
+        Raises:
+            InputError: nobody can tell whether it becomes better; the message says why.
+        """
+        found = held_out(known, self._seed, among=sides.among)
+        judge = None if found is None else RankingJudge(self._features, found)
+        if found is None or judge is None or judge.images < _FEWEST_IMAGES:
+            raise InputError(_TOO_FEW, _HINT)
         without = np.zeros(len(self._features), dtype=bool)
         without[found.images] = True
-        start, judge = own.retrain(without), RankingJudge(self._features, found)
-        if start.is_frozen or judge.images < _FEWEST_IMAGES:
-            return self._settings.steps, None
-        was = judge.average_precision(start)
-        if before is not own:
-            judged = RankingJudge(before.features, found)
-            was = judged.average_precision(before.retrain(without))
-        kept = known.only(~found.held_out)
-        trials = self.heads(start, kept, self._settings.steps, part_of(progress, 0.3, 1.0))
-        gains = [
-            (int(head.history[-1]["step"]), judge.gain(was, judge.average_precision(head)))
-            for head in trials
-        ]
-        return max(gains, key=lambda each: each[1].gain)
+        start = sides.own.retrain(without)
+        if start.is_frozen:
+            words = "Without the held-out answers no head is learnt, so that nobody can tell"
+            raise InputError(f"{words} whether it is better", _HINT)
+        if sides.before is sides.own:
+            return _Comparison(found, start, judge, judge.average_precision(start))
+        was = sides.before.retrain(without)
+        judged = RankingJudge(sides.before.features, found)
+        return _Comparison(found, start, judge, judged.average_precision(was))
+
+    def refusal(self, start: TrainedHead, known: KnownPairs) -> str:
+        """Why the loss cannot teach a head from what is known; empty where it can."""
+        anchored = _projected(start, self._inputs(start)).cpu().numpy()
+        guesses = guesses_of(start.labels, weight=self._settings.guess_weight)
+        try:
+            self._objective(known, anchored, guesses)
+        except InputError as error:
+            return error.message
+        return ""
 
     def heads(
         self, start: TrainedHead, known: KnownPairs, steps: int, progress: Progress

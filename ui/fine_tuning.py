@@ -84,8 +84,10 @@ def fine_tuning(project: Project) -> None:
         )
     explain(loss)
     if obstacle is None:
-        reached = finetuning.tuning_depth(project, finetuning.starting_run(project), depth)
-        training_depth.explain_further(project, reached)
+        start = finetuning.starting_run(project)
+        training_depth.explain_further(project, finetuning.tuning_depth(project, start, depth))
+        if why := finetuning.held_back(project, start, depth):
+            st.info(components.as_text(why), icon=":material/info:")
     else:
         st.info(components.as_text(obstacle), icon=":material/info:")
     _results(finetuning.fine_tuned(project))

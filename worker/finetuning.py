@@ -19,6 +19,7 @@ from training.checkpoints import load_head, save_head
 from training.device import device_in_words
 from training.finetuning import Checkpoint, FineTuned, fine_tune
 from training.group_head import GroupHead
+from training.head import TrainedHead
 from training.loss_objectives import loss_objective
 from training.ranking_selection import RankingGain
 from training.valid_anchors import few_anchors
@@ -39,7 +40,7 @@ from workflow.run_files import (
 from workflow.succession import is_model, succession_of
 
 _TRAINED = "The whole network was trained further."
-_STAYED = "The network became no better, so that its head alone was trained further."
+_ALONE = "The head alone was trained further."
 
 
 def fine_tune_run(
@@ -65,29 +66,25 @@ def fine_tune_run(
         parent: has learnt from answers.
         params: `loss` and its `parameters`.
         depth: head; or full, for the whole network first, and then a head of the parent's kind on
-            its features. Where the network becomes no better, the head alone.
+            its features. Where the network becomes no better, or no such head can be made, the head
+            alone.
     """
     folder, loss = project.runs / parent.name, params["loss"]
     recipe = loss, loss_choice(loss).values(params.get("parameters"))
     tuner = _Tuner(project, parent, archive, recipe, device)
-    made, rest = archive, progress
-    if depth is Depth.FULL:
-        made = tuner.features(report, part_of(progress, 0.0, 0.8))
-        rest = part_of(progress, 0.8, 1.0)
-    found = tuner.head(made, rest)
+    made = tuner.whole(report, progress) if depth is Depth.FULL else tuner.alone(progress)
+    found = made.found
     if few := few_anchors(found.head.history):
         report.log(few)
     name = free_name(project, f"{parent.name.split('+', 1)[0]}-{loss}")
     rival = _rival(project, parent, recipe)
     winner = _winner(found, name, parent, rival)
-    verdict = _verdict(found, parent, rival, winner)
-    if depth is Depth.FULL:
-        verdict = f"{_STAYED if made is archive else _TRAINED} {verdict}"
+    verdict = f"{made.words} {_verdict(found, parent, rival, winner)}".lstrip()
     report.log(verdict)
     if winner == parent.name and not has_embeddings(folder):  # they were dropped meanwhile
         vectors = tuner.start.embed(archive.features)
         write_embeddings(folder, Embeddings(archive.image_ids, vectors))
-    reached = Depth.HEAD if made is archive else Depth.FULL
+    reached = Depth.HEAD if made.archive is archive else Depth.FULL
     record = FineTuning(
         parent=parent.name,
         loss=loss,
@@ -101,16 +98,31 @@ def fine_tune_run(
     run = replace(parent, name=name, created_at=utc_now(), active=winner == name)
     return keep_run(
         project,
-        made,
-        run if made is archive else replace(run, depth=Depth.FULL.value),
-        found.head.embed(made.features),
-        tuner.training(made).relations,
+        made.archive,
+        run if reached is Depth.HEAD else replace(run, depth=reached.value),
+        found.head.embed(made.archive.features),
+        tuner.training(made.archive).relations,
         found.head.history,
         partial(save_head, found.head),
         made_by=report.key,
         told=Told(fine_tuning=record.as_toml()),
         activate=winner,
     )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was trained further.
+
+    Attributes:
+        archive: the features that the head reads: by the network trained further, or as they were.
+        found: the head.
+        words: what became of the network; empty where it was to stay.
+    """
+
+    archive: ArchiveFeatures
+    found: FineTuned
+    words: str = ""
 
 
 class _Tuner:
@@ -134,27 +146,46 @@ class _Tuner:
         self.start = load_head(self._folder / CHECKPOINT, device=str(device))
         self._groups = isinstance(self.start.module, GroupHead)
 
-    def features(self, report: JobReport, progress: Progress) -> ArchiveFeatures:
-        """By the network trained further; those of the parent where it became no better."""
-        loss, values = self._recipe
-        tuning = NetworkTuning(
-            self._project, self._parent, self._archive, self._groups, loss, values, self._device
-        )
-        return tuning.features(report, progress) or self._archive
+    def whole(self, report: JobReport, progress: Progress) -> _Made:
+        """The network trained further, and a head of the run's kind made anew on its features.
 
-    def head(self, archive: ArchiveFeatures, progress: Progress) -> FineTuned:
-        """The head trained further; on features of another network one of its kind, made anew.
-
-        What comes of it is compared with the parent.
+        The head alone where the network became no better, or its features are of no use to a head.
         """
-        config, (loss, values) = self._project.config, self._recipe
-        training, before, start = self.training(archive), None, self.start
-        if archive is not self._archive:
-            own = self.training(self._archive)
-            before = Checkpoint(own.features, own.retrain(start))
-            start = training.retrain(start)(np.zeros(len(training.features), dtype=bool))
-        elif config.finetuning.guess_weight:  # else nothing reads them, and they may cost much
+        first, rest = part_of(progress, 0.0, 0.8), part_of(progress, 0.8, 1.0)
+        loss, values = self._recipe
+        tuned = NetworkTuning(
+            self._project, self._parent, self._archive, self._groups, loss, values, self._device
+        ).tuned(report, first)
+        if tuned.features is None:
+            return replace(self.alone(rest), words=f"{tuned.verdict} {_ALONE}")
+        training = self.training(tuned.features)
+        start = training.retrain(self.start)(np.zeros(len(training.features), dtype=bool))
+        if start.is_frozen:
+            words = f"{_TRAINED} No head can be made of its features, so that it is not used."
+            report.log(f"{words} {start.note}")
+            return replace(self.alone(rest), words=f"{words} {_ALONE}")
+        own = self.training(self._archive)
+        before = Checkpoint(own.features, own.retrain(self.start))
+        found = self._further(start, training, before, rest)
+        untaught = found.untaught and f" Its head was made without the loss: {found.untaught}"
+        return _Made(tuned.features, found, _TRAINED + untaught)
+
+    def alone(self, progress: Progress) -> _Made:
+        """The head of the run trained further, on the features that it reads."""
+        training, start = self.training(self._archive), self.start
+        if self._project.config.finetuning.guess_weight:  # else nothing reads them; they may cost
             start = training.labelled(start, self._folder)
+        return _Made(self._archive, self._further(start, training, None, progress))
+
+    def _further(
+        self,
+        start: TrainedHead,
+        training: RunTraining,
+        before: Checkpoint | None,
+        progress: Progress,
+    ) -> FineTuned:
+        """A head trained further; what comes of it is compared with the parent."""
+        config, (loss, values) = self._project.config, self._recipe
         return fine_tune(
             start,
             training.features,
@@ -226,7 +257,7 @@ def _verdict(found: FineTuned, parent: Run, rival: _Rival | None, winner: str | 
     stays = "the model in use stays" if rival is None else f"{rival.run.name} stays in use"
     score = found.selection
     if score is None:
-        return f"Too few answers are known to tell whether it is better: {stays}."
+        return f"{found.unjudged}: {stays}."
     said = (
         f"Trained without the answers about {score.images} images, it ranks what is like them with "
         f"an average precision of {score.after:.1%}; {parent.name} does with {score.before:.1%} "

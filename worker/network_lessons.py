@@ -20,7 +20,7 @@ from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import TrainingSettings, Views
 from domain.files import written_whole
 from domain.images import ImageRecord, Part
-from domain.jobs import Progress, part_of, silent
+from domain.jobs import Progress, part_of
 from training.backbones import Backbone
 from training.device import device_in_words
 from training.full_depth import Further, Retrained, retrain_backbone
@@ -126,7 +126,9 @@ class NetworkLesson:
             note_speed(self.project, device.type, device_in_words(device), trained_per_s=rate)
         return found
 
-    def guessing(self, archive: ArchiveFeatures, device: torch.device) -> Guessing | None:
+    def guessing(
+        self, archive: ArchiveFeatures, device: torch.device, progress: Progress
+    ) -> Guessing | None:
         """What groups say of pairs that are not known; kept, so that it stays the same.
 
         Kept by what is held out, as other settings hold out other images; nothing is kept as
@@ -136,6 +138,8 @@ class NetworkLesson:
         Args:
             archive: features by the network in use.
             device: where groups are found.
+            progress: of embedding images for that, where the network in use was retrained; may
+                raise `Cancelled`.
         """
         weight = self.project.config.training.full.guess_weight
         if weight == 0:
@@ -146,7 +150,7 @@ class NetworkLesson:
             if not kept_in.is_dir():
                 own = archive
                 if archive.backbone_in is not None:
-                    own = archive_features(self.project, device, silent)
+                    own = archive_features(self.project, device, progress)
                 self._keep_groups(own, held_out, kept_in, device)
             kept = read_groups(kept_in)
             if kept is None:

@@ -20,7 +20,7 @@ from domain.answers import KnownRelation
 from domain.arrays import IntArray
 from domain.config import TrainingSettings, Views
 from domain.files import written_whole
-from domain.jobs import Progress, part_of, silent
+from domain.jobs import Progress, part_of
 from domain.losses import Value
 from domain.rounds import Run
 from training.backbones import look_at_scales
@@ -35,6 +35,19 @@ from worker.report import JobReport
 from worker.run_training import implied_by
 from workflow.project import Project
 from workflow.run_files import BACKBONE, LEARNT, RETRAINED, learnt_images, read_relations
+
+
+@dataclass(frozen=True)
+class TunedNetwork:
+    """What came of training a network further.
+
+    Attributes:
+        verdict: in words.
+        features: of the same images by that network; None where the one before stays.
+    """
+
+    verdict: str
+    features: ArchiveFeatures | None = None
 
 
 @dataclass(frozen=True)
@@ -57,14 +70,16 @@ class NetworkTuning:
     parameters: Mapping[str, Value]
     device: torch.device
 
-    def features(self, report: JobReport, progress: Progress) -> ArchiveFeatures | None:
-        """Features of the same images by the network trained further; None: it became no better.
+    def tuned(self, report: JobReport, progress: Progress) -> TunedNetwork:
+        """The network trained further, if that made it better.
 
         Args:
             report: told how it went.
-            progress: may raise `Cancelled`; a further attempt with the job's key goes on.
+            progress: may raise `Cancelled`; a further attempt with the job's key goes on, if it
+                starts from the same model.
         """
-        folder = own_folder(self.project, report.key)
+        model = self.parent.name.split("+", 1)[0]  # the same with new images embedded
+        folder = own_folder(self.project, f"{report.key} from {model}")
         if not (folder / RETRAINED).is_file():
             told = self._trained(folder, report, part_of(progress, 0.0, 0.8))
             with written_whole(folder / RETRAINED) as draft:
@@ -72,29 +87,31 @@ class NetworkTuning:
         told = tomllib.loads((folder / RETRAINED).read_text(encoding="utf-8"))
         report.log(told["verdict"])
         if not told["used"]:
-            return None
+            return TunedNetwork(told["verdict"])
         backbone, info = load_backbone(folder / BACKBONE)
         look_at_scales(backbone, self.archive.descriptor.scales)
         rest, views = part_of(progress, 0.8, 1.0), self.archive.views
         made = features_by(self.project, backbone, info, self.device, progress=rest, views=views)
-        return replace(_inside(made, self.archive), backbone_in=folder)
+        features = replace(_inside(made, self.archive), backbone_in=folder)
+        return TunedNetwork(told["verdict"], features)
 
     def _trained(self, folder: Path, report: JobReport, progress: Progress) -> dict[str, Any]:
         """What came of a training, as the run keeps it; trained at scale 1."""
         name, descriptor = self.parent.name, self.archive.descriptor.at_scale_one
-        lesson, began = self._lesson(folder), time.monotonic()
+        ready = part_of(progress, 0.02, 0.04)
+        lesson, began = self._lesson(folder, part_of(progress, 0.0, 0.02)), time.monotonic()
         further = Further(self._objective(), among=self._unlearnt(lesson))
         report.log(
             f"training the whole network of {name} further on {len(lesson.known())} "
             f"known pairs, {device_in_words(self.device)}"
         )
         found = lesson.train(
-            run_backbone(self.project, name, self.device, silent, descriptor=descriptor)[0],
+            run_backbone(self.project, name, self.device, ready, descriptor=descriptor)[0],
             self._settings(),
             self.device,
             further=further,
-            guessing=lesson.guessing(self.archive, self.device) if self.groups else None,
-            progress=progress,
+            guessing=lesson.guessing(self.archive, self.device, ready) if self.groups else None,
+            progress=part_of(progress, 0.04, 1.0),
         )
         if few := few_anchors(found.history):
             report.log(few)
@@ -110,11 +127,11 @@ class NetworkTuning:
             "history": found.history,
         }
 
-    def _lesson(self, folder: Path) -> NetworkLesson:
+    def _lesson(self, folder: Path, progress: Progress) -> NetworkLesson:
         base = archive_features(
             self.project,
             self.device,
-            silent,
+            progress,
             views=Views.SINGLE,
             of=self.parent.name,
             descriptor=self.archive.descriptor.at_scale_one,

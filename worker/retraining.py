@@ -18,7 +18,7 @@ from domain.answers import KnownRelation, Propagation
 from domain.config import Views
 from domain.files import written_whole
 from domain.images import Part
-from domain.jobs import Progress, part_of, silent
+from domain.jobs import Progress, part_of
 from labeling_store import relations
 from training.backbones import look_at_scales
 from training.device import device_in_words
@@ -79,7 +79,8 @@ def _retrained(
     progress: Progress,
 ) -> dict[str, object]:
     """What came of a training, as the run keeps it; trained and judged at scale 1."""
-    descriptor, first = project.config.model.descriptor.at_scale_one, part_of(progress, 0.0, 0.02)
+    descriptor = project.config.model.descriptor.at_scale_one
+    first, ready = part_of(progress, 0.0, 0.01), part_of(progress, 0.01, 0.02)
     base = archive_features(project, device, first, views=Views.SINGLE, descriptor=descriptor)
     begun_with = set(archive.image_ids.tolist())
     lesson = kept_lesson(project, folder, base, lambda: _relations(project), begun_with=begun_with)
@@ -87,10 +88,10 @@ def _retrained(
     report.log(f"retraining the backbone on {len(known)} known pairs, {device_in_words(device)}")
     began = time.monotonic()
     found = lesson.train(
-        ready_backbone(project, device, silent, descriptor=descriptor)[0],
+        ready_backbone(project, device, ready, descriptor=descriptor)[0],
         project.config.training,
         device,
-        guessing=lesson.guessing(archive, device) if groups else None,
+        guessing=lesson.guessing(archive, device, ready) if groups else None,
         progress=part_of(progress, 0.02, 0.9),
     )
     if few := few_anchors(found.history):

@@ -26,7 +26,7 @@ from worker.retraining import retrained_features
 from workflow import jobs
 from workflow.backups import write_backup
 from workflow.consistency import consistency, steps_back
-from workflow.finetuning import starting_run, tuning_depth
+from workflow.finetuning import held_back, starting_run, tuning_depth
 from workflow.old_runs import drop_old_embeddings
 from workflow.pictures import render_all
 from workflow.project import Project
@@ -108,7 +108,10 @@ def finetune(project: Project, params: Mapping[str, Any], report: JobReport) -> 
         report.log(f"{done.name} was trained by an earlier attempt")
         return
     parent = starting_run(project, params.get("run"))
-    depth = tuning_depth(project, parent, Depth(params.get("depth", Depth.AUTO)))
+    asked = Depth(params.get("depth", Depth.AUTO))
+    depth = tuning_depth(project, parent, asked)
+    if why := held_back(project, parent, asked):
+        report.log(why)
     first = part_of(report, 0.0, 0.1 if depth is Depth.FULL else 0.3)
     archive = _features_of_run(project, parent.name, params, report, first)
     report.log(f"fine-tuning {parent.name} with the loss {params['loss']}")

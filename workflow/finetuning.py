@@ -49,7 +49,7 @@ class FineTuning:
 
     @property
     def recipe(self) -> tuple[str, dict[str, Value]]:
-        """The loss and its parameters: what makes another fine-tuning the same."""
+        """The loss and its parameters: another fine-tuning is the same, however deep, by them."""
         return self.loss, dict(self.parameters)
 
     def as_toml(self) -> str:
@@ -138,20 +138,40 @@ def fine_tuning_params(
 def tuning_depth(project: Project, run: Run, depth: Depth) -> Depth:
     """How deep a fine-tuning reaches: `auto` as deep as the training that made the model.
 
+    `auto` is the head, too, where nobody noted what the network has learnt already: see
+    `held_back`.
+
     Raises:
-        InputError: the whole network, where nobody noted what it has learnt already, so that
-            nothing could be held out to judge by.
+        InputError: the whole network, where nobody noted that, so that nothing could be held out
+            to judge by.
     """
+    unknown = _lessons_unknown(project, run)
     if depth is Depth.AUTO:
-        depth = Depth.FULL if run.depth == Depth.FULL.value else Depth.HEAD
-    folder = project.runs / run.name
-    if depth is Depth.FULL and reads_own_backbone(folder) and learnt_images(folder) is None:
+        whole = run.depth == Depth.FULL.value and not unknown
+        return Depth.FULL if whole else Depth.HEAD
+    if depth is Depth.FULL and unknown:
         raise InputError(
             f"{run.name} does not say which answers its network has learnt: an earlier version "
             "trained it.",
             "Fine-tune its head only, or train at full depth again.",
         )
     return depth
+
+
+def held_back(project: Project, run: Run, depth: Depth) -> str:
+    """Why `auto` is the head of a model that learnt as a whole, in words; empty where it is not."""
+    whole = depth is Depth.AUTO and run.depth == Depth.FULL.value
+    if not whole or not _lessons_unknown(project, run):
+        return ""
+    return (
+        f"An earlier version trained the network of {run.name} and did not note which answers it "
+        "has learnt, so that nothing could judge it: its head alone is trained further."
+    )
+
+
+def _lessons_unknown(project: Project, run: Run) -> bool:
+    folder = project.runs / run.name
+    return reads_own_backbone(folder) and learnt_images(folder) is None
 
 
 def check_can_fine_tune(project: Project, *, depth: Depth = Depth.AUTO) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from domain.clock import seconds_between
 from domain.errors import JobError
-from domain.jobs import Job, JobState, LogLine, step_in
+from domain.jobs import Job, JobState, LogLine, Step, step_in
 from labeling_store import jobs as store
 from labeling_store.db import Store
 from workflow.locks import is_held
@@ -166,14 +166,17 @@ def log(project: Project, job_id: int, after: int = 0) -> list[LogLine]:
 
 
 def losses(project: Project, job: Job) -> list[LossPoint]:
-    """How the loss fell while a job trained, in order of time; empty where it trains nothing."""
+    """How the loss fell while a job trained, in order of time; empty where it trains nothing.
+
+    Another training is told by its steps, which begin anew, or by the words before them.
+    """
     noted = [(line.logged_at, step_in(line.text)) for line in log(project, job.job_id)]
     steps = [(logged_at, step) for logged_at, step in noted if step is not None]
     found: list[LossPoint] = []
-    training, before = 0, 0
+    training, before = 0, Step(0, 0.0)
     for logged_at, step in steps:
-        training += step.number < before
-        before = step.number
+        training += bool(found) and step.begins_after(before)
+        before = step
         found.append(LossPoint(seconds_between(steps[0][0], logged_at), step.loss, training))
     return found
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tomli_w
 
+from domain.config import Depth
 from domain.jobs import JobState
 from domain.rounds import Run
 from labeling_store import runs
@@ -129,6 +130,8 @@ def renewal(project: Project, run: Run) -> FineTuning | None:
 def renew(project: Project, run: Run, *, device: str) -> str | None:
     """Ask the worker to train a new model further as the one in use was; once for each.
 
+    Its head alone where that was so of the one in use; else as deep as the new one learnt.
+
     Args:
         run: the new model.
         device: auto, cpu or cuda.
@@ -139,8 +142,10 @@ def renew(project: Project, run: Run, *, device: str) -> str | None:
     active, how = runs.active_run(project.store.reader()), renewal(project, run)
     if active is None or how is None:
         return None
+    depth = how.depth if how.depth == Depth.HEAD.value else Depth.AUTO.value
     params = {"loss": how.loss, "parameters": dict(how.parameters), "run": run.name}
-    jobs.enqueue_renewal(project, {**params, "device": device}, key=_key(run, active))
+    params |= {"depth": depth, "device": device}
+    jobs.enqueue_renewal(project, params, key=_key(run, active))
     return how.loss
 
 

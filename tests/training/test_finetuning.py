@@ -17,7 +17,7 @@ from training.group_head import GroupHead, group_head
 from training.head import TrainedHead, frozen_head
 from training.loss_objectives import NewObjective, loss_objective
 from training.losses.relevance import LossValue
-from training.objectives import RelevanceObjective
+from training.objectives import Objective, RelevanceObjective
 from training.samplers import Batch
 from training.trainer import KnownPairs
 from training.valid_anchors import few_anchors
@@ -268,6 +268,44 @@ def test_proxies_need_groups_that_answers_tell_apart() -> None:
         fine_tune(
             start, ARCHIVE.features, known, pedc, SETTINGS, retrain=retrain, seed=0, device=CPU
         )
+
+
+def _refused(*_: object) -> Objective:
+    raise InputError("No two groups differ.", "Answer more.")
+
+
+def test_a_checkpoint_that_a_loss_cannot_teach_is_judged_as_it_is_made() -> None:
+    """Where it reads another network than what it is compared with: that network has learnt."""
+    known = _known()
+    start, retrain = _start(known)
+    noise = np.random.default_rng(0).normal(size=ARCHIVE.features.shape).astype(np.float32)
+    before = Checkpoint(noise, pair_checkpoint(noise, known, SHORT, seed=0, device=CPU))
+    found = fine_tune(
+        start, ARCHIVE.features, known, _refused, SETTINGS,
+        retrain=retrain, before=before, seed=0, device=CPU,
+    )  # fmt: skip
+    assert found.head is start
+    assert (found.steps, found.untaught) == (0, "No two groups differ.")
+    assert found.is_better
+
+
+def test_what_cannot_be_learnt_without_the_held_out_answers_is_not_judged() -> None:
+    known = _known()
+    start, retrain = _start(known)
+
+    def refused(given: KnownPairs, *rest: object) -> Objective:
+        return TRIPLET(given, *rest) if len(given) == len(known) else _refused()  # type: ignore[arg-type]
+
+    def frozen(held_out: BoolArray) -> TrainedHead:
+        return frozen_head(ARCHIVE.features)
+
+    for loss, made, why in ((refused, retrain, "the loss cannot"), (TRIPLET, frozen, "no head is")):
+        found = fine_tune(
+            start, ARCHIVE.features, known, loss, SETTINGS, retrain=made, seed=0, device=CPU
+        )
+        assert found.selection is None
+        assert found.unjudged.startswith(f"Without the held-out answers {why}")
+        assert found.steps == len(found.head.history) == SETTINGS.steps
 
 
 def test_only_some_images_may_be_held_out() -> None:

@@ -19,13 +19,26 @@ from workflow.project import Project
     ("message", "step"),
     [
         ("step 40 of 400, loss 0.1234", Step(40, 0.1234)),
-        ("training: step 40 of 400, loss -12.5000, held-out AUC 0.9", Step(40, -12.5)),
+        (
+            "training: step 40 of 400, loss -12.5000, held-out AUC 0.9",
+            Step(40, -12.5, "training: "),
+        ),
         ("fine-tuning with the loss dcl", None),
         ("embedding", None),
     ],
 )
 def test_a_step_is_read_from_what_a_training_says(message: str, step: Step | None) -> None:
     assert step_in(message) == step
+
+
+def test_another_training_is_told_by_its_words_where_its_steps_go_on(project: Project) -> None:
+    job = stage.claim_job(project)
+    with JobReport(project.jobs, job, Stop()) as told:
+        told.log("retraining the backbone, step 3 of 9, loss 0.5000")
+        told.log("retraining the backbone, step 9 of 9, loss 0.4000")
+        told.log("step 10 of 40, loss 0.9000")
+        told.log("step 20 of 40, loss 0.8000")
+    assert [each.training for each in jobs.losses(project, job)] == [0, 0, 1, 1]
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

@@ -1,9 +1,11 @@
 """Fine-tuning at full depth: the network of a model goes on learning, and is judged fairly."""
 
+import shutil
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,22 +15,31 @@ import torch
 from domain.config import Depth, TrainingSettings
 from domain.errors import Cancelled, InputError, JobError
 from domain.images import Part
-from domain.jobs import silent
+from domain.jobs import Progress, silent
 from domain.rounds import Run
 from labeling_store import jobs as queue
 from tests.pictures import write_archive
 from tests.projects import answer, make_project, opened_copy
 from tests.worker.done_jobs import active_run, do_job
 from tests.worker.tuned import always_retrain
-from training.finetuning import FineTuned
+from training.finetuning import FineTuned, Retrain
 from training.full_depth import Further, Retrained
+from training.head import TrainedHead, frozen_head
+from training.objectives import Objective
 from training.weights import load_backbone
 from worker import finetuning as worker_finetuning
-from worker import network_lessons
+from worker import network_lessons, network_tuning
 from worker.backbone import archive_features
 from worker.network_tuning import NetworkTuning
+from worker.run_training import RunTraining
 from workflow import finetuning, jobs, rounds
-from workflow.finetuning import fine_tuning_of, fine_tuning_params, starting_run, tuning_depth
+from workflow.finetuning import (
+    fine_tuning_of,
+    fine_tuning_params,
+    held_back,
+    starting_run,
+    tuning_depth,
+)
 from workflow.project import CONFIG_NAME, Project, open_project
 from workflow.run_files import (
     BACKBONE,
@@ -245,7 +256,7 @@ def test_a_network_that_became_no_better_stays_and_its_head_learns(
     how = fine_tuning_of(project.runs / made.name)
     assert how is not None
     assert how.depth == "head"
-    assert how.verdict.startswith("The network became no better, so that its head alone")
+    assert how.verdict.startswith("None was better. The head alone was trained further.")
     assert "None was better." in _log(project)
 
 
@@ -255,11 +266,87 @@ def test_what_a_network_has_learnt_must_be_known_to_train_it_further(project: Pr
     told.write_text('used = true\nverdict = "By an earlier version."\n')
     assert tuning_depth(project, run, Depth.HEAD) is Depth.HEAD
     with pytest.raises(InputError, match="does not say which answers"):
-        tuning_depth(project, run, Depth.AUTO)
-    assert "does not say" in str(finetuning.check_can_fine_tune(project))
+        tuning_depth(project, run, Depth.FULL)
+    assert "does not say" in str(finetuning.check_can_fine_tune(project, depth=Depth.FULL))
     assert finetuning.check_can_fine_tune(project, depth=Depth.HEAD) is None
     with pytest.raises(JobError, match="does not say"):
-        finetuning.start_fine_tuning(project, "pedc")
+        finetuning.start_fine_tuning(project, "pedc", depth=Depth.FULL)
+
+
+def test_of_an_earlier_versions_network_the_head_is_trained_unless_it_is_said(
+    project: Project, taught: Taught
+) -> None:
+    run = active_run(project)
+    assert not held_back(project, run, Depth.AUTO)
+    told = project.runs / run.name / RETRAINED
+    told.write_text('used = true\nverdict = "By an earlier version."\n')
+    assert finetuning.check_can_fine_tune(project) is None
+    assert not held_back(project, _head_run(project), Depth.AUTO)
+    how = fine_tuning_of(project.runs / _tuned(project, "triplet").name)
+    assert how is not None
+    assert how.depth == "head"
+    assert not taught.seen
+    assert "its head alone is trained further" in _log(project)
+
+
+def test_a_head_that_cannot_be_made_of_the_new_features_loses_nothing(
+    project: Project, taught: Taught, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model stays as it is, and its head learns."""
+    parent, retrain = active_run(project), RunTraining.retrain
+    archive = archive_features(project, CPU, silent, of=parent.name)
+    own = archive.features[archive.rows_in(Part.TRAIN)]
+
+    def of_use_before(self: RunTraining, start: TrainedHead) -> Retrain:
+        if np.array_equal(self.features, own):
+            return retrain(self, start)
+        return lambda _: replace(frozen_head(self.features), note="Groups are of no use.")
+
+    monkeypatch.setattr(RunTraining, "retrain", of_use_before)
+    made = _tuned(project)
+    assert len(taught.seen) == 1
+    kept, shared = (project.runs / each.name / BACKBONE for each in (parent, made))
+    assert kept.samefile(shared)
+    how = fine_tuning_of(project.runs / made.name)
+    assert how is not None
+    assert how.depth == "head"
+    assert "No head can be made of its features" in how.verdict
+    assert "Groups are of no use." in _log(project)
+
+
+def test_a_loss_that_teaches_a_network_alone_leaves_its_head_as_it_is_made(
+    project: Project, taught: Taught, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of pairs that make no two groups which differ PEDC learns from turned images, but no head."""
+
+    def refused(*_: Any) -> Objective:
+        raise InputError("No two groups differ.", "Answer more.")
+
+    monkeypatch.setattr(worker_finetuning, "loss_objective", lambda *_, **__: refused)
+    made = _tuned(project)
+    how = fine_tuning_of(project.runs / made.name)
+    assert how is not None
+    assert (how.depth, how.steps) == ("full", 0)
+    assert "Its head was made without the loss: No two groups differ." in how.verdict
+    with pytest.raises(JobError, match="No two groups differ"):
+        _tuned(project, depth="head")
+
+
+@pytest.mark.parametrize(
+    ("name", "again"), [("round-001", 1), ("round-001+40", 1), ("round-009", 2)]
+)
+def test_another_attempt_goes_on_only_if_it_starts_from_the_same_model(
+    project: Project, taught: Taught, name: str, again: int
+) -> None:
+    """The second has new images embedded; in the third case another model came into use."""
+    parent = replace(active_run(project), name="round-001")
+    archive = archive_features(project, CPU, silent)
+    for run in (parent, replace(parent, name=name)):
+        if not (project.runs / run.name).exists():
+            shutil.copytree(project.runs / active_run(project).name, project.runs / run.name)
+        tuning = NetworkTuning(project, run, archive, False, "pedc", {}, CPU)
+        tuning.tuned(_Report(), silent)  # type: ignore[arg-type]
+    assert len(taught.seen) == again
 
 
 class _Report:
@@ -282,7 +369,7 @@ def test_an_interrupted_training_goes_on_exactly(project: Project) -> None:
     tuning = NetworkTuning(project, parent, archive, False, "pedc", {}, CPU)
 
     def history(report: _Report) -> list[dict[str, float]]:
-        tuning.features(report, report)  # type: ignore[arg-type]
+        tuning.tuned(report, report)  # type: ignore[arg-type]
         (folder,) = (project.cache / "retraining").iterdir()
         told = tomllib.loads((folder / RETRAINED).read_text())
         found: list[dict[str, float]] = told["history"]
@@ -297,12 +384,38 @@ def test_an_interrupted_training_goes_on_exactly(project: Project) -> None:
     assert rest == whole
 
 
+@pytest.mark.parametrize("module", [network_tuning, network_lessons], ids=["base", "guesses"])
+def test_it_can_be_cancelled_while_it_embeds(
+    project: Project, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    parent = active_run(project)
+    archive = archive_features(project, CPU, silent, of=parent.name)
+    assert archive.backbone_in is not None
+
+    def embedded(project: Project, device: Any, progress: Progress, **_: Any) -> None:
+        progress(0.5, "embedding")
+        pytest.fail("It went on.")
+
+    def stop(done: float, message: str) -> None:
+        if message == "embedding":
+            raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(module, "archive_features", embedded)
+    tuning = NetworkTuning(project, parent, archive, True, "pedc", {}, CPU)
+    with pytest.raises(Cancelled):
+        tuning.tuned(_Report(), stop)  # type: ignore[arg-type]
+
+
 def test_the_whole_way_with_proxies(project: Project) -> None:
-    """Whatever comes out of 64 textures, a run does, and its verdict stands on held-out images."""
+    """64 textures let a network learn in three steps, and are too few to judge its model by."""
     params = fine_tuning_params(project, "pedc", run=active_run(project).name)
     do_job(project, jobs.FINETUNE, **params)
     made = rounds.list_runs(project)[-1]
     how = fine_tuning_of(project.runs / made.name)
     assert how is not None
     assert how.parent == starting_run(project, made.name).name
-    assert made.active == ("takes the place" in how.verdict)
+    assert how.depth == "full"
+    folders = project.runs / made.name, project.runs / how.parent
+    weights = [(each / BACKBONE).read_bytes() for each in folders]
+    assert weights[0] != weights[1]
+    assert (how.images, made.active) == (0, False)

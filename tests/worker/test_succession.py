@@ -38,13 +38,14 @@ from worker.succession import succession
 from workflow import jobs, rounds
 from workflow.project import Project
 from workflow.run_files import (
+    FINE_TUNING,
     Embeddings,
     RunFiles,
     drop_embeddings,
     read_embeddings,
     write_run,
 )
-from workflow.succession import Succession, kept_back, renewal, succession_of
+from workflow.succession import Succession, kept_back, renew, renewal, succession_of
 
 HARDLY_BETTER = RankingGain(0.80, 0.801, 0.02, 40)
 CPU = torch.device("cpu")
@@ -129,6 +130,21 @@ def test_a_fine_tuned_model_stays_until_the_new_one_is_fine_tuned_too(waiting: P
     assert found is not None
     assert (found.run.name, found.run.active) == ("round-002", False)
     assert "round-001-triplet, which was fine-tuned with" in found.why.words
+
+
+@pytest.mark.parametrize(("was", "asked"), [("head", "head"), ("full", "auto")])
+def test_a_model_whose_head_alone_was_tuned_is_renewed_by_its_head(
+    waiting: Project, monkeypatch: pytest.MonkeyPatch, was: str, asked: str
+) -> None:
+    """However deep the new model learnt; else as deep as that did."""
+    told, queued = waiting.runs / "round-001-triplet" / FINE_TUNING, list[str]()
+    told.write_text(told.read_text().replace('depth = "head"', f'depth = "{was}"'))
+    monkeypatch.setattr(
+        jobs, "enqueue_renewal", lambda _, params, key: queued.append(params["depth"])
+    )
+    (run,) = (each for each in rounds.list_runs(waiting) if each.name == "round-002")
+    assert renew(waiting, run, device="cpu") == "triplet"
+    assert queued == [asked]
 
 
 def test_questions_come_from_the_model_that_knows_all_answers(waiting: Project) -> None:
