@@ -11,7 +11,7 @@ Source: the fine-tuning stage after ANNEAL's training is ours; the losses name t
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,39 +23,25 @@ from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import FineTuningSettings, TrainingSettings
 from domain.errors import InputError, JobError
 from domain.jobs import Progress, part_of, silent
+from training.checkpoint_comparison import (
+    HINT,
+    TOO_FEW,
+    Checkpoint,
+    Comparison,
+    Retrain,
+    Sides,
+    compared,
+)
 from training.fitting import one_thread
 from training.guesses import guesses_of
 from training.head import TrainedHead, check_features
 from training.loss_objectives import NewObjective
 from training.losses.structure import structure_loss
 from training.objectives import Objective
-from training.ranking_selection import RankingGain, RankingJudge
-from training.selection import SelectionSet
-from training.trainer import KnownPairs, held_out, train_head
+from training.ranking_selection import RankingGain
+from training.trainer import KnownPairs, train_head
 
-Retrain = Callable[[BoolArray], TrainedHead]
-"""The checkpoint as it would be had nobody answered about the images [N] that are marked.
-
-With soft labels of all N images, if it has any.
-"""
-
-_FEWEST_IMAGES = 10  # held out; with fewer, nobody can say how far chance reaches
 _TRIAL_SHARE = 0.6  # of the progress: the trial trains twice, and judges
-_TOO_FEW = "Too few answers are known to tell whether it is better"
-_HINT = "Answer more questions, then fine-tune again."
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What a fine-tuning is compared with.
-
-    Attributes:
-        features: [N, D] of the training images, that its heads read.
-        retrain: see `Retrain`.
-    """
-
-    features: FloatArray
-    retrain: Retrain
 
 
 @dataclass(frozen=True)
@@ -75,7 +61,7 @@ class FineTuned:
     head: TrainedHead
     steps: int
     selection: RankingGain | None
-    unjudged: str = _TOO_FEW
+    unjudged: str = TOO_FEW
     untaught: str = ""
 
     @property
@@ -127,43 +113,13 @@ def fine_tune(
         tuning = _Tuning(features, objective, settings, seed, device)
         own = Checkpoint(features, retrain)
         untaught = "" if before is None else tuning.refusal(start, known)
-        sides = _Sides(own, before or own, among)
+        sides = Sides(own, before or own, among)
         found = tuning.judged(start, known, sides, untaught, part_of(progress, 0.0, _TRIAL_SHARE))
         if untaught:
             return found
         rest = part_of(progress, _TRIAL_SHARE, 1.0)
         *_, last = tuning.heads(start, known, found.steps, rest)
     return replace(found, head=last)
-
-
-@dataclass(frozen=True)
-class _Sides:
-    """The checkpoint that is trained further, what that is compared with, and by which images."""
-
-    own: Checkpoint
-    before: Checkpoint
-    among: IntArray | None
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """A checkpoint made without the held-out answers, and what it is compared with.
-
-    Attributes:
-        found: what is held out.
-        start: the checkpoint.
-        judge: of its features.
-        was: [images] average precision of what it is compared with.
-    """
-
-    found: SelectionSet
-    start: TrainedHead
-    judge: RankingJudge
-    was: FloatArray
-
-    def gain(self, head: TrainedHead) -> RankingGain:
-        """How much better a head ranks than what it is compared with."""
-        return self.judge.gain(self.was, self.judge.average_precision(head))
 
 
 class _Tuning:
@@ -184,59 +140,37 @@ class _Tuning:
         self,
         start: TrainedHead,
         known: KnownPairs,
-        sides: _Sides,
+        sides: Sides,
         untaught: str,
         progress: Progress,
     ) -> FineTuned:
         """The checkpoint, after how many steps it does best, and how much better that is."""
         progress(0.0, "training without the held-out answers")
         try:
-            compared = self._compared(known, sides)
+            comparison = compared(known, sides, seed=self._seed)
             if untaught:
-                gain = compared.gain(compared.start)
+                gain = comparison.gain(comparison.start)
                 return FineTuned(start, 0, gain, untaught=untaught)
-            return FineTuned(start, *self._trial(compared, known, part_of(progress, 0.3, 1.0)))
+            return FineTuned(start, *self._trial(comparison, known, part_of(progress, 0.3, 1.0)))
         except InputError as error:
             steps = 0 if untaught else self._settings.steps
             return FineTuned(start, steps, None, unjudged=error.message, untaught=untaught)
 
     def _trial(
-        self, compared: _Comparison, known: KnownPairs, progress: Progress
+        self, comparison: Comparison, known: KnownPairs, progress: Progress
     ) -> tuple[int, RankingGain]:
         """After how many steps held-out images are ranked best, and how much better that is.
 
         Raises:
             InputError: the loss cannot learn from what is left.
         """
-        kept = known.only(~compared.found.held_out)
-        if why := self.refusal(compared.start, kept):
+        kept = known.only(~comparison.found.held_out)
+        if why := self.refusal(comparison.start, kept):
             words = "Without the held-out answers the loss cannot learn, so that nobody can tell"
-            raise InputError(f"{words} whether it is better ({why.rstrip('.')})", _HINT)
-        trials = self.heads(compared.start, kept, self._settings.steps, progress)
-        gains = [(int(head.history[-1]["step"]), compared.gain(head)) for head in trials]
+            raise InputError(f"{words} whether it is better ({why.rstrip('.')})", HINT)
+        trials = self.heads(comparison.start, kept, self._settings.steps, progress)
+        gains = [(int(head.history[-1]["step"]), comparison.gain(head)) for head in trials]
         return max(gains, key=lambda each: each[1].gain)
-
-    def _compared(self, known: KnownPairs, sides: _Sides) -> _Comparison:
-        """The checkpoint made without the held-out answers.
-
-        Raises:
-            InputError: nobody can tell whether it becomes better; the message says why.
-        """
-        found = held_out(known, self._seed, among=sides.among)
-        judge = None if found is None else RankingJudge(self._features, found)
-        if found is None or judge is None or judge.images < _FEWEST_IMAGES:
-            raise InputError(_TOO_FEW, _HINT)
-        without = np.zeros(len(self._features), dtype=bool)
-        without[found.images] = True
-        start = sides.own.retrain(without)
-        if start.is_frozen:
-            words = "Without the held-out answers no head is learnt, so that nobody can tell"
-            raise InputError(f"{words} whether it is better", _HINT)
-        if sides.before is sides.own:
-            return _Comparison(found, start, judge, judge.average_precision(start))
-        was = sides.before.retrain(without)
-        judged = RankingJudge(sides.before.features, found)
-        return _Comparison(found, start, judge, judged.average_precision(was))
 
     def refusal(self, start: TrainedHead, known: KnownPairs) -> str:
         """Why the loss cannot teach a head from what is known; empty where it can."""

@@ -15,9 +15,10 @@ from domain.loss_catalogue import loss_choice
 from domain.losses import Value
 from domain.rounds import Run
 from labeling_store import runs
+from training.checkpoint_comparison import Checkpoint
 from training.checkpoints import load_head, save_head
 from training.device import device_in_words
-from training.finetuning import Checkpoint, FineTuned, fine_tune
+from training.finetuning import FineTuned, fine_tune
 from training.group_head import GroupHead
 from training.head import TrainedHead
 from training.loss_objectives import loss_objective

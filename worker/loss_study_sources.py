@@ -18,10 +18,11 @@ from domain.config import TrainingSettings
 from domain.jobs import Progress
 from domain.rounds import Run
 from retrieval.leave_one_out import evaluate_leave_one_out
+from training.checkpoint_comparison import Retrain
 from training.checkpoints import load_head
 from training.class_trainer import train_on_all_relations
 from training.device import resolve_device
-from training.finetuning import Retrain, pair_checkpoint
+from training.finetuning import pair_checkpoint
 from training.group_head import GroupHead, group_head
 from training.head import TrainedHead
 from training.trainer import KnownPairs

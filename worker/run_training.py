@@ -14,7 +14,8 @@ from annealing.expansion import known_up_to
 from domain.answers import KnownRelation
 from domain.arrays import IntArray
 from domain.images import Part
-from training.finetuning import Retrain, pair_checkpoint
+from training.checkpoint_comparison import Retrain
+from training.finetuning import pair_checkpoint
 from training.group_head import GroupHead
 from training.head import TrainedHead
 from training.trainer import KnownPairs

@@ -12,7 +12,8 @@ from domain.arrays import BoolArray
 from domain.config import FineTuningSettings, TrainingSettings
 from domain.errors import Cancelled, InputError, JobError
 from tests.training.clusters import clusters
-from training.finetuning import Checkpoint, FineTuned, Retrain, fine_tune, pair_checkpoint
+from training.checkpoint_comparison import Checkpoint, Retrain
+from training.finetuning import FineTuned, fine_tune, pair_checkpoint
 from training.group_head import GroupHead, group_head
 from training.head import TrainedHead, frozen_head
 from training.loss_objectives import NewObjective, loss_objective

@@ -22,7 +22,8 @@ from tests.pictures import write_archive
 from tests.projects import answer, make_project, opened_copy
 from tests.worker.done_jobs import active_run, do_job
 from tests.worker.tuned import always_retrain
-from training.finetuning import FineTuned, Retrain
+from training.checkpoint_comparison import Retrain
+from training.finetuning import FineTuned
 from training.full_depth import Further, Retrained
 from training.head import TrainedHead, frozen_head
 from training.objectives import Objective
