@@ -55,7 +55,11 @@ TUPLE_LOSSES = (
                 maximum=2,
             ),
             LossParameter(
-                "hardness", 1.0, "How much hard similar images raise the weight.", minimum=0
+                "hardness",
+                1.0,
+                "How much hard similar images raise the weight; 0: all weigh the same.",
+                minimum=0,
+                grid=(0.0, 0.5, 1.0, 2.0),
             ),
             SHARPNESS,
             RELAXATION,
