@@ -66,5 +66,7 @@ def test_losses_are_kept_as_they_change_until_the_training_ends(
     assert [each.at_s for each in kept] == sorted(each.at_s for each in kept)
     drawing = loss_curve(kept)
     assert drawing is not None
-    assert drawing.words == "Loss of the training: from 1.0000 to 0.2500."
+    assert drawing.words == (
+        "Loss of the training: from 1.0000 to 0.1111. Loss of the training: from 0.2500 to 0.2500."
+    )
     assert loss_curve(kept[:1]) is None

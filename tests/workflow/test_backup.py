@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -158,6 +159,16 @@ def test_the_worker_is_asked_to_prepare_a_restored_project(kept: Backup, tmp_pat
     done.project.close()
 
 
+def wait_for_another(folder: Path) -> None:
+    """Until an answer is stored."""
+    before = len(events(folder))
+    for _ in range(3000):
+        if len(events(folder)) > before:
+            return
+        time.sleep(0.01)
+    pytest.fail("Nobody answered within half a minute")
+
+
 def test_a_backup_made_while_16_processes_write_has_every_answer_acknowledged_before(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -172,6 +183,7 @@ def test_a_backup_made_while_16_processes_write_has_every_answer_acknowledged_be
     streams = [writer.stdout for writer in writers if writer.stdout is not None]
     acknowledged = {stream.readline().strip() for stream in streams}
     made = backed_up(folder, tmp_path / "busy.zip")
+    wait_for_another(folder)
     for writer in writers:
         writer.kill()
         writer.communicate()
