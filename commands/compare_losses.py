@@ -7,7 +7,7 @@ import click
 from commands.lists import names, numbers
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
-from commands.study_options import archive_options, simulated_archive, tuned
+from commands.study_options import archive_options, depth_options, simulated_archive, tuned
 from domain.answers import Propagation
 from domain.config import FineTuningSettings, FullDepthSettings
 from domain.errors import InputError
@@ -45,14 +45,7 @@ _HELD_OUT = ("seeds kept", "held out")
     show_default=True,
     help="Train its head further, or a new one on frozen features.",
 )
-@click.option(
-    "--depth",
-    type=click.Choice(["head", "full"]),
-    default="head",
-    show_default=True,
-    help="Train heads, or with --images whole networks.",
-)
-@click.option("--image-size-px", default=224, show_default=True, help="Of images in the network.")
+@depth_options("Train heads, or with --images whole networks.")
 @click.option("--gaps", is_flag=True, help="Measure the loss of small batches, too.")
 @click.option("--run", "run_name", metavar="NAME", help="Of the project: start from this model.")
 @click.option("--images", metavar="DIR", help="Instead of a project: an archive of class folders.")

@@ -33,6 +33,25 @@ def network_options(function: Function) -> Function:
     return function
 
 
+def depth_options(words: str) -> Callable[[Function], Function]:
+    """Give a command `--depth`, with these words of help, and `--image-size-px`."""
+
+    def give(function: Function) -> Function:
+        size = click.option(
+            "--image-size-px", default=224, show_default=True, help="Of images in the network."
+        )
+        depth = click.option(
+            "--depth",
+            type=click.Choice(["head", "full"]),
+            default="head",
+            show_default=True,
+            help=words,
+        )
+        return depth(size(function))
+
+    return give
+
+
 def archive_options(function: Function) -> Function:
     """Give a command the options of `simulated_archive`."""
     for option in reversed((*_NETWORK, descriptor_options, *_FEATURES)):

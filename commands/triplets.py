@@ -7,7 +7,7 @@ import click
 from commands.lists import names, numbers
 from commands.options import Settings, command_options
 from commands.output import progress_bar, show, table
-from commands.study_options import archive_options, simulated_archive, tuned
+from commands.study_options import archive_options, depth_options, simulated_archive, tuned
 from domain.config import FullDepthSettings
 from domain.errors import InputError
 from training.multilabel_trainer import MultilabelSettings
@@ -46,14 +46,7 @@ _HEADER = (
 @click.option("--epochs", default=100, show_default=True, help="Over the training images.")
 @click.option("--batch", default=100, show_default=True, help="Images of a batch.")
 @click.option("--k", default=10, show_default=True, help="Images retrieved for a query.")
-@click.option(
-    "--depth",
-    type=click.Choice(["head", "full"]),
-    default="head",
-    show_default=True,
-    help="Train heads on frozen features, or whole networks.",
-)
-@click.option("--image-size-px", default=224, show_default=True, help="Of images in the network.")
+@depth_options("Train heads on frozen features, or whole networks.")
 @click.option("--tune", metavar="NAME=VALUE", multiple=True, help="full: of [training.full].")
 @archive_options
 @command_options

@@ -72,11 +72,15 @@ def _route(name: str, described: Mapping[str, Any], threads: Threads) -> Route:
     title = f"{PAGES[name][0]} · Anneal"  # as the script names it
     asking = _page(title, _SERVER, links)
     at_once = _page(title, f"{_SERVER}, {_AT_ONCE}", links)
+    framed_later = {page: _framed_later(page) for page in (asking, at_once)}
 
     async def serve(request: Request) -> Response:
         page = asking if sign_in.is_set_up() else at_once
         early = await threads.run(_early, request) if name == "annotate" else ""
-        return _html(_framed_later(page, early), "no-store") if early else _html(page)
+        if not early:
+            return _html(page)
+        # a proof of who reads it is in it, so that it is to be kept nowhere
+        return _html(framed_later[page].replace("</body>", f"{early}</body>"), "no-store")
 
     return Route("/" if name == HOME else f"/{name}", serve)
 
@@ -92,14 +96,11 @@ def _html(page: str, caching: str = "no-cache") -> Response:
     return HTMLResponse(page, headers={"Cache-Control": caching})
 
 
-def _framed_later(page: str, early: str) -> str:
-    """The page with a part that is there before the rest, and loads Streamlit's scripts then.
-
-    A proof of who reads it is in it, so that it is to be kept nowhere.
-    """
+def _framed_later(page: str) -> str:
+    """The page with Streamlit's scripts put aside, for a part that is there before the rest."""
     scripts = "".join(each.group() for each in _SCRIPTS.finditer(page))
     frame = f'<template id="{FRAME}">{scripts}</template>'
-    return _SCRIPTS.sub("", page).replace("</body>", f"{frame}{early}</body>")
+    return _SCRIPTS.sub("", page).replace("</body>", f"{frame}</body>")
 
 
 def _early(request: Request) -> str:

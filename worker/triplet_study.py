@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from archive.splits import assign_parts
-from domain.arrays import FloatArray, IntArray
+from domain.arrays import BoolArray, FloatArray, IntArray
 from domain.config import FullDepthSettings, Views
 from domain.images import Part
 from domain.jobs import Progress, named, part_of, silent
@@ -226,8 +227,11 @@ def _row(data: LabelledArchive, study: TripletStudy, cell: Cell, progress: Progr
     start = scores(lambda rows: frozen.embed(data.features[rows]))
     if cell.method == FROZEN:
         return TripletRow(cell.method, cell.seed, cell.out, start)
-    learn = _head if study.full is None else _network
-    course, embed = learn(data, study, cell, train, scores, progress)
+    task = _Task(data, study, cell, train, scores)
+    if study.full is None:
+        course, embed = _head(task, progress)
+    else:
+        course, embed = _network(task, study.full, progress)
     counted = course.triplets[-1] > 0
     return TripletRow(
         cell.method,
@@ -240,52 +244,72 @@ def _row(data: LabelledArchive, study: TripletStudy, cell: Cell, progress: Progr
     )
 
 
-def _head(
-    data: LabelledArchive,
-    study: TripletStudy,
-    cell: Cell,
-    train: IntArray,
-    scores: Callable[[Embed], MultilabelScores],
-    progress: Progress,
-) -> tuple[MultilabelCourse, Embed]:
+@dataclass(frozen=True)
+class _Task:
+    """What one cell of the table has to learn from, and how it is measured."""
+
+    data: LabelledArchive
+    study: TripletStudy
+    cell: Cell
+    train: IntArray
+    scores: Callable[[Embed], MultilabelScores]
+
+    @property
+    def labels(self) -> BoolArray:
+        return self.data.labels[self.train]
+
+    @property
+    def features(self) -> FloatArray:
+        return self.data.features[self.train]
+
+    @property
+    def loss(self) -> RelevanceLoss:
+        return _loss_of(self.cell.method)
+
+    @property
+    def settings(self) -> MultilabelSettings:
+        return replace(self.study.settings, out=self.cell.out)
+
+    @property
+    def device(self) -> torch.device:
+        return resolve_device(self.study.archive.device)
+
+
+def _head(task: _Task, progress: Progress) -> tuple[MultilabelCourse, Embed]:
     """How a head learnt, and what it makes of images."""
+    features = task.data.features
     found = train_multilabel_head(
-        data.features[train],
-        data.labels[train],
-        _loss_of(cell.method),
-        replace(study.settings, out=cell.out),
-        score=lambda head: scores(lambda rows: head.embed(data.features[rows])).f1_macro,
-        seed=cell.seed,
-        device=resolve_device(study.archive.device),
+        task.features,
+        task.labels,
+        task.loss,
+        task.settings,
+        score=lambda head: task.scores(lambda rows: head.embed(features[rows])).f1_macro,
+        seed=task.cell.seed,
+        device=task.device,
         progress=progress,
     )
-    return found.course, lambda rows: found.head.embed(data.features[rows])
+    return found.course, lambda rows: found.head.embed(features[rows])
 
 
 def _network(
-    data: LabelledArchive,
-    study: TripletStudy,
-    cell: Cell,
-    train: IntArray,
-    scores: Callable[[Embed], MultilabelScores],
-    progress: Progress,
+    task: _Task, full: FullDepthSettings, progress: Progress
 ) -> tuple[MultilabelCourse, Embed]:
     """How a whole network learnt, and what it makes of images."""
-    device, pixels = resolve_device(study.archive.device), data.pixels
+    device, pixels, archive = task.device, task.data.pixels, task.study.archive
 
     def embed_by(network: EmbeddingNetwork) -> Embed:
         return lambda rows: embed_images(network, pixels, rows, device=device)
 
     found = train_multilabel_network(
-        given_network(study.archive, data.bands),
-        LabelledImages(pixels, train, data.features[train], data.labels[train]),
-        _loss_of(cell.method),
-        replace(study.settings, out=cell.out),
-        full=study.full or FullDepthSettings(),
-        score=lambda network: scores(embed_by(network)).f1_macro,
-        seed=cell.seed,
+        given_network(archive, task.data.bands),
+        LabelledImages(pixels, task.train, task.features, task.labels),
+        task.loss,
+        task.settings,
+        full=full,
+        score=lambda network: task.scores(embed_by(network)).f1_macro,
+        seed=task.cell.seed,
         device=device,
-        turned=study.archive.views == Views.MULTI.value,
+        turned=archive.views == Views.MULTI.value,
         progress=progress,
     )
     return found.course, embed_by(found.network)
