@@ -50,16 +50,22 @@ def test_an_old_sqlite_is_said_where_the_worker_starts(
     assert "SQLite" not in run("worker").err
 
 
-def test_bcgue_is_simulated_as_in_the_paper_where_that_is_asked_for(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[SimulationOptions] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[SimulationOptions]:
+    """What simulations are asked for, none of which runs."""
+    found: list[SimulationOptions] = []
 
     def simulated(options: SimulationOptions, progress: object) -> Simulation:
-        asked.append(options)
+        found.append(options)
         return Simulation((), ())
 
     monkeypatch.setattr("commands.simulate.run_simulation", simulated)
+    return found
+
+
+def test_bcgue_is_simulated_as_in_the_paper_where_that_is_asked_for(
+    run: Run, tmp_path: Path, asked: list[SimulationOptions]
+) -> None:
     for more in ((), ("--literal-bcgue",)):
         run("simulate", "--images", tmp_path, "--out", tmp_path / "out", *more)
     assert [each.training.classifier_symmetric for each in asked] == [True, False]
@@ -105,14 +111,8 @@ def test_features_that_cannot_be_made_are_told_before_any_work(
 
 
 def test_simulations_and_comparisons_make_features_by_the_same_options(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[SimulationOptions]
 ) -> None:
-    asked: list[SimulationOptions] = []
-
-    def simulated(options: SimulationOptions, progress: object) -> Simulation:
-        asked.append(options)
-        return Simulation((), ())
-
     def compared(options: object, archive: SimulationOptions, progress: object) -> list[object]:
         asked.append(archive)
         return []
@@ -121,7 +121,6 @@ def test_simulations_and_comparisons_make_features_by_the_same_options(
         asked.append(study.archive)
         return []
 
-    monkeypatch.setattr("commands.simulate.run_simulation", simulated)
     monkeypatch.setattr("commands.compare_losses.compare_on_answers", compared)
     monkeypatch.setattr("commands.triplets.run_study", of_triplets)
     where = ("--images", tmp_path, "--out", tmp_path / "out")
